@@ -1,0 +1,1 @@
+"""A single-cell pipeline on the registry."""

@@ -1,0 +1,1 @@
+"""An artifact registry: versioned, hashed, queryable artifacts with lineage."""

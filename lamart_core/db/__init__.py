@@ -1,0 +1,1 @@
+"""Registries, database engines and transactions."""

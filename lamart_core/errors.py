@@ -1,0 +1,165 @@
+"""All errors of the registry, in one tree.
+
+::
+
+    LamartError
+    ├── InvalidArgument (ValueError)            what was passed cannot be right
+    │   ├── FieldValidationError                unknown keyword of a constructor
+    │   ├── FieldError                          unknown field or lookup in a query
+    │   ├── InvalidKey                          a key that is no clean relative path
+    │   ├── OutdatedVersion                     the files of this version were overwritten
+    │   ├── UnknownStorageLocation              no registered storage location covers this path
+    │   └── NoStorageLocationForSpace           the space has no storage location to write into
+    ├── ValidationError (ValueError)            data does not satisfy a schema
+    ├── UnsupportedObject (TypeError)           no format takes this object
+    ├── NoLoader (NotImplementedError)          a format that can be cached, but not loaded into memory
+    ├── MissingExtra (ImportError)              an optional library is not installed
+    ├── MissingRunContext (RuntimeError)        a step without a run around it
+    ├── ObjectDoesNotExist (LookupError)        a query that must find one record found none
+    ├── MultipleObjectsReturned (LookupError)   a query that must find one record found several
+    ├── IntegrityError                          records or bytes contradict each other
+    │   ├── ContentMismatch                     stored bytes are not what the record says
+    │   ├── SourceChanged                       a source was modified between staging and saving
+    │   └── ProtectedError                      another record still refers to what should be deleted
+    ├── PathNotFound (FileNotFoundError)        a path that should exist does not
+    ├── ObjectExists (FileExistsError)          a path that should be free is taken
+    ├── StorageError (OSError)                  a storage refused or failed
+    │   ├── ReadOnlyStorage (PermissionError)   no permission to write
+    │   └── StorageFull                         no space, quota or file-size limit left
+    └── DatabaseError                           the database cannot be used
+        ├── DatabaseTooNew                      written by a newer version of this library
+        ├── DatabaseTooOld                      must be upgraded first
+        ├── DatabaseBusy                        locked by others for longer than the time limit
+        └── Conflict                            another writer won; internal, the unit of work tries again
+"""
+
+from __future__ import annotations
+
+
+class LamartError(Exception):
+    """Root of all errors that this library raises on purpose."""
+
+
+class InvalidArgument(LamartError, ValueError):
+    """An argument cannot be right, whatever the state of the registry."""
+
+
+class FieldValidationError(InvalidArgument):
+    """A constructor got a keyword that it does not know."""
+
+
+class FieldError(InvalidArgument):
+    """A query names a field, relation or lookup that does not exist."""
+
+
+class InvalidKey(InvalidArgument):
+    """A key is not a clean relative path, or lies in the reserved folder."""
+
+
+class OutdatedVersion(InvalidArgument):
+    """The bytes of this version were overwritten by a later one."""
+
+
+class UnknownStorageLocation(InvalidArgument):
+    """No registered storage location covers the path."""
+
+
+class NoStorageLocationForSpace(InvalidArgument):
+    """The space has no managed storage location."""
+
+
+class ValidationError(LamartError, ValueError):
+    """Data or annotations do not satisfy a schema."""
+
+
+class UnsupportedObject(LamartError, TypeError):
+    """No registered format takes an object of this type."""
+
+
+class NoLoader(LamartError, NotImplementedError):
+    """The format can be cached as a file, but not loaded into memory."""
+
+
+class MissingExtra(LamartError, ImportError):
+    """An optional library is not installed; the message names the extra."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        self.library = library
+        self.extra = extra
+        super().__init__(
+            f"{purpose} needs the library {library!r}, which is not installed: pip install 'lamart-dagster[{extra}]'"
+        )
+
+
+class MissingRunContext(LamartError, RuntimeError):
+    """A step was called without a run around it."""
+
+
+class ObjectDoesNotExist(LamartError, LookupError):
+    """No record matches a query that must find exactly one."""
+
+
+DoesNotExist = ObjectDoesNotExist
+
+
+class MultipleObjectsReturned(LamartError, LookupError):
+    """Several records match a query that must find exactly one."""
+
+
+class IntegrityError(LamartError):
+    """Records, or records and bytes, contradict each other."""
+
+
+class ContentMismatch(IntegrityError):
+    """Stored bytes are missing or are not those that the record describes."""
+
+
+class SourceChanged(IntegrityError):
+    """A source was modified between staging and saving."""
+
+
+class ProtectedError(IntegrityError):
+    """A record cannot be deleted because others refer to it."""
+
+
+class PathNotFound(LamartError, FileNotFoundError):
+    """A path that should exist does not."""
+
+
+class ObjectExists(LamartError, FileExistsError):
+    """A path that should be free is taken."""
+
+
+class StorageError(LamartError, OSError):
+    """A storage refused or failed an operation."""
+
+
+class ReadOnlyStorage(StorageError, PermissionError):
+    """The storage location cannot be written to."""
+
+
+class StorageFull(StorageError):
+    """No space, quota or file-size limit left in the storage."""
+
+
+class DatabaseError(LamartError):
+    """The database cannot be used."""
+
+
+class DatabaseTooNew(DatabaseError):
+    """The database was written by a newer version of this library."""
+
+
+class DatabaseTooOld(DatabaseError):
+    """The database must be upgraded before this version can use it."""
+
+
+class DatabaseBusy(DatabaseError):
+    """The database stayed locked by other writers for longer than the time limit."""
+
+
+class Conflict(DatabaseError):
+    """Another writer changed what this write was based on.
+
+    Raised inside a unit of work, which rolls back and tries again with fresh data.
+    """

@@ -1,0 +1,1 @@
+"""File formats and the objects that they hold."""

@@ -1,0 +1,1 @@
+"""Content hashes of files and folders."""

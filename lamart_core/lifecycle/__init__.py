@@ -1,0 +1,1 @@
+"""From bytes to artifacts and back: one verb, one file."""

@@ -1,0 +1,1 @@
+"""Runs, their inputs and outputs, and the graph they form."""

@@ -1,0 +1,1 @@
+"""Query expressions, their translation to SQL, and query sets."""

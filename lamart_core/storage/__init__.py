@@ -1,0 +1,1 @@
+"""Storage locations: where bytes lie, and how they get there."""

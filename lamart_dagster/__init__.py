@@ -1,0 +1,1 @@
+"""Dagster on the artifact registry: IO manager, resources and metadata."""
