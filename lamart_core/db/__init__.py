@@ -1,1 +1,33 @@
 """Registries, database engines and transactions."""
+
+from lamart_core.db.base import Base, BigId, Json, UtcDateTime, model_class, now, uid_type
+from lamart_core.db.registry import (
+    ANONYMOUS_USER_ID,
+    ARCHIVE_BRANCH_ID,
+    DEFAULT_SPACE_ID,
+    MAIN_BRANCH_ID,
+    TRASH_BRANCH_ID,
+    Registry,
+    current_registry,
+    set_connector,
+    set_default_registry,
+)
+
+__all__ = [
+    "ANONYMOUS_USER_ID",
+    "ARCHIVE_BRANCH_ID",
+    "DEFAULT_SPACE_ID",
+    "MAIN_BRANCH_ID",
+    "TRASH_BRANCH_ID",
+    "Base",
+    "BigId",
+    "Json",
+    "Registry",
+    "UtcDateTime",
+    "current_registry",
+    "model_class",
+    "now",
+    "set_connector",
+    "set_default_registry",
+    "uid_type",
+]

@@ -1,0 +1,181 @@
+"""Open a registry."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, text
+
+from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry, now, set_connector, set_default_registry
+from lamart_core.db.registration import registration_table
+from lamart_core.db.schema import ensure_schema
+from lamart_core.logging import logger
+from lamart_core.records import Branch, Storage, User
+from lamart_core.settings import Settings, default_cache_dir
+
+EMBEDDED = Path(".lamart")
+
+
+def connect(
+    url: str | None = None,
+    *,
+    storage: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    branch: str | None = None,
+    user: str | None = None,
+    hash_algorithm: str | None = None,
+    make_default: bool = True,
+) -> Registry:
+    """Open a registry, creating it on first use.
+
+    Without arguments: `LAMART_DB_URL` and `LAMART_STORAGE`, else an embedded SQLite database and a local storage in
+    `./.lamart/`.
+
+    Args:
+        url: Database URL, `sqlite:///path` or `postgresql://…`, or the path of an SQLite file.
+        storage: Root of the default storage location: a folder or the URL of an object store. Needed when a
+            database outside `./.lamart/` is opened for the first time; later it selects another registered location.
+        cache_dir: Folder for copies of remote objects. Default: `LAMART_CACHE_DIR`, else the user's cache folder.
+        branch: Name of the branch that new records go to. Default: `main`. A new name makes a branch.
+        user: Handle of the user that new records are created by. Default: `LAMART_USER`, else the login name.
+        hash_algorithm: `blake3` (default) or `md5`; chosen once, when the registry is created.
+        make_default: Whether the registry becomes the default of this process.
+
+    Returns:
+        The open registry. As a context manager it is current for one thread or task.
+
+    Raises:
+        InvalidArgument: The URL names no supported database, or another hash algorithm is in use.
+        DatabaseTooNew: A newer version of this library wrote the database.
+        DatabaseTooOld: The database must be upgraded first.
+        MissingExtra: The driver of this database is not installed.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> registry = ln.connect("sqlite:///lab.db", storage="./lab")
+        >>> registry.Artifact.filter().count()
+        0
+    """
+    url = url or os.environ.get("LAMART_DB_URL")
+    storage = storage or os.environ.get("LAMART_STORAGE")
+    embedded = url is None
+    if url is None:
+        EMBEDDED.mkdir(exist_ok=True)
+        url = f"sqlite:///{(EMBEDDED / 'lamart.db').absolute()}"
+        storage = storage or (EMBEDDED / "storage").absolute()
+    cache = Path(cache_dir).expanduser().absolute() if cache_dir else default_cache_dir()
+    registry = Registry(url, settings=Settings(cache_dir=cache))
+    if registry.is_sqlite:
+        Path(str(registry.url.database)).parent.mkdir(parents=True, exist_ok=True)
+    created = ensure_schema(registry)
+    _identify(registry, hash_algorithm)
+    _choose_user(registry, user or os.environ.get("LAMART_USER"))
+    _choose_storage(registry, storage)
+    if branch is not None:
+        _choose_branch(registry, branch)
+    registry.options = {"storage": str(storage) if storage else None, "cache_dir": str(cache), "branch": branch}
+    if make_default:
+        set_default_registry(registry)
+    if created and embedded:
+        logger.warning("created a registry in %s", EMBEDDED.absolute())
+    return registry
+
+
+def _identify(registry: Registry, hash_algorithm: str | None) -> None:
+    """Read the registry's own row, or write it in a new registry."""
+
+    def write(connection: Connection) -> None:
+        if connection.execute(select(registration_table)).first() is None:
+            row = {"id": 1, "uid": uids.base62(12), "hash_algorithm": hash_algorithm or "blake3", "created_at": now()}
+            connection.execute(insert(registration_table).values(row))
+
+    with registry.engine.connect() as connection:
+        row = connection.execute(select(registration_table)).first()
+    if row is None:
+        registry.unit_of_work(write)
+        with registry.engine.connect() as connection:
+            row = connection.execute(select(registration_table)).one()
+    if hash_algorithm is not None and row.hash_algorithm != hash_algorithm:
+        raise errors.InvalidArgument(
+            f"{registry!r} uses the hash algorithm {row.hash_algorithm!r}, chosen when it was created; "
+            f"it cannot be opened with {hash_algorithm!r}"
+        )
+    registry.uid = row.uid
+    registry.hash_algorithm = row.hash_algorithm
+
+
+def _choose_user(registry: Registry, handle: str | None) -> None:
+    handle = (handle or _login_name())[:30]
+    with registry.read() as session:
+        user_id = session.scalar(select(User.id).where(User.handle == handle))
+    if user_id is None:
+        user_id = registry.unit_of_work(lambda connection: _insert_user(connection, handle))
+    registry.user_id = user_id
+
+
+def _insert_user(connection: Connection, handle: str) -> int:
+    existing = connection.execute(select(User.id).where(User.handle == handle)).scalar_one_or_none()
+    if existing is not None:
+        return existing
+    row = {"uid": uids.base62(8), "handle": handle, "created_at": now(), "updated_at": now()}
+    return int(connection.execute(insert(User.__table__).values(row).returning(text("id"))).scalar_one())
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user id has no name
+        return "anonymous"
+
+
+def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> None:
+    """Set the default storage location: the one that was asked for, else the oldest managed one."""
+    if root is None:
+        query = select(Storage).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
+        with registry.read() as session:
+            record = session.scalars(query).one_or_none()
+        if record is None:
+            raise errors.UnknownStorageLocation(
+                f"{registry!r} has no storage location yet; pass connect(…, storage=<folder or URL>)"
+            )
+    else:
+        if bytes_room.storage_type(bytes_room.normalise_root(str(root))) == "local":
+            Path(root).expanduser().mkdir(parents=True, exist_ok=True)
+        with registry:
+            record = Storage(root)
+            if not record.is_saved:
+                record = _save_storage(record)
+    registry.storage_id = record.id
+
+
+def _save_storage(record: Storage) -> Storage:
+    try:
+        return record.save()
+    except errors.IntegrityError:  # another process registered the same root in between
+        return Storage(record.root)
+
+
+def _choose_branch(registry: Registry, name: str) -> None:
+    def find_or_make(connection: Connection) -> int:
+        branch_id = connection.execute(select(Branch.id).where(Branch.name == name)).scalar_one_or_none()
+        if branch_id is not None:
+            return branch_id
+        row: dict[str, Any] = {
+            "name": name,
+            "uid": uids.base62(12),
+            "space_id": registry.space_id,
+            "created_at": now(),
+            "created_by_id": registry.user_id,
+            "_status_code": 0,
+        }
+        return int(connection.execute(insert(Branch.__table__).values(row).returning(text("id"))).scalar_one())
+
+    registry.branch_id = registry.unit_of_work(find_or_make)
+
+
+set_connector(connect)

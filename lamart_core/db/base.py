@@ -1,0 +1,90 @@
+"""The declarative base of all record classes, and its column types."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Integer, MetaData, String
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
+
+TABLE_PREFIX = "lamart_"
+
+# Named constraints, so that every migration can address them on both databases.
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time: aware and in UTC in Python, whatever the database stores."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Use `timestamptz` where it exists."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC; a naive value is taken as UTC."""
+        if value is None:
+            return None
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return an aware value in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def uid_type(length: int) -> String:
+    """Return a text type that is ordered by bytes on every database, as base62 counters must be."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+# SQLite only counts rows up in a column of type INTEGER.
+BigId = BigInteger().with_variant(Integer(), "sqlite")
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Declarative base of all record classes."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+def model_class(name: str) -> type[Base]:
+    """Return the record class of this name.
+
+    Args:
+        name: Name of a class, for example `"Run"`.
+
+    Raises:
+        KeyError: No loaded record class has this name.
+    """
+    for mapper in Base.registry.mappers:
+        if mapper.class_.__name__ == name:
+            return mapper.class_
+    raise KeyError(name)
+
+
+def model_names() -> list[str]:
+    """Return the names of all loaded record classes, sorted."""
+    return sorted(mapper.class_.__name__ for mapper in Base.registry.mappers)
+
+
+def now() -> datetime:
+    """Return the current time, aware and in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,222 @@
+"""The registry: one database with its engine, settings and run context."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.orm import Session
+
+from lamart_core import errors
+from lamart_core.db import base
+from lamart_core.db.engines import WRITE, database_url, make_engine
+from lamart_core.db.retry import retrying
+from lamart_core.settings import Settings
+
+T = TypeVar("T")
+
+MAIN_BRANCH_ID = 1
+ARCHIVE_BRANCH_ID = 0
+TRASH_BRANCH_ID = -1
+DEFAULT_SPACE_ID = 1
+ANONYMOUS_USER_ID = 1
+
+
+class Registry:
+    """An open registry: a database of records, with a default storage and settings.
+
+    Made by `connect`; opening one costs nothing until its first statement. Safe to use from many threads and tasks,
+    after `fork`, and picklable (the copy connects anew). As a context manager it is the current registry of this
+    thread or task:
+
+        with ln.connect("sqlite:///lab.db", storage="./lab"):
+            ln.Artifact.filter(key__startswith="raw/")
+
+    Attributes:
+        url: Normalised database URL.
+        engine: The SQLAlchemy engine; it connects when it is first used.
+        settings: Settings of this registry.
+        uid: Universal id of the registry, written into the markers of the storage locations that it manages.
+        hash_algorithm: Algorithm for the digests of new content.
+        storage_id: Id of the default storage location.
+        branch_id: Id of the branch that new records go to.
+        space_id: Id of the space that new records go to.
+        user_id: Id of the user that new records are created by.
+    """
+
+    def __init__(self, url: str | URL, *, settings: Settings) -> None:
+        self.url = database_url(url)
+        self.settings = settings
+        self.uid = ""
+        self.hash_algorithm = "blake3"
+        self.storage_id = 0
+        self.branch_id = MAIN_BRANCH_ID
+        self.space_id = DEFAULT_SPACE_ID
+        self.user_id = ANONYMOUS_USER_ID
+        self.options: dict[str, Any] = {}
+        self.global_run: Any = None
+        self.engine: Engine = make_engine(self.url, busy_timeout=settings.busy_timeout)
+        self._memo: dict[Any, Any] = {}
+        _open_registries.add(self)
+
+    def __repr__(self) -> str:
+        return f"Registry({self.url.render_as_string(hide_password=True)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.url.render_as_string(hide_password=False), dict(self.options))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Registry) and self.url == other.url
+
+    def __hash__(self) -> int:
+        return hash(self.url)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the record class `name`, bound to this registry."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            model = base.model_class(name)
+        except KeyError:
+            raise AttributeError(
+                f"a registry has no attribute {name!r}; its record classes are: {', '.join(base.model_names())}"
+            ) from None
+        return BoundModel(self, model)
+
+    def __enter__(self) -> Registry:
+        _stack.set((*_stack.get(), self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _stack.set(_stack.get()[:-1])
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is SQLite."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def read(self) -> Generator[Session, None, None]:
+        """Give a session for one read; what it loads is detached and stays readable afterwards."""
+        with Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+            yield session
+            session.expunge_all()
+
+    def unit_of_work(self, work: Callable[[Connection], T]) -> T:
+        """Run `work(connection)` in one write transaction, and again when another writer got in between.
+
+        Args:
+            work: Reads what it decides on, and writes. It may run several times, so it must not change anything
+                but the database. It raises `errors.Conflict` to roll back and run again.
+
+        Returns:
+            What `work` returned in the transaction that was committed.
+
+        Raises:
+            DatabaseBusy: Other writers won for `settings.busy_timeout` seconds.
+        """
+
+        def attempt() -> T:
+            with self.engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
+                return work(connection)
+
+        return retrying(attempt, timeout=self.settings.busy_timeout)
+
+    def memo(self, key: Any, make: Callable[[], T]) -> T:
+        """Return what `make()` gave for `key` in this process; for rows that never change."""
+        if key not in self._memo:
+            self._memo[key] = make()
+        return self._memo[key]
+
+    def forget(self, key: Any) -> None:
+        """Drop a memoised value."""
+        self._memo.pop(key, None)
+
+    def close(self) -> None:
+        """Close all connections. The registry opens new ones when it is used again."""
+        self.engine.dispose()
+
+
+class BoundModel:
+    """A record class whose queries and new records belong to one registry.
+
+    `registry.Artifact.filter(…)` queries this registry, `registry.Artifact(path, key=…)` makes a record of it,
+    whichever registry is current.
+    """
+
+    def __init__(self, registry: Registry, model: type[Any]) -> None:
+        self.registry = registry
+        self.model = model
+
+    def __repr__(self) -> str:
+        return f"<{self.model.__name__} of {self.registry!r}>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with self.registry:
+            return self.model(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.model, name)
+        if not callable(attribute):
+            return attribute
+
+        def bound(*args: Any, **kwargs: Any) -> Any:
+            with self.registry:
+                return attribute(*args, **kwargs)
+
+        return bound
+
+
+# The registries entered by this thread or task, innermost last; tuples, because tasks share what they inherit.
+_stack: ContextVar[tuple[Registry, ...]] = ContextVar("lamart_registries", default=())
+_default: Registry | None = None
+_open_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+_connect: Callable[..., Registry] | None = None
+
+
+def current_registry() -> Registry:
+    """Return the registry of the innermost `with registry:`, else the default of the process.
+
+    The first call without any connects as `connect()` does.
+    """
+    stack = _stack.get()
+    if stack:
+        return stack[-1]
+    if _default is not None:
+        return _default
+    if _connect is None:
+        raise errors.DatabaseError("no registry is open; call lamart_core.connect() first")
+    return _connect()
+
+
+def set_default_registry(registry: Registry | None) -> None:
+    """Make a registry the default of this process."""
+    global _default
+    _default = registry
+
+
+def set_connector(connect: Callable[..., Registry]) -> None:
+    """Say how a registry is opened when none is: `connect` lives above this room."""
+    global _connect
+    _connect = connect
+
+
+def _reopen(url: str, options: dict[str, Any]) -> Registry:
+    if _connect is None:
+        import lamart_core.connect  # noqa: F401  # registers itself; a fresh process unpickles before it imports
+    assert _connect is not None
+    return _connect(url, make_default=False, **options)
+
+
+def _forget_connections_after_fork() -> None:
+    # Parent and child must not talk over one socket; the parent's connections are left alone.
+    for registry in list(_open_registries):
+        registry.engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections_after_fork)

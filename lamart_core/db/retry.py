@@ -1,0 +1,65 @@
+"""Which database errors mean «try again», and how long to wait."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from lamart_core import errors
+
+T = TypeVar("T")
+
+_POSTGRES_RETRY = {
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+    "55P03",  # lock_not_available
+}
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same transaction may succeed when it is run again.
+
+    Lost races show as constraint violations too: a unique index that another writer's row took, or a foreign key to
+    a row that another writer removed. Run again, the transaction reads the winner's rows and decides anew.
+    """
+    if isinstance(error, errors.Conflict | IntegrityError):
+        return True
+    if isinstance(error, OperationalError) and "locked" in str(error.orig):
+        return True
+    if isinstance(error, DBAPIError):
+        return getattr(error.orig, "sqlstate", None) in _POSTGRES_RETRY
+    return False
+
+
+def retrying(attempt: Callable[[], T], *, timeout: float, sleep: Callable[[float], None] = time.sleep) -> T:
+    """Call `attempt` until it succeeds, fails for good, or `timeout` seconds have passed.
+
+    Waits grow from 1 ms to 100 ms and are drawn at random, so that writers who met once do not meet again.
+
+    Raises:
+        DatabaseBusy: Other writers won until the time was over.
+    """
+    deadline = time.monotonic() + timeout
+    wait = 0.001
+    identical = 0
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            if isinstance(error, IntegrityError):
+                # A violation that the fresh read does not resolve is a fault and no race.
+                identical += 1
+                if identical > 50:
+                    raise errors.IntegrityError(f"the database refused the change: {error.orig}") from error
+            if time.monotonic() >= deadline:
+                raise errors.DatabaseBusy(
+                    f"other writers kept the database busy for {timeout:.0f} s; last reason: {error}"
+                ) from error
+        sleep(random.uniform(0, wait))
+        wait = min(wait * 2, 0.1)

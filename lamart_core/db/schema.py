@@ -1,0 +1,88 @@
+"""The version of the database schema: checking it, creating it, upgrading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from lamart_core import errors
+from lamart_core.db.registry import Registry
+
+HEAD = "0001"
+VERSION_TABLE = "lamart_alembic_version"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+# Any constant will do; it names the lock under which one process at a time migrates.
+_MIGRATION_LOCK = 0x1A3A27
+
+
+def schema_version(connection: Connection) -> str | None:
+    """Return the schema version of the database, or None when it holds no registry."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one_or_none()
+
+
+def ensure_schema(registry: Registry) -> bool:
+    """Create the tables in an empty database, and refuse one of another version.
+
+    Returns:
+        Whether the tables were created by this call.
+
+    Raises:
+        DatabaseTooNew: A newer version of this library wrote the database.
+        DatabaseTooOld: The database must be upgraded first.
+    """
+    with registry.engine.connect() as connection:
+        version = schema_version(connection)
+    if version is None:
+        return upgrade(registry)
+    if version == HEAD:
+        return False
+    if version in _known_versions():
+        raise errors.DatabaseTooOld(
+            f"{registry!r} has schema version {version}, this code needs {HEAD}: "
+            "make a backup and run `lamart migrate --db URL`"
+        )
+    raise errors.DatabaseTooNew(
+        f"{registry!r} has schema version {version}, which this version of lamart-dagster does not know (its newest "
+        f"is {HEAD}): upgrade it with `pip install -U lamart-dagster`"
+    )
+
+
+def upgrade(registry: Registry) -> bool:
+    """Bring the database to the schema version of this code.
+
+    Safe to call from many processes at once: one migrates, the others wait and find it done.
+
+    Returns:
+        Whether anything was changed.
+    """
+    from alembic import command  # slow to import, and only needed here
+
+    def work(connection: Connection) -> bool:
+        if not registry.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        if schema_version(connection) == HEAD:
+            return False
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return True
+
+    return registry.unit_of_work(work)
+
+
+def _config():  # noqa: ANN202
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _known_versions() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}

@@ -1,0 +1,136 @@
+"""Existing, revision or new: what content means under a key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
+
+from lamart_core import errors, uids
+from lamart_core.db import TRASH_BRANCH_ID
+from lamart_core.lifecycle.plan import Dedup, Found, Outcome, Plan, Resolution, Row, Staged
+
+
+def find(connection: Connection, table: Table, staged: Staged, plan: Plan) -> Found:
+    """Read the rows that decide, in one statement.
+
+    Args:
+        connection: Connection to read over; within a write transaction when the decision is going to be written.
+        table: The artifact table.
+        staged: The content.
+        plan: What the caller wants.
+    """
+    columns = table.c
+    wanted: list[Any] = []
+    equal = _equal_content(columns, staged)
+    if equal is not None and plan.lookup and plan.dedup is Dedup.REGISTRY:
+        visible = and_(equal, columns.branch_id != TRASH_BRANCH_ID, _readable(columns))
+        wanted.append(_first(columns, visible, columns.id.desc()))
+        if plan.key is not None:
+            trashed = and_(equal, columns.branch_id == TRASH_BRANCH_ID, columns.key == plan.key, _readable(columns))
+            wanted.append(_first(columns, trashed, columns.id.desc()))
+    family = _family(columns, plan)
+    if family is not None:
+        wanted.append(_first(columns, family, columns.uid.desc()))
+        wanted.append(_first(columns, and_(family, columns.is_latest, columns.branch_id == plan.branch_id), None))
+    if not wanted:
+        return Found()
+    query = select(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
+    rows: list[Row] = [row._mapping for row in connection.execute(query)]
+    return _roles(rows, staged, plan)
+
+
+def _first(columns: Any, condition: ColumnElement[bool], order: Any) -> Any:
+    query: Select[Any] = select(columns.id).where(condition).limit(1)
+    return (query if order is None else query.order_by(order)).scalar_subquery()
+
+
+def _equal_content(columns: Any, staged: Staged) -> ColumnElement[bool] | None:
+    if not staged.is_comparable or staged.digest is None:
+        return None
+    return and_(columns.hash == staged.digest.value, columns._hash_type == staged.digest.algorithm)
+
+
+def _readable(columns: Any) -> ColumnElement[bool]:
+    # The files of an older version of an overwritten folder are gone: its content is known, but not there.
+    return or_(columns.is_latest, ~columns._overwrite_versions)
+
+
+def _family(columns: Any, plan: Plan) -> ColumnElement[bool] | None:
+    if plan.revises_uid is not None:
+        return func.substr(columns.uid, 1, uids.STEM_LENGTH) == uids.stem_of(plan.revises_uid)
+    if plan.key is not None and plan.storage.is_saved:
+        return and_(columns.key == plan.key, columns.storage_id == plan.storage.id)
+    return None
+
+
+def _roles(rows: list[Row], staged: Staged, plan: Plan) -> Found:
+    """Say what each row is; the statement returns at most four, highest id first."""
+
+    def equal(row: Row) -> bool:
+        digest = staged.digest
+        return (
+            digest is not None
+            and staged.is_comparable
+            and (row["hash"], row["_hash_type"]) == (digest.value, digest.algorithm)
+            and (row["is_latest"] or not row["_overwrite_versions"])
+        )
+
+    def member(row: Row) -> bool:
+        if plan.revises_uid is not None:
+            return uids.stem_of(row["uid"]) == uids.stem_of(plan.revises_uid)
+        return plan.key is not None and row["key"] == plan.key and row["storage_id"] == plan.storage.id
+
+    by_content = plan.lookup and plan.dedup is Dedup.REGISTRY
+    family = sorted((row for row in rows if member(row)), key=lambda row: row["uid"], reverse=True)
+    head = next((row for row in family if row["is_latest"] and row["branch_id"] == plan.branch_id), None)
+    same = next((row for row in rows if by_content and equal(row) and row["branch_id"] != TRASH_BRANCH_ID), None)
+    if same is None and head is not None and equal(head):
+        same = head
+    trashed = next(
+        (
+            row
+            for row in rows
+            if by_content and equal(row) and row["branch_id"] == TRASH_BRANCH_ID and row["key"] == plan.key
+        ),
+        None,
+    )
+    return Found(equal=same, trashed=trashed, newest=family[0] if family else None, head=head)
+
+
+def decide(found: Found, plan: Plan, *, stem: str) -> Resolution:
+    """Decide what saving means, from what was found.
+
+    Args:
+        found: Rows read by `find`.
+        plan: What the caller wants.
+        stem: Stem of the uid for the case that a new family begins.
+
+    Raises:
+        IntegrityError: The version that was revised explicitly is not the latest any more.
+    """
+    if found.equal is not None:
+        return Resolution(Outcome.EXISTING, existing=found.equal)
+    if found.trashed is not None:
+        return Resolution(Outcome.RESTORED, existing=found.trashed)
+    if found.newest is None:
+        if plan.revises_uid is not None:
+            raise errors.IntegrityError(f"cannot revise {plan.revises_uid}: it was deleted")
+        return Resolution(Outcome.CREATED, uid=uids.first_uid(stem), key=plan.key, description=plan.description)
+    head = found.head
+    if plan.expected_head is not None and (head is None or head["uid"] != plan.expected_head):
+        raise errors.IntegrityError(
+            f"cannot revise the non-latest record {plan.expected_head}: "
+            f"{head['uid'] if head is not None else 'no version'} is the latest now; get it and revise that one"
+        )
+    explicit = plan.revises_uid is not None
+    parent = head or found.newest
+    return Resolution(
+        Outcome.NEW_VERSION,
+        uid=uids.next_uid(found.newest["uid"]),
+        demote=head["id"] if head is not None else None,
+        key=plan.key if plan.key is not None or not explicit else parent["key"],
+        description=plan.description if plan.description is not None or not explicit else parent["description"],
+    )
+
+

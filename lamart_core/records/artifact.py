@@ -1,0 +1,87 @@
+"""The columns of an artifact, for the rooms that work on rows and do not need the class itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+
+from lamart_core.db import Json, uid_type
+from lamart_core.query import ToMany, ToOne
+from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
+
+_LATEST = text("is_latest")
+_LATEST_WITH_KEY = text("is_latest AND key IS NOT NULL")
+
+
+class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
+    """Columns and relations of an artifact; `Artifact` adds the methods."""
+
+    __abstract__ = True
+    __frozen__ = SQLRecord.__frozen__ | {
+        "hash",
+        "_hash_type",
+        "size",
+        "n_files",
+        "object_id",
+        "object",
+        "is_latest",
+        "suffix",
+        "created_by_id",
+        "created_by",
+    }
+
+    uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
+    key: Mapped[str | None] = mapped_column(String(1024))
+    _real_key: Mapped[str | None] = mapped_column(String(1024))
+    description: Mapped[str | None] = mapped_column(Text)
+    suffix: Mapped[str] = mapped_column(String(30))
+    kind: Mapped[str | None] = mapped_column(String(20))
+    otype: Mapped[str | None] = mapped_column(String(64))
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    hash: Mapped[str | None] = mapped_column(uid_type(64), index=True)
+    n_files: Mapped[int | None] = mapped_column(BigInteger)
+    n_observations: Mapped[int | None] = mapped_column(BigInteger)
+    _hash_type: Mapped[str | None] = mapped_column(String(30))
+    extra_data: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    _key_is_virtual: Mapped[bool] = mapped_column(Boolean)
+    _overwrite_versions: Mapped[bool] = mapped_column(Boolean)
+
+    @declared_attr
+    def storage_id(cls) -> Mapped[int]:
+        return mapped_column(ForeignKey("lamart_storage.id"))
+
+    @declared_attr
+    def object_id(cls) -> Mapped[int]:
+        return mapped_column(ForeignKey("lamart_storedobject.id"), index=True)
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[Any, ...]:
+        return (
+            # One head per family and branch, and one family per key: what concurrent writers cannot break.
+            Index(
+                "uq_lamart_artifact_latest",
+                text("substr(uid, 1, 16)"),
+                "branch_id",
+                unique=True,
+                sqlite_where=_LATEST,
+                postgresql_where=_LATEST,
+            ),
+            Index(
+                "uq_lamart_artifact_key",
+                "key",
+                "storage_id",
+                "branch_id",
+                unique=True,
+                sqlite_where=_LATEST_WITH_KEY,
+                postgresql_where=_LATEST_WITH_KEY,
+            ),
+            Index("ix_lamart_artifact_key", "key", "storage_id"),
+            Index("uq_lamart_artifact_tag", text("substr(uid, 1, 16)"), "version_tag", unique=True),
+        )
+
+    storage = ToOne("Storage", "storage_id")
+    object = ToOne("StoredObject", "object_id")
+    input_of_runs = ToMany("Run", link="lamart_runinput", source="artifact_id", target_column="run_id")
+    recreating_runs = ToMany("Run", link="lamart_recreation", source="artifact_id", target_column="run_id")
