@@ -1,1 +1,28 @@
-"""File formats and the objects that they hold."""
+"""File formats and the objects that they hold.
+
+Importing this package imports no library that reads or writes data.
+"""
+
+from __future__ import annotations
+
+from lamart_core.formats.anndata.backed import BackedAnnData
+from lamart_core.formats.contract import ColumnInfo, Format, Options, Preview
+from lamart_core.formats.guards import UnreadableContent
+from lamart_core.formats.libraries import PythonType
+from lamart_core.formats.registry import all_formats, for_object, for_path, for_suffix, known_suffixes, register
+
+__all__ = [
+    "BackedAnnData",
+    "ColumnInfo",
+    "Format",
+    "Options",
+    "Preview",
+    "PythonType",
+    "UnreadableContent",
+    "all_formats",
+    "for_object",
+    "for_path",
+    "for_suffix",
+    "known_suffixes",
+    "register",
+]

@@ -1,0 +1,1 @@
+"""Annotated matrices as files (h5ad) and folders (zarr)."""

@@ -1,0 +1,183 @@
+"""Lazy access to a stored AnnData: annotations in memory, matrices on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from lamart_core.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    import anndata as ad
+    import pandas as pd
+
+
+class AnnDataAccessor:
+    """An open AnnData store, used similarly to an ``AnnData`` object.
+
+    ``obs`` and ``var`` are read when the store is opened; ``X``, ``layers``, ``obsm`` and the like stay on disk, and
+    slicing reads what is asked for. Close it, or use it as a context manager.
+
+    Example:
+        .. code-block:: python
+
+            with artifact.open() as store:
+                t_cells = store[store.obs["cell_type"] == "T cell"].to_memory()
+    """
+
+    def __init__(self, group: Any, close: Callable[[], None], *, mode: str) -> None:
+        self._group = group
+        self._close = close
+        self._mode = mode
+        self._closed = False
+        try:
+            self._adata = lazy_anndata(group)
+        except BaseException:
+            close()
+            raise
+
+    def __enter__(self) -> AnnDataAccessor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"mode {self._mode!r}"
+        return f"AnnDataAccessor({self._adata.n_obs} × {self._adata.n_vars}, {state})"
+
+    def __getitem__(self, index: Any) -> ad.AnnData:
+        """A lazy view of some observations and variables; ``.to_memory()`` reads it."""
+        return self._open_adata()[index]
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Annotation of observations."""
+        return cast("pd.DataFrame", self._adata.obs)
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """Annotation of variables."""
+        return cast("pd.DataFrame", self._adata.var)
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of observations."""
+        return self._adata.obs_names
+
+    @property
+    def var_names(self) -> pd.Index:
+        """Names of variables."""
+        return self._adata.var_names
+
+    @property
+    def n_obs(self) -> int:
+        """Number of observations."""
+        return int(self._adata.n_obs)
+
+    @property
+    def n_vars(self) -> int:
+        """Number of variables."""
+        return int(self._adata.n_vars)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of observations and variables."""
+        return (self.n_obs, self.n_vars)
+
+    @property
+    def X(self) -> Any:
+        """The matrix on disk; slicing reads."""
+        return self._open_adata().X
+
+    @property
+    def layers(self) -> Mapping[str, Any]:
+        """Further matrices of the same shape, on disk."""
+        return self._open_adata().layers
+
+    @property
+    def obsm(self) -> Mapping[str, Any]:
+        """Multi-dimensional annotation of observations."""
+        return self._open_adata().obsm
+
+    @property
+    def varm(self) -> Mapping[str, Any]:
+        """Multi-dimensional annotation of variables."""
+        return self._open_adata().varm
+
+    @property
+    def obsp(self) -> Mapping[str, Any]:
+        """Pairwise annotation of observations."""
+        return self._open_adata().obsp
+
+    @property
+    def varp(self) -> Mapping[str, Any]:
+        """Pairwise annotation of variables."""
+        return self._open_adata().varp
+
+    @property
+    def uns(self) -> Mapping[str, Any]:
+        """Unstructured annotation."""
+        return self._adata.uns
+
+    def to_memory(self) -> ad.AnnData:
+        """Read everything."""
+        return self._open_adata().to_memory()
+
+    def set_column(self, slot: str, name: str, values: Any) -> None:
+        """Add or replace a column of ``obs`` or ``var``, in the store and here; needs mode ``"r+"``.
+
+        Raises:
+            InvalidArgument: The store is read-only, or ``slot`` is neither ``"obs"`` nor ``"var"``.
+        """
+        if self._mode != "r+":
+            raise InvalidArgument(f"The store was opened with mode {self._mode!r}: open it with mode 'r+' to write")
+        if slot not in ("obs", "var"):
+            raise InvalidArgument(f"Columns can be set in 'obs' and 'var', not in {slot!r}")
+        from anndata.io import write_elem
+
+        changed = getattr(self._open_adata(), slot).assign(**{name: values})
+        write_elem(self._group, slot, changed)
+        setattr(self._adata, slot, changed)
+
+    def close(self) -> None:
+        """Release the store; closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def _open_adata(self) -> ad.AnnData:
+        if self._closed:
+            raise InvalidArgument("The store is closed: what is on disk can only be read inside the with block")
+        return self._adata
+
+
+def lazy_anndata(group: Any) -> ad.AnnData:
+    """An AnnData over an open h5py or zarr group whose matrices stay on disk."""
+    import anndata as ad
+    from anndata.io import read_elem
+
+    if dict(group.attrs).get("encoding-type") != "anndata":
+        raise ValueError("the root is not marked as an AnnData (attribute encoding-type)")
+    parts: dict[str, Any] = {name: read_elem(group[name]) for name in ("obs", "var", "uns") if name in group}
+    for name in ("obsm", "varm", "layers", "obsp", "varp"):
+        if name in group:
+            parts[name] = {key: _lazy(group[name][key]) for key in group[name]}
+    if "X" in group:
+        parts["X"] = _lazy(group["X"])
+    else:
+        parts["shape"] = (len(parts["obs"]), len(parts["var"]))
+    return ad.AnnData(**parts)
+
+
+def _lazy(element: Any) -> Any:
+    from anndata.io import read_elem, sparse_dataset
+
+    encoding = str(dict(element.attrs).get("encoding-type", "array"))
+    if encoding in ("csr_matrix", "csc_matrix"):
+        return sparse_dataset(element)
+    # Tables and the like are annotation, not matrices.
+    return element if encoding == "array" else read_elem(element)

@@ -1,0 +1,24 @@
+"""The annotation for an AnnData whose matrix stays on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamart_core.formats.libraries import PythonType
+
+if TYPE_CHECKING:
+    from anndata import AnnData as BackedAnnData
+else:
+
+    class BackedAnnData:
+        """Stands for an AnnData whose ``X`` stays on disk and is read in slices; never instantiated.
+
+        Example:
+            >>> def n_cells(adata: BackedAnnData) -> int:
+            ...     return adata.n_obs
+        """
+
+
+BACKED = PythonType(__name__, "BackedAnnData")
+
+__all__ = ["BACKED", "BackedAnnData"]

@@ -1,0 +1,126 @@
+"""What AnnData in h5ad and in zarr have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from lamart_core.errors import InvalidArgument
+from lamart_core.formats.anndata.accessor import AnnDataAccessor
+from lamart_core.formats.anndata.backed import BACKED
+from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
+from lamart_core.formats.guards import reading
+from lamart_core.formats.libraries import ANNDATA, PythonType, require
+from lamart_core.formats.markdown import code
+from lamart_core.formats.tables.base import pandas_markdown
+
+if TYPE_CHECKING:
+    import anndata as ad
+    import pandas as pd
+
+_MAPPINGS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
+
+
+class AnnDataFormat(Format):
+    """An annotated matrix."""
+
+    otype: ClassVar[str | None] = "AnnData"
+    extra: ClassVar[str | None] = "anndata"
+    accepts: ClassVar[tuple[PythonType, ...]] = (ANNDATA,)
+    returns: ClassVar[tuple[PythonType, ...]] = (ANNDATA, BACKED)
+
+    @abstractmethod
+    def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
+        """Open the store without reading matrices."""
+
+    def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
+        require_anndata(f"Opening a {self.name} store")
+        return self._accessor(path, mode, options)
+
+    def n_observations(self, obj: object) -> int | None:
+        """Number of observations."""
+        return int(obj.n_obs) if ANNDATA.matches(obj) else None  # pyright: ignore[reportAttributeAccessIssue]
+
+    def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
+        """Shape, columns of obs and var, keys of the other slots, and the first observations."""
+        if not isinstance(obj_or_path, Path):
+            return _preview(obj_or_path)
+        require_anndata(f"Previewing a {self.name} store")
+        with reading(obj_or_path, self.name), self._accessor(obj_or_path, "r", {}) as accessor:
+            return _preview(accessor)
+
+
+def require_anndata(purpose: str) -> None:
+    """Raise MissingExtra unless anndata is installed."""
+    require("anndata", extra="anndata", purpose=purpose)
+
+
+@contextmanager
+def unchanged(adata: ad.AnnData) -> Generator[ad.AnnData]:
+    """What to pass to anndata's writers, which replace text columns of their argument by categorical ones, in place.
+
+    Yields the object itself and puts its columns back afterwards; a view, which a changed column would turn into
+    a copy, is copied instead, if it has text columns at all.
+    """
+    if adata.is_view and any(_may_hold_text(df) for df in _frames(adata)):
+        yield adata.to_memory(copy=True) if adata.isbacked else adata.copy()
+        return
+    before = [{name: df[name] for name in df.columns if df.columns.is_unique} for df in _frames(adata)]
+    try:
+        yield adata
+    finally:
+        for df, columns in zip(_frames(adata), before, strict=True):
+            for name, column in columns.items():
+                if df[name].dtype != column.dtype:
+                    df[name] = column
+
+
+def _may_hold_text(df: pd.DataFrame) -> bool:
+    return any(str(dtype) in ("object", "string", "str") for dtype in df.dtypes)
+
+
+def _frames(adata: ad.AnnData) -> list[pd.DataFrame]:
+    raw = cast("ad.Raw | None", adata.raw)
+    return cast("list[pd.DataFrame]", [adata.obs, adata.var, *([] if raw is None else [raw.var])])
+
+
+def check_anndata_keywords(group: str, given: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Raise InvalidArgument for keywords that anndata's writer does not know."""
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise InvalidArgument(
+            f"{group}: unknown {', '.join(map(repr, unknown))}; the writer knows {', '.join(sorted(known))}"
+        )
+
+
+def _preview(adata: Any) -> Preview:
+    slots = {
+        "obs": _columns(adata.obs),
+        "var": _columns(adata.var),
+        **{slot: _keys(getattr(adata, slot)) for slot in _MAPPINGS},
+    }
+    lines = [f"**AnnData** {adata.n_obs:,} observations × {adata.n_vars:,} variables"]
+    if adata.X is not None:
+        lines.append(f"- X: {type(adata.X).__name__} of {adata.X.dtype}")
+    lines += [f"- {slot}: {', '.join(code(c.name) for c in columns)}" for slot, columns in slots.items() if columns]
+    text = "\n".join(lines)
+    if adata.obs.shape[1]:
+        text += "\n\n" + pandas_markdown(adata.obs)
+    shape = (int(adata.n_obs), int(adata.n_vars))
+    return Preview(text, shape[0], slots["obs"], shape, {slot: columns for slot, columns in slots.items() if columns})
+
+
+def _columns(df: Any) -> tuple[ColumnInfo, ...]:
+    return tuple(ColumnInfo(str(name), str(dtype)) for name, dtype in df.dtypes.items())
+
+
+def _keys(mapping: Mapping[str, Any]) -> tuple[ColumnInfo, ...]:
+    return tuple(ColumnInfo(str(key), _kind(mapping[key])) for key in sorted(mapping, key=str))
+
+
+def _kind(value: Any) -> str:
+    dtype = getattr(value, "dtype", None)
+    return type(value).__name__ if dtype is None else f"{type(value).__name__} of {dtype}"

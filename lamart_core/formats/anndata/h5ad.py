@@ -1,0 +1,84 @@
+"""AnnData in one HDF5 file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from lamart_core.formats.anndata.accessor import AnnDataAccessor
+from lamart_core.formats.anndata.backed import BACKED
+from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
+from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.guards import reading
+from lamart_core.formats.libraries import PythonType
+
+# anndata.AnnData.write_h5ad, and what it passes on to h5py's create_dataset.
+_KEYWORDS = frozenset(
+    {
+        "compression",
+        "compression_opts",
+        "as_dense",
+        "convert_strings_to_categoricals",
+        "chunks",
+        "shuffle",
+        "fletcher32",
+    }
+)
+
+
+class H5adFormat(AnnDataFormat):
+    """AnnData as .h5ad, written by ``AnnData.write_h5ad``."""
+
+    name = "h5ad"
+    suffixes: ClassVar[tuple[str, ...]] = (".h5ad",)
+    options_name = "h5ad_kwargs"
+    modes: ClassVar[tuple[str, ...]] = ("r",)
+
+    def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
+        check_anndata_keywords("h5ad_kwargs", options, _KEYWORDS)
+
+    def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        require_anndata("Writing an .h5ad file")
+        from anndata.io import write_h5ad
+
+        # The function, not the method: that one would make a backed object point to the new file.
+        with unchanged(obj) as adata:
+            write_h5ad(path, adata, **options)
+
+    def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
+        require_anndata("Reading an .h5ad file")
+        import anndata as ad
+
+        passed = {"backed": "r", **options} if target == BACKED else options
+        return ad.read_h5ad(path, **passed)
+
+    def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
+        import h5py
+
+        if isinstance(path, Path):
+            file = h5py.File(path, mode, **options)
+            return AnnDataAccessor(file, file.close, mode=mode)
+        remote = cast(Any, path.open("rb"))
+        try:
+            file = h5py.File(remote, mode, **options)
+        except BaseException:
+            remote.close()
+            raise
+
+        def close() -> None:
+            file.close()
+            remote.close()
+
+        return AnnDataAccessor(file, close, mode=mode)
+
+    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
+        """Length of the index of obs."""
+        require_anndata("Reading an .h5ad file")
+        import h5py
+
+        with reading(path, self.name), path.open("rb") as binary, h5py.File(cast(Any, binary), "r") as file:
+            obs: Any = file["obs"]
+            if not isinstance(obs, h5py.Group):  # a compound dataset: anndata before 0.7
+                return int(obs.shape[0])
+            return int(cast(Any, obs[obs.attrs["_index"]]).shape[0])

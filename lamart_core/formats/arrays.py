@@ -1,0 +1,126 @@
+"""Zarr folders in general: what they are, and opening them without running foreign code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from lamart_core.errors import UnsupportedObject
+from lamart_core.formats.contract import Format, Preview, ReadablePath
+from lamart_core.formats.guards import UnreadableContent, reading
+from lamart_core.formats.libraries import ZARR_ARRAY, ZARR_GROUP, PythonType, require
+from lamart_core.formats.markdown import fenced
+
+# zarr.json: version 3; the others: version 2.
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
+_V2_ATTRIBUTES = ".zattrs"
+_PREVIEWED = 50
+
+
+class ZarrFormat(Format):
+    """A zarr folder that no other format recognises: opened or loaded as a read-only ``zarr.Group`` or ``Array``."""
+
+    name = "zarr"
+    suffixes: ClassVar[tuple[str, ...]] = (".zarr",)
+    is_folder: ClassVar[bool] = True
+    extra: ClassVar[str | None] = "zarr"
+    returns: ClassVar[tuple[PythonType, ...]] = (PythonType("zarr", "Group or Array"), ZARR_GROUP, ZARR_ARRAY)
+    modes: ClassVar[tuple[str, ...]] = ("r",)
+
+    def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        raise UnsupportedObject("Write zarr groups and arrays with zarr, and pass the path of the folder")
+
+    def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
+        found = self._open(path, suffix, "r", "", options)
+        if target in (ZARR_GROUP, ZARR_ARRAY) and not target.matches(found):
+            raise UnsupportedObject(f"{path} holds a zarr.{type(found).__name__}, not a {target}")
+        return found
+
+    def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
+        refuse_pickles(path)
+        return open_zarr(path, mode=mode, **options)
+
+    def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
+        """The names of groups and arrays."""
+        if not isinstance(obj_or_path, Path):
+            return super().preview(obj_or_path, suffix=suffix)
+        names: list[str] = []
+        with reading(obj_or_path, self.name):
+            for node in _nodes(obj_or_path):
+                names.append(Path(str(node)).relative_to(obj_or_path).as_posix())
+                if len(names) > _PREVIEWED:
+                    names[-1] = "…"
+                    break
+        return Preview(fenced("\n".join(names)))
+
+
+def open_zarr(path: ReadablePath, *, mode: str, **options: Any) -> Any:
+    """A ``zarr.Group`` or ``zarr.Array`` over a local or remote folder. Call ``refuse_pickles`` before."""
+    require("zarr", extra="zarr", purpose="Opening a zarr folder")
+    import zarr
+    import zarr.storage
+
+    if isinstance(path, Path):
+        return zarr.open(str(path), mode=cast(Any, mode), **options)
+    store = zarr.storage.FsspecStore.from_url(
+        str(path), storage_options=dict(path.storage_options), read_only=mode == "r"
+    )
+    return zarr.open(store, mode=cast(Any, mode), **options)
+
+
+def root_attributes(path: Path) -> dict[str, Any]:
+    """The user attributes at the root of a local zarr folder, of either version; empty if there are none."""
+    for name, key in (("zarr.json", "attributes"), (_V2_ATTRIBUTES, None)):
+        try:
+            content = json.loads((path / name).read_bytes())
+        except (OSError, ValueError):
+            continue
+        found = content.get(key) if key is not None and isinstance(content, dict) else content
+        if isinstance(found, dict):
+            return cast("dict[str, Any]", found)
+    return {}
+
+
+def refuse_pickles(path: ReadablePath) -> None:
+    """Refuse a zarr folder with pickled values, whose decoding could run foreign code.
+
+    Reads the metadata of groups and arrays only, never chunks.
+
+    Raises:
+        UnreadableContent: Some array names the pickle codec.
+    """
+    for node in _nodes(path):
+        for name in _METADATA:
+            file = node / name
+            if file.exists() and _names_pickle(json.loads(file.read_bytes())):
+                raise UnreadableContent(f"{file} names the pickle codec: pickled values are never loaded")
+
+
+def _nodes(path: ReadablePath) -> Iterator[ReadablePath]:
+    """The groups and arrays of a store; chunks lie below arrays and are not visited."""
+    yield path
+    for child in sorted(path.iterdir(), key=lambda p: p.name):
+        if child.name.startswith(".") or not child.is_dir():
+            continue
+        if _is_array(child):
+            yield child
+        elif any((child / name).exists() for name in _METADATA):
+            yield from _nodes(child)
+
+
+def _is_array(node: ReadablePath) -> bool:
+    if (node / ".zarray").exists():
+        return True
+    metadata = node / "zarr.json"
+    return metadata.exists() and json.loads(metadata.read_bytes()).get("node_type") == "array"
+
+
+def _names_pickle(metadata: Any) -> bool:
+    if isinstance(metadata, dict):
+        members = cast("dict[str, Any]", metadata)
+        named = (str(members.get(k, "")).rpartition(".")[2] for k in ("id", "name", "object_codec_id"))
+        # User attributes are data: they may say "pickle" as they like.
+        return "pickle" in named or any(_names_pickle(v) for k, v in members.items() if k != "attributes")
+    return isinstance(metadata, list) and any(_names_pickle(v) for v in cast("list[Any]", metadata))

@@ -1,0 +1,132 @@
+"""Folders of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lamart_core.errors import InvalidArgument, UnsupportedObject
+from lamart_core.formats.contract import Format, Preview, ReadablePath
+from lamart_core.formats.guards import UnreadableContent, reading
+from lamart_core.formats.libraries import ARROW, DATASET, LAZY, PANDAS, PATH, POLARS, ArrowDataset, PythonType
+from lamart_core.formats.markdown import markdown_table
+from lamart_core.formats.tables.base import (
+    TableFormat,
+    check_engine,
+    open_dataset,
+    preview_of_dataset,
+    require_polars,
+    scan_dataset,
+)
+
+_PREVIEWED = 50
+_TABLES = (PANDAS, ARROW, DATASET, POLARS, LAZY)
+# Not asked for by name: the table where the folder holds tables, else the path.
+_CONTENT = PythonType("lamart_core.formats.folders", "table or path")
+
+
+class FolderFormat(Format):
+    """A folder. Where all its files are tables of one format, it can be loaded and opened as one table.
+
+    Names like ``year=2024/`` of folders inside become columns. Files and folders whose name begins with ``.`` or
+    ``_`` are not part of the table.
+    """
+
+    name = "folder"
+    is_folder: ClassVar[bool] = True
+    returns: ClassVar[tuple[PythonType, ...]] = (_CONTENT, PATH, *_TABLES)
+    modes: ClassVar[tuple[str, ...]] = ("r",)
+
+    def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        raise UnsupportedObject("Write the folder yourself and pass its path")
+
+    def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
+        if target == _CONTENT and table_format(path) is None:
+            if options:
+                raise TypeError(f"unexpected keyword argument {', '.join(map(repr, options))}: {path} holds no tables")
+            return path
+        dataset = _dataset(path, {"partitioning": "hive"})
+        readers: dict[PythonType, Callable[[], Any]] = {
+            _CONTENT: lambda: dataset.to_table(**options).to_pandas(),
+            PANDAS: lambda: dataset.to_table(**options).to_pandas(),
+            ARROW: lambda: dataset.to_table(**options),
+            DATASET: lambda: _dataset(path, options),
+            POLARS: lambda: _lazy(dataset).collect(),
+            LAZY: lambda: _lazy(dataset),
+        }
+        return readers[target]()
+
+    def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
+        check_engine(engine)
+        dataset = _dataset(path, options)
+        return dataset if engine == "pyarrow" else nullcontext(_lazy(dataset))
+
+    def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
+        """The first rows of a folder of tables, the first files of any other."""
+        if not isinstance(obj_or_path, Path):
+            return super().preview(obj_or_path, suffix=suffix)
+        found = table_format(obj_or_path)
+        if found is not None:
+            with reading(obj_or_path, self.name):
+                dataset = _dataset(obj_or_path, {})
+                # Counting the rows of text would read it all.
+                counted = type(found).count_observations is not Format.count_observations
+                return preview_of_dataset(dataset, dataset.count_rows() if counted else None)
+        files = sorted(p for p in obj_or_path.rglob("*") if p.is_file())
+        rows = [(p.relative_to(obj_or_path).as_posix(), f"{p.stat().st_size:,}") for p in files[:_PREVIEWED]]
+        text = markdown_table(["file", "bytes"], rows)
+        hidden = len(files) - len(rows)
+        return Preview(f"{text}\n\n… and {hidden:,} more" if hidden > 0 else text)
+
+
+def table_format(path: ReadablePath) -> TableFormat | None:
+    """The one table format of all files below a folder; None if they are of several, of another, or none.
+
+    Raises:
+        InvalidArgument: The files are tables of several formats.
+    """
+    from lamart_core.formats import registry
+
+    found: set[Format | None] = set()
+    for file in _files(path):
+        found.add(registry.for_suffix(_table_suffix(file.name)))
+    tables = {f for f in found if isinstance(f, TableFormat)}
+    if not tables or tables != found:
+        return None
+    if len(tables) > 1:
+        raise InvalidArgument(f"{path} holds tables of several formats: {', '.join(sorted(t.name for t in tables))}")
+    return tables.pop()
+
+
+def _files(path: ReadablePath) -> list[ReadablePath]:
+    files: list[ReadablePath] = []
+    for child in path.iterdir():
+        if not child.name.startswith((".", "_")):
+            files += _files(child) if child.is_dir() else [child]
+    return files
+
+
+def _table_suffix(name: str) -> str:
+    from lamart_core.formats import registry
+
+    _, *parts = name.lower().split(".")
+    composite = "." + ".".join(parts[-2:])
+    return composite if len(parts) > 1 and composite in registry.known_suffixes() else "." + "".join(parts[-1:])
+
+
+def _dataset(path: ReadablePath, options: Mapping[str, Any]) -> ArrowDataset:
+    found = table_format(path)
+    if found is None:
+        raise InvalidArgument(f"{path} holds other files than tables of one format: use it as a path")
+    suffix = next(_table_suffix(file.name) for file in _files(path))
+    try:
+        return open_dataset(path, {"format": found.dataset_format(suffix), "partitioning": "hive", **options})
+    except FileNotFoundError as error:
+        raise UnreadableContent(f"{path} changed while it was opened: {error}") from error
+
+
+def _lazy(dataset: ArrowDataset) -> Any:
+    require_polars("Reading a folder of tables with polars")
+    return scan_dataset(dataset)

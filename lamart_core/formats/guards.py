@@ -1,0 +1,113 @@
+"""What libraries raise while they read or write, told in the library's own errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lamart_core.errors import (
+    ContentMismatch,
+    InvalidArgument,
+    LamartError,
+    PathNotFound,
+    ReadOnlyStorage,
+    StorageFull,
+    UnsupportedObject,
+)
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+# HDF5 reports the failing system call in its message only.
+_HDF5_ERRNO = re.compile(r"errno = (\d+)")
+
+
+class UnreadableContent(ContentMismatch, InvalidArgument):
+    """Bytes that are not what their suffix says: corrupt, truncated, empty or wrongly named.
+
+    It is an ``IntegrityError``, since stored bytes are not intact, and a ``ValueError``, since a path that was
+    passed does not hold what it was said to hold.
+    """
+
+
+@contextmanager
+def reading(path: object, what: str) -> Generator[None]:
+    """Turn whatever a reader raises into a typed error.
+
+    Args:
+        path: What is read, for the message.
+        what: Name of the format, e.g. ``"parquet"``.
+
+    Raises:
+        UnreadableContent: The content is not of this format.
+        PathNotFound: Nothing is there.
+        InvalidArgument: The reader does not know an option.
+    """
+    try:
+        yield
+    except (LamartError, MemoryError, ImportError):
+        raise
+    except FileNotFoundError as error:
+        raise PathNotFound(f"Nothing to read at {path}: {error}") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system refused or failed (permissions, I/O): says nothing about the content
+        if isinstance(error, TypeError) and "argument" in str(error):
+            raise InvalidArgument(f"The reader of {what} refuses an option: {error}") from error
+        raise UnreadableContent(
+            f"{path} cannot be read as {what}: {type(error).__name__}: {error}. "
+            f"It is damaged, incomplete, or not a {what} file."
+        ) from error
+
+
+@contextmanager
+def writing(obj: object, path: Path, what: str) -> Generator[None]:
+    """Leave nothing behind when a writer fails, and tell why in a typed error.
+
+    Args:
+        obj: What is written, for the message.
+        path: Where to; removed on any error.
+        what: Name of the format.
+
+    Raises:
+        UnsupportedObject: The format cannot hold this content.
+        StorageFull: No space, quota or file-size limit left.
+        ReadOnlyStorage: The place cannot be written to.
+    """
+    try:
+        yield
+    except BaseException as error:
+        remove(path)
+        code = _system_error(error)
+        if code in _FULL:
+            raise StorageFull(code, f"{os.strerror(code)} while writing {what}", str(path)) from error
+        if code in _REFUSED:
+            raise ReadOnlyStorage(code, f"{os.strerror(code)} while writing {what}", str(path)) from error
+        passed_on = (LamartError, MemoryError, ImportError, OSError)
+        if code is not None or isinstance(error, passed_on) or not isinstance(error, Exception):
+            raise
+        raise UnsupportedObject(f"{what} cannot hold this {type(obj).__name__}: {error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder; nothing there is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _system_error(error: BaseException | None) -> int | None:
+    """The number of the system error behind ``error``, however deep it lies."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        found = _HDF5_ERRNO.search(str(error))
+        if found is not None:
+            return int(found.group(1))
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,170 @@
+"""Which format stores which object, and which one reads which path.
+
+Formats of other distributions register themselves by an entry point of the group ``lamart_core.formats`` that names
+a subclass of ``Format``; they are loaded when a format is first looked up.
+"""
+
+from __future__ import annotations
+
+import threading
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from lamart_core.errors import InvalidArgument, UnsupportedObject
+from lamart_core.formats.contract import Format
+
+ENTRY_POINT_GROUP = "lamart_core.formats"
+
+
+class _Registry:
+    """Formats by name, in order: what is registered later is asked first, the general ones last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._builtin: tuple[Format, ...] | None = None
+        self._added: list[Format] = []
+        self._owners: dict[str, Format] | None = None
+
+    def formats(self) -> tuple[Format, ...]:
+        with self._lock:
+            if self._builtin is None:
+                self._builtin = _builtin_formats()
+                for entry in entry_points(group=ENTRY_POINT_GROUP):
+                    self.add(entry.load()())
+            return (*reversed(self._added), *self._builtin)
+
+    def add(self, new: Format) -> None:
+        with self._lock:
+            taken = {suffix: f for f in self.formats() for suffix in f.suffixes}
+            for known in self.formats():
+                if known.name == new.name:
+                    if type(known) is type(new):
+                        return
+                    raise InvalidArgument(f"A format named {new.name!r} is registered: {type(known).__qualname__}")
+            clash = next((s for s in new.suffixes if s in taken), None)
+            if clash is not None:
+                raise InvalidArgument(
+                    f"{new.name!r} claims the suffix {clash!r}, which belongs to {taken[clash].name!r}; "
+                    "list it under shared_suffixes and implement recognises()"
+                )
+            self._added.append(new)
+            self._owners = None
+
+    def owners(self) -> dict[str, Format]:
+        with self._lock:
+            formats = self.formats()
+            if self._owners is None:
+                self._owners = {suffix: f for f in formats for suffix in f.suffixes}
+            return self._owners
+
+
+def _builtin_formats() -> tuple[Format, ...]:
+    from lamart_core.formats.anndata.h5ad import H5adFormat
+    from lamart_core.formats.anndata.zarr import AnnDataZarrFormat
+    from lamart_core.formats.arrays import ZarrFormat
+    from lamart_core.formats.documents import FileFormat, ImageFormat, JsonFormat, PageFormat, TextFormat, YamlFormat
+    from lamart_core.formats.folders import FolderFormat
+    from lamart_core.formats.tables.delimited import CsvFormat, TsvFormat
+    from lamart_core.formats.tables.ipc import IpcFormat
+    from lamart_core.formats.tables.parquet import ParquetFormat
+
+    # The first that handles an object is its default: text before JSON for str, JSON for the other values.
+    return (
+        ParquetFormat(),
+        CsvFormat(),
+        TsvFormat(),
+        IpcFormat(),
+        H5adFormat(),
+        AnnDataZarrFormat(),
+        ZarrFormat(),
+        TextFormat(),
+        JsonFormat(),
+        YamlFormat(),
+        PageFormat(),
+        ImageFormat(),
+        FileFormat(),
+        FolderFormat(),
+    )
+
+
+_registry = _Registry()
+
+
+def register(new: Format) -> None:
+    """Add a format; registering the same class again does nothing.
+
+    Raises:
+        InvalidArgument: Its name or one of its suffixes is taken.
+    """
+    _registry.add(new)
+
+
+def all_formats() -> tuple[Format, ...]:
+    """All formats, in the order in which they are asked."""
+    return _registry.formats()
+
+
+def known_suffixes() -> frozenset[str]:
+    """Suffixes that some format writes or reads, composite ones such as ``.csv.gz`` included."""
+    return frozenset(s for f in all_formats() for s in (*f.suffixes, *f.shared_suffixes))
+
+
+def for_suffix(suffix: str) -> Format | None:
+    """The format that a suffix alone tells; None for unknown ones.
+
+    Example:
+        >>> for_suffix(".parquet").name
+        'parquet'
+    """
+    return _registry.owners().get(suffix)
+
+
+def for_path(path: Path, suffix: str) -> Format:
+    """The format of a local file or folder: by suffix, and by content where several formats share the suffix.
+
+    Never fails: files that no format knows are a ``file``, folders a ``folder``.
+    """
+    for candidate in all_formats():
+        if suffix in candidate.shared_suffixes and candidate.recognises(path, suffix):
+            return candidate
+    is_folder = path.is_dir()
+    owner = for_suffix(suffix)
+    if owner is not None and (owner.is_folder == is_folder or not path.exists()):
+        return owner
+    return _named("folder" if is_folder else owner.name if owner is not None else "file")
+
+
+def for_object(obj: object, suffix: str | None = None) -> Format:
+    """The format that writes an object, under a given suffix or by default.
+
+    Args:
+        obj: Any object.
+        suffix: The suffix of the key, e.g. ``".csv"``; None if the object may choose.
+
+    Raises:
+        UnsupportedObject: No format takes such objects.
+        InvalidArgument: Such objects cannot be written under this suffix; the message lists those that can.
+
+    Example:
+        >>> for_object({"a": 1}).name
+        'json'
+    """
+    handling = [f for f in all_formats() if f.handles(obj)]
+    if not handling:
+        kind = f"{type(obj).__module__}.{type(obj).__qualname__}"
+        takes = ", ".join(dict.fromkeys(str(t) for f in all_formats() for t in f.accepts))
+        raise UnsupportedObject(
+            f"No format stores objects of type {kind}; there are formats for {takes}, and paths. "
+            f"Save it to a file and pass the path, or register a format: entry point group {ENTRY_POINT_GROUP!r}."
+        )
+    if suffix is None:
+        return handling[0]
+    for candidate in handling:
+        if candidate.writes(suffix):
+            return candidate
+    possible = ", ".join(dict.fromkeys(s for f in handling for s in (*f.suffixes, *f.shared_suffixes)))
+    raise InvalidArgument(f"{type(obj).__qualname__} cannot be written as {suffix!r}: possible are {possible}")
+
+
+def _named(name: str) -> Format:
+    return next(f for f in all_formats() if f.name == name)

@@ -1,0 +1,1 @@
+"""Tables: one file format per module, over what they have in common."""

@@ -1,0 +1,92 @@
+"""Arrow IPC files, also known as Feather version 2."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.guards import reading
+from lamart_core.formats.libraries import ArrowTable
+from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
+from lamart_core.formats.tables.parquet import table_from_pandas, table_to_pandas
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+class IpcFormat(TableFormat):
+    """Tables as Arrow IPC files with LZ4 compression, the default of Feather; keeps index and dtypes."""
+
+    name = "ipc"
+    suffixes: ClassVar[tuple[str, ...]] = (".ipc", ".arrow", ".feather")
+    options_name = "ipc_kwargs"
+
+    def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
+        check_keywords("ipc_kwargs", options, _writer_keywords() if options else frozenset[str]())
+
+    def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        self._write_arrow(table_from_pandas(df), path, suffix, options)
+
+    def _write_arrow(self, table: ArrowTable, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        import pyarrow as pa
+
+        # The file form allows one dictionary per column.
+        table = table.unify_dictionaries()
+        with pa.ipc.new_file(str(path), table.schema, options=_ipc_options(options)) as writer:
+            if table.num_rows == 0:
+                writer.write_batch(_empty_batch(table))  # no batch at all would lose the dictionaries
+            else:
+                writer.write_table(table, max_chunksize=options.get("chunksize"))
+
+    def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
+        return table_to_pandas(self._read_arrow(path, suffix, options))
+
+    def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
+        from pyarrow import feather
+
+        return feather.read_table(str(path), **options)
+
+    def dataset_format(self, suffix: str) -> Any:
+        """Arrow IPC."""
+        return "ipc"
+
+    def _scan_polars(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pl.LazyFrame:
+        require_polars("Reading an Arrow file with polars")
+        import polars as pl
+
+        passed: dict[str, Any] = {"glob": False, **options}
+        return pl.scan_ipc(path, **passed)
+
+    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
+        """Rows as the headers of the record batches tell them."""
+        with reading(path, self.name):
+            return self.dataset(path, suffix, {}).count_rows()
+
+
+def _ipc_options(options: Mapping[str, Any]) -> Any:
+    import pyarrow as pa
+
+    compression = options.get("compression", "lz4")
+    if compression in (None, "uncompressed"):
+        return pa.ipc.IpcWriteOptions()
+    level = options.get("compression_level")
+    codec = pa.Codec(compression, level) if level is not None else pa.Codec(compression)
+    return pa.ipc.IpcWriteOptions(compression=codec)
+
+
+def _empty_batch(table: ArrowTable) -> ArrowTable:
+    import pyarrow as pa
+
+    columns = [c.chunk(0).slice(0, 0) if c.num_chunks else pa.array([], type=c.type) for c in table.columns]
+    return pa.record_batch(columns, schema=table.schema)
+
+
+@functools.cache
+def _writer_keywords() -> frozenset[str]:
+    from pyarrow import feather
+
+    return parameters_of(feather.write_feather) - {"df", "dest", "version"}
