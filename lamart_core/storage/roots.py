@@ -99,3 +99,10 @@ def write_marker(location: Location, marker: Marker) -> None:
         path.write_text(f"{marker.storage_uid}\n{marker.registry_uid}\n")
     except (OSError, NotImplementedError) as error:
         raise errors.ReadOnlyStorage(f"cannot write to {location.root}: {error}") from error
+
+
+def normalise_source(path: str) -> str:
+    """Return the absolute form of a local path or `file://` URL, `~` expanded, links kept as they are."""
+    if path.startswith("file://"):
+        path = "/" + path.removeprefix("file://").lstrip("/")
+    return os.path.abspath(os.path.expanduser(path))

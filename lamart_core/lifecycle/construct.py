@@ -1,0 +1,280 @@
+"""From what a caller passes to an artifact that can be saved: checks, staging, and whether it exists already."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry
+from lamart_core.lifecycle import resolve, stage
+from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Staged
+from lamart_core.lineage import context
+from lamart_core.logging import logger
+from lamart_core.records import ArtifactRecord, Branch, Run, Space, Storage
+
+MAX_KIND_LENGTH = 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """The keywords of a constructor, as they were passed."""
+
+    key: str | None = None
+    description: str | None = None
+    kind: str | None = None
+    otype: str | None = None
+    revises: Any = None
+    overwrite_versions: bool | None = None
+    run: Run | bool | None = None
+    storage: Storage | None = None
+    branch: Branch | None = None
+    space: Space | None = None
+    skip_hash_lookup: bool | None = None
+    key_is_virtual: bool | None = None
+    version_tag: str | None = None
+    n_observations: int | None = None
+    extra_data: dict[str, Any] | None = None
+    dedup: Dedup = Dedup.REGISTRY
+    suffix: str | None = None
+
+
+def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
+    """Fill a new artifact from a path, or with the row that exists already."""
+    _check(request)
+    source = stage.resolve_source(path)
+    storages = _storages(registry)
+    is_folder = source.is_dir()
+    suffix = request.suffix
+    if suffix is None:
+        suffix = bytes_room.suffix_of(source.name, is_folder=is_folder)
+    _check_suffix(request.key, suffix, is_folder=is_folder)
+    _check_named(registry, request, in_storage="://" in str(source) or _covering(source, storages) is not None)
+    target = _target_storage(registry, request, storages)
+    staged = stage.stage_path(
+        source, roots=[item.root for item in storages], algorithm=registry.hash_algorithm, suffix=suffix
+    )
+    if staged.root is not None:
+        target = next((item for item in storages if item.root == staged.root), None) or Storage(staged.root)
+    elif not target.is_managed:
+        raise errors.ReadOnlyStorage(
+            f"the storage location {target.root} is not managed by this registry; nothing can be written there"
+        )
+    _fill(record, registry, staged, request, target)
+
+
+def from_object(
+    record: ArtifactRecord, registry: Registry, obj: object, request: Request, options: dict[str, Any] | None = None
+) -> None:
+    """Fill a new artifact from an object in memory, or with the row that exists already."""
+    _check(request)
+    _check_named(registry, request, in_storage=False)
+    target = _target_storage(registry, request, _storages(registry))
+    if not target.is_managed:
+        raise errors.ReadOnlyStorage(
+            f"the storage location {target.root} is not managed by this registry; nothing can be written there"
+        )
+    suffix = request.suffix
+    if suffix is None and request.key is not None:
+        suffix = _key_suffix(request.key)
+    staged = stage.stage_object(
+        obj,
+        location=target.location,
+        cache_dir=registry.settings.cache_dir,
+        suffix=suffix,
+        algorithm=registry.hash_algorithm,
+        options=options,
+    )
+    try:
+        _check_suffix(request.key, staged.suffix, is_folder=staged.is_folder)
+        _fill(record, registry, staged, request, target)
+    except BaseException:
+        stage.discard(staged)
+        raise
+
+
+def _key_suffix(key: str) -> str | None:
+    return bytes_room.suffix_of(key) or None
+
+
+def _check(request: Request) -> None:
+    if request.key is not None:
+        bytes_room.check_key(request.key)
+    if request.revises is not None and not isinstance(request.revises, ArtifactRecord):
+        raise errors.UnsupportedObject(f"`revises` has to be an Artifact, got {type(request.revises).__name__}")
+    if request.kind is not None and len(request.kind) > MAX_KIND_LENGTH:
+        raise errors.InvalidArgument(f"kind {request.kind!r} has more than {MAX_KIND_LENGTH} characters")
+    if request.version_tag is not None and len(request.version_tag) > 30:
+        raise errors.InvalidArgument(f"version {request.version_tag!r} has more than 30 characters")
+
+
+def _check_suffix(key: str | None, suffix: str, *, is_folder: bool) -> None:
+    if key is None:
+        return
+    of_key = bytes_room.suffix_of(key, is_folder=is_folder)
+    if of_key != suffix:
+        raise errors.InvalidArgument(
+            f"the key {key!r} has the suffix {of_key!r}, but the data has {suffix!r}; they must be equal"
+        )
+
+
+def _check_named(registry: Registry, request: Request, *, in_storage: bool) -> None:
+    has_run = context.run_for(registry, request.run) is not None
+    if request.key is None and request.description is None and request.revises is None:
+        if not has_run and not in_storage:
+            raise errors.InvalidArgument("pass one of key, run or description: without any nobody could find it again")
+
+
+def _storages(registry: Registry) -> Sequence[Storage]:
+    with registry.read() as session:
+        rows = session.scalars(select(Storage).order_by(Storage.id)).all()
+    for row in rows:
+        row._registry = registry
+    return rows
+
+
+def _covering(source: Any, storages: Sequence[Storage]) -> Storage | None:
+    root = bytes_room.match_root(str(source), [item.root for item in storages])
+    return next((item for item in storages if item.root == root), None)
+
+
+def _target_storage(registry: Registry, request: Request, storages: Sequence[Storage]) -> Storage:
+    """Return the location to write to: the one passed, one of the space passed, else the default."""
+    if request.storage is not None:
+        if not request.storage.is_saved:
+            raise errors.InvalidArgument(f"save {request.storage!r} before writing to it")
+        if request.space is not None and request.space.id != request.storage.space_id:
+            logger.warning("the space of %s is overruled by space=%r", request.storage.root, request.space.name)
+        return request.storage
+    if request.space is not None:
+        of_space = [item for item in storages if item.space_id == request.space.id and item.is_managed]
+        if not of_space:
+            raise errors.NoStorageLocationForSpace(
+                f"the space {request.space.name!r} has no managed storage location; "
+                "create one with Storage(root=…, space=…).save(), or pass storage=…"
+            )
+        if len(of_space) > 1:
+            logger.warning("the space %r has several storage locations, using %s", request.space.name, of_space[0].root)
+        return of_space[0]
+    return next(item for item in storages if item.id == registry.storage_id)
+
+
+def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: Request, target: Storage) -> None:
+    """Resolve what the content means, and give the record its fields."""
+    plan = _plan(registry, staged, request, target)
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    with registry.engine.connect() as connection:
+        found = resolve.find(connection, table, staged, plan)
+    if plan.revises_uid is not None:
+        plan = _rebase(plan, found.head["uid"] if found.head is not None else None)
+    resolution = resolve.decide(found, plan, stem=uids.new_stem())
+    record._registry = registry
+    pending = Pending(replace(staged, memory=None), plan)
+    record.__dict__["_memory"] = staged.memory
+    if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
+        _adopt_existing(record, resolution.existing, staged, plan)
+        record.__dict__["_pending"] = pending
+        stage.discard(staged)
+        return
+    if plan.version_tag is not None and resolution.demote is not None and found.head is not None:
+        if found.head["version_tag"] == plan.version_tag:
+            raise errors.InvalidArgument(f"the version tag {plan.version_tag!r} is already taken by {found.head['uid']}")
+    values: dict[str, Any] = {
+        "uid": resolution.uid if resolution.existing is None else resolution.existing["uid"],
+        "key": resolution.key if resolution.existing is None else plan.key,
+        "description": resolution.description if resolution.existing is None else plan.description,
+        "_real_key": plan.real_key,
+        "suffix": staged.suffix,
+        "kind": plan.kind,
+        "otype": plan.otype,
+        "size": staged.size,
+        "hash": staged.digest.value if staged.digest is not None else None,
+        "_hash_type": staged.digest.algorithm if staged.digest is not None else None,
+        "n_files": staged.n_files,
+        "n_observations": request.n_observations if request.n_observations is not None else staged.n_observations,
+        "extra_data": plan.extra_data,
+        "_key_is_virtual": plan.key_is_virtual,
+        "_overwrite_versions": plan.overwrite_versions,
+        "version_tag": plan.version_tag,
+        "is_latest": True,
+        "storage_id": target.id if target.is_saved else None,
+        "run_id": plan.run.id if plan.run is not None else None,
+        "branch_id": plan.branch_id,
+        "space_id": plan.space_id,
+    }
+    for name, value in values.items():
+        setattr(record, name, value)
+    record.__dict__["_pending"] = pending
+    if staged.is_owned:
+        # An artifact that is never saved leaves no staging file behind.
+        weakref.finalize(record, stage.discard, pending.staged)
+
+
+def _plan(registry: Registry, staged: Staged, request: Request, target: Storage) -> Plan:
+    revises: ArtifactRecord | None = request.revises
+    key = request.key
+    if key is None and revises is not None:
+        key = revises.key
+    virtual = request.key_is_virtual
+    real_key: str | None = None
+    if staged.in_place is not None:
+        inferred = key is not None and key != staged.in_place
+        if virtual is not None and virtual != inferred:
+            raise errors.InvalidArgument(
+                f"key_is_virtual={virtual} contradicts the path: {staged.source} lies in {staged.root} "
+                f"as {staged.in_place!r}"
+            )
+        virtual = inferred
+        real_key = staged.in_place if inferred else None
+        key = key if key is not None else staged.in_place
+    elif virtual is None:
+        virtual = registry.settings.creation._artifact_use_virtual_keys
+    if not virtual and key is None:
+        raise errors.InvalidArgument("key_is_virtual=False needs a key: it is the path in the storage location")
+    skip = request.skip_hash_lookup
+    lookup = not skip if skip is not None else staged.in_place is None
+    overwrite = request.overwrite_versions
+    return Plan(
+        storage=target,
+        branch_id=request.branch.id if request.branch is not None else registry.branch_id,
+        space_id=request.space.id if request.space is not None else target.__dict__.get("space_id") or registry.space_id,
+        key=key,
+        description=request.description,
+        kind=request.kind,
+        otype=request.otype if request.otype is not None else staged.otype,
+        run=context.run_for(registry, request.run),
+        version_tag=request.version_tag,
+        overwrite_versions=overwrite if overwrite is not None else staged.is_folder,
+        key_is_virtual=virtual,
+        real_key=real_key,
+        dedup=request.dedup,
+        lookup=lookup,
+        revises_uid=revises.uid if revises is not None else None,
+        extra_data=request.extra_data,
+    )
+
+
+def _rebase(plan: Plan, head: str | None) -> Plan:
+    if head is not None and plan.revises_uid != head:
+        logger.warning("%s is not the latest version any more; revising %s", plan.revises_uid, head)
+    return replace(plan, expected_head=head)
+
+
+def _adopt_existing(record: ArtifactRecord, row: Any, staged: Staged, plan: Plan) -> None:
+    """Become the existing artifact of equal content; what was passed and differs is taken over or warned about."""
+    record._adopt_row(row)
+    if plan.key is not None and record.key != plan.key:
+        if record.key is None and record._key_is_virtual:
+            record.key = plan.key
+        else:
+            logger.warning("the content is known as %s; its key %r is kept", record.uid, record.key)
+    if plan.description is not None and plan.description != record.description:
+        logger.warning("the description of %s changes to %r", record.uid, plan.description)
+        record.description = plan.description
+    if plan.kind is not None and plan.kind != record.kind:
+        logger.warning("the kind of %s stays %r; assign it to change it", record.uid, record.kind)

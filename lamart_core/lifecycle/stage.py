@@ -1,0 +1,184 @@
+"""Content becomes `Staged`: hashed, measured, and not yet anywhere it could be found."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from lamart_core import errors, formats, hashing
+from lamart_core import storage as bytes_room
+from lamart_core.formats import Format
+from lamart_core.lifecycle.plan import Staged
+from lamart_core.logging import logger
+
+
+def resolve_source(path: Any) -> Path | UPath:
+    """Return the absolute path that a caller means; `~` is expanded, local URLs become paths.
+
+    Raises:
+        UnsupportedObject: It is no path at all.
+        PathNotFound: Nothing is there.
+    """
+    if not isinstance(path, str | Path | UPath):
+        raise errors.UnsupportedObject(
+            f"data must be a str, Path or UPath, got {type(path).__name__}; "
+            "for objects in memory use from_dataframe(), from_anndata() and so on"
+        )
+    text = str(path)
+    if "://" in text and not text.startswith("file://"):
+        source = path if isinstance(path, UPath) else bytes_room.Location(text).path()
+        if not _remote_exists(source):
+            raise errors.PathNotFound(f"there is nothing at {text}")
+        return source
+    local = Path(bytes_room.normalise_source(text))
+    if not local.exists():
+        raise errors.PathNotFound(f"there is no file or folder {local}")
+    return local
+
+
+def _remote_exists(path: Path | UPath) -> bool:
+    try:
+        return path.exists()
+    except PermissionError as error:
+        logger.warning("cannot see whether %s exists, going on: %s", path, error)
+        return True
+
+
+def stage_path(source: Path | UPath, *, roots: Iterable[str], algorithm: str, suffix: str | None = None) -> Staged:
+    """Stage a file or folder that exists.
+
+    Args:
+        source: Path from `resolve_source`.
+        roots: Roots of the registered storage locations; a path below one of them is registered in place.
+        algorithm: Hash algorithm of the registry.
+        suffix: Suffix, where the caller knows better than the name.
+
+    Raises:
+        InvalidArgument: The path lies in the version store, is an empty folder or no regular file.
+    """
+    text = str(source)
+    root = bytes_room.match_root(text, roots)
+    in_place = bytes_room.relative_to(text, root) if root is not None else None
+    if bytes_room.is_reserved(in_place if in_place is not None else text):
+        raise errors.InvalidArgument(f"{text} lies in the reserved folder {bytes_room.RESERVED}/")
+    if isinstance(source, Path):
+        return _stage_local(source, algorithm, root=root, in_place=in_place, suffix=suffix)
+    if root is None:
+        root = bytes_room.bucket_of(text)
+        in_place = bytes_room.relative_to(text, root)
+    relpath = in_place or ""
+    stat = bytes_room.stat(bytes_room.Location(root), relpath)
+    found = suffix if suffix is not None else bytes_room.suffix_of(relpath, is_folder=stat.is_folder)
+    known = formats.for_suffix(found)
+    if found == ".zarr":
+        logger.warning("%s is not opened to see what it holds; pass otype=… to say so", text)
+    return Staged(
+        source=source,
+        suffix=found,
+        is_folder=stat.is_folder,
+        size=stat.size,
+        n_files=stat.n_files,
+        digest=stat.digest,
+        otype=known.otype if known is not None and not found == ".zarr" else None,
+        in_place=relpath,
+        root=root,
+    )
+
+
+def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: str | None, suffix: str | None) -> Staged:
+    is_folder = source.is_dir()
+    found = suffix if suffix is not None else bytes_room.suffix_of(source.name, is_folder=is_folder)
+    tree = hashing.hash_tree(source, algorithm) if is_folder else None
+    digest = tree.digest if tree is not None else hashing.hash_file(source, algorithm)
+    file_format = formats.for_path(source, found)
+    return Staged(
+        source=source,
+        suffix=found,
+        is_folder=is_folder,
+        size=tree.size if tree is not None else source.stat().st_size,
+        n_files=tree.n_files if tree is not None else None,
+        digest=digest,
+        tree=tree,
+        otype=file_format.otype,
+        n_observations=_count(file_format, source, found),
+        in_place=in_place,
+        root=root,
+    )
+
+
+def _count(file_format: Format, path: Path, suffix: str) -> int | None:
+    """Count observations where the format can; what cannot be read or whose library is missing has no count."""
+    if file_format.otype is None:
+        return None
+    try:
+        return file_format.count_observations(path, suffix=suffix)
+    except (errors.ValidationError, errors.IntegrityError, errors.MissingExtra) as error:
+        logger.warning("the observations of %s cannot be counted: %s", path, error)
+        return None
+
+
+def stage_object(
+    obj: object,
+    *,
+    location: bytes_room.Location,
+    cache_dir: Path,
+    suffix: str | None,
+    algorithm: str,
+    options: formats.Options | None = None,
+) -> Staged:
+    """Write an object from memory into a staging file: in the target storage where it is local, so that saving renames.
+
+    Args:
+        obj: Object of a registered format.
+        location: Storage that the artifact will go to.
+        cache_dir: Folder for staging files of remote storages.
+        suffix: Suffix that the key asks for, or None for the format's own.
+        algorithm: Hash algorithm of the registry.
+        options: Keyword groups for the writer, for example `{"parquet_kwargs": {…}}`.
+
+    Raises:
+        UnsupportedObject: No format takes the object.
+        InvalidArgument: The object cannot be written under this suffix, or an option does not fit.
+    """
+    file_format = formats.for_object(obj, suffix)
+    chosen = suffix or file_format.default_suffix(obj)
+    path = bytes_room.staging_path(location, chosen, cache_dir)
+    try:
+        file_format.write(obj, path, suffix=chosen, options=options)
+        tree = hashing.hash_tree(path, algorithm) if file_format.is_folder else None
+        digest = tree.digest if tree is not None else hashing.hash_file(path, algorithm)
+        size = tree.size if tree is not None else path.stat().st_size
+        return Staged(
+            source=path,
+            suffix=chosen,
+            is_folder=file_format.is_folder,
+            size=size,
+            n_files=tree.n_files if tree is not None else None,
+            digest=file_format.content_digest(path) or digest,
+            tree=tree,
+            otype=file_format.otype,
+            n_observations=file_format.n_observations(obj),
+            is_owned=True,
+            memory=obj,
+        )
+    except BaseException:
+        discard_path(path)
+        raise
+
+
+def discard(staged: Staged) -> None:
+    """Remove the staging file of content that is not going to be saved."""
+    if staged.is_owned and isinstance(staged.source, Path):
+        discard_path(staged.source)
+
+
+def discard_path(path: Path) -> None:
+    """Remove a staging file or folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
