@@ -1,0 +1,53 @@
+# make demo          the example project, materialised through Dagster, and what the registry knows of it
+# make ui            the Dagster UI on what the demo made
+# make test          all tests; no network is needed once the libraries are installed
+# make lint          ruff, pyright, import contracts, docs
+# make requirements  the requirements of docs/specification.md that no passing test proves
+# make clean         removes everything that these commands made, the virtual environment included
+#
+# The first call makes .venv; a Python of 3.11 or newer is all that must be there: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV   ?= .venv
+PORT   ?= 3000
+CORES  := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+ARGS   ?=
+
+RUN     := $(VENV)/bin/python -m
+RESULTS := build/requirements.json
+
+export DAGSTER_DISABLE_TELEMETRY := yes
+export PYTHONDONTWRITEBYTECODE   := 1
+
+.PHONY: help demo ui test lint format requirements clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
+
+# One stamp per extra: a second call is instant, a changed pyproject.toml installs again.
+$(VENV)/installed-%: pyproject.toml
+	@$(PYTHON) scripts/bootstrap.py $(VENV) $*
+	@touch $@
+
+demo: $(VENV)/installed-example
+	@$(RUN) example_project.demo $(ARGS)
+
+ui: $(VENV)/installed-example
+	@$(RUN) example_project.ui --port $(PORT)
+
+test: $(VENV)/installed-test
+	@$(RUN) pytest -n $(CORES) --requirements-results=$(RESULTS) $(ARGS)
+
+lint: $(VENV)/installed-dev
+	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/lint
+
+format: $(VENV)/installed-dev
+	@$(RUN) ruff check --fix-only . && $(RUN) ruff format .
+
+requirements: $(VENV)/installed-test
+	@$(RUN) pytest -n $(CORES) -q -m req --requirements-results=$(RESULTS) $(ARGS)
+	@$(RUN) tests.requirements_report $(RESULTS)
+
+clean:
+	rm -rf $(VENV) build dist .demo *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,23 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def require_tool(*names: str) -> str:
+    """Return the path of the first program of these names, or skip the test.
+
+    Under `LAMART_CI` a missing program fails the test instead: there it is known to be installed, and a skip would
+    hide that nothing was tested.
+    """
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    message = f"needs the program {' or '.join(names)}, which is not installed"
+    if os.environ.get("LAMART_CI"):
+        pytest.fail(message)
+    pytest.skip(message)
