@@ -1,0 +1,79 @@
+"""Edges of the lineage graph: what a run read, and what it made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lamart_core.db import Registry, now
+from lamart_core.lineage.context import run_for
+from lamart_core.records import Recreation, Run, RunInput
+
+if TYPE_CHECKING:
+    from lamart_core.records import ArtifactRecord
+
+
+def insert_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, leaving out those that a unique index has already."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def add_inputs(registry: Registry, run: Run, artifacts: Iterable[ArtifactRecord], *, kind: str | None = None) -> None:
+    """Record artifacts as inputs of a run. Idempotent.
+
+    An artifact is never an input of the run that created or recreated it.
+
+    Args:
+        registry: Registry of the run.
+        run: The run that read them.
+        artifacts: What it read.
+        kind: Why, where that is not the making of an output, for example `check`.
+    """
+    wanted = {artifact.id for artifact in artifacts if artifact.run_id != run.id}
+    if not wanted:
+        return
+
+    def work(connection: Connection) -> None:
+        made = select(Recreation.artifact_id).where(Recreation.run_id == run.id, Recreation.artifact_id.in_(wanted))
+        again = set(connection.execute(made).scalars())
+        at = now()
+        rows = [
+            {"run_id": run.id, "artifact_id": artifact_id, "kind": kind, "created_at": at}
+            for artifact_id in sorted(wanted - again)
+        ]
+        insert_once(connection, RunInput.__table__, rows)  # pyright: ignore[reportArgumentType]
+
+    registry.unit_of_work(work)
+
+
+def add_recreation(connection: Connection, run_id: int, artifact_id: int) -> None:
+    """Record, in the caller's transaction, that a run made an existing artifact again.
+
+    What the run already has as an input is not a re-creation.
+    """
+    read = select(RunInput.id).where(RunInput.run_id == run_id, RunInput.artifact_id == artifact_id)
+    if connection.execute(read).first() is None:
+        row = {"run_id": run_id, "artifact_id": artifact_id, "created_at": now()}
+        insert_once(connection, Recreation.__table__, [row])  # pyright: ignore[reportArgumentType]
+
+
+def track_input(artifact: ArtifactRecord, is_run_input: bool | Run | None) -> None:
+    """Record a read as an input of the current or given run.
+
+    Args:
+        artifact: The artifact that was read.
+        is_run_input: None records it when tracking is on and a run is current; True does whatever the setting;
+            False never; a run names the run.
+    """
+    registry = artifact.registry
+    if is_run_input is False or (is_run_input is None and not registry.settings.track_run_inputs):
+        return
+    run = run_for(registry, is_run_input if isinstance(is_run_input, Run) else None)
+    if run is not None:
+        add_inputs(registry, run, [artifact])
