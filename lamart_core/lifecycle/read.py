@@ -1,0 +1,202 @@
+"""Reading: the path, a local copy, the object in memory, or a lazy view, and never other bytes than the record's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Table, func, select
+from upath import UPath
+
+from lamart_core import errors, formats, hashing
+from lamart_core import storage as bytes_room
+from lamart_core.hashing import Digest
+from lamart_core.lineage.links import track_input
+from lamart_core.records import ArtifactRecord, Run, Storage, StoredObject
+
+_OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Where the bytes of an artifact are at this moment, as the database says."""
+
+    storage: Storage
+    relpath: str
+    size: int | None
+    digest: Digest | None
+    is_folder: bool
+    is_managed: bool
+
+
+def path(record: ArtifactRecord) -> Path | UPath:
+    """Return where the bytes are: the source of an unsaved artifact, the object in storage of a saved one."""
+    pending = record.__dict__.get("_pending")
+    if not record.is_saved:
+        assert pending is not None
+        return pending.staged.source
+    where = _where(record)
+    return where.storage.location.path(where.relpath)
+
+
+def cache(record: ArtifactRecord, *, is_run_input: bool | Run | None = None, mute: bool = False) -> Path:
+    """Return a local path with the bytes; see `Artifact.cache`."""
+    local = _local(record)
+    if record.is_saved:
+        track_input(record, is_run_input)
+    return local
+
+
+def load(
+    record: ArtifactRecord,
+    *,
+    as_type: Any = None,
+    is_run_input: bool | Run | None = None,
+    mute: bool = False,
+    **options: Any,
+) -> Any:
+    """Return the content in memory; see `Artifact.load`."""
+    memory = record.__dict__.get("_memory")
+    if memory is not None and as_type is None and not options:
+        if record.is_saved:
+            track_input(record, is_run_input)
+        return memory
+    local = _local(record)
+    content = formats.for_path(local, record.suffix).load(local, suffix=record.suffix, as_type=as_type, **options)
+    if record.is_saved:
+        track_input(record, is_run_input)
+    return content
+
+
+def open_lazily(
+    record: ArtifactRecord,
+    *,
+    mode: str = "r",
+    engine: str = "pyarrow",
+    is_run_input: bool | Run | None = None,
+    **options: Any,
+) -> Any:
+    """Open the content for streaming; see `Artifact.open`."""
+    if not record.is_saved:
+        raise errors.InvalidArgument("save the artifact before opening it")
+    where = _where(record)
+    target = where.storage.location.path(where.relpath)
+    if isinstance(target, Path):
+        _check(record, where, target)
+        chosen = formats.for_path(target, record.suffix)
+    else:
+        known = formats.for_suffix(record.suffix)
+        named = next((item for item in formats.all_formats() if item.otype == record.otype and item.otype), None)
+        if known is None and named is None:
+            raise errors.InvalidArgument(f"{record.suffix!r} cannot be opened; use cache()")
+        chosen = known if known is not None and record.suffix != ".zarr" else named or known
+        assert chosen is not None
+    opened = chosen.open(target, suffix=record.suffix, mode=mode, engine=engine, **options)
+    track_input(record, is_run_input)
+    return opened
+
+
+def verify(record: ArtifactRecord) -> bool:
+    """Hash the stored bytes again; see `Artifact.verify`."""
+    where = _where(record)
+    local = _fetch(record, where, verify=False)
+    _check_digest(record, where, local)
+    return True
+
+
+def _local(record: ArtifactRecord) -> Path:
+    if not record.is_saved:
+        source = path(record)
+        if not isinstance(source, Path):
+            raise errors.InvalidArgument("save the artifact before loading it: its source is remote")
+        if not source.exists():
+            raise errors.PathNotFound(f"the source {source} of the unsaved artifact is gone")
+        return source
+    return _fetch(record, _where(record), verify=record.registry.settings.verify_on_read)
+
+
+def _fetch(record: ArtifactRecord, where: _Where, *, verify: bool) -> Path:
+    target = where.storage.location.path(where.relpath)
+    if isinstance(target, Path):
+        _check(record, where, target)
+        local = target
+        if verify:
+            _check_digest(record, where, local)
+        return local
+    fetched = bytes_room.Cache(record.registry.settings.cache_dir).fetch(
+        where.storage.location,
+        where.relpath,
+        size=where.size,
+        digest=where.digest,
+        is_folder=where.is_folder,
+        verify=verify,
+    )
+    return Path(fetched)
+
+
+def _where(record: ArtifactRecord) -> _Where:
+    """Read from the database where the bytes are now: the record in hand may be older than a move or an overwrite."""
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    columns = _OBJECT.c
+    later = _OBJECT.alias("later")
+    overwritten = (
+        select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
+    ).where(later.c.storage_id == columns.storage_id)
+    query = (
+        select(
+            columns,
+            table.c.is_latest,
+            table.c._overwrite_versions,
+            table.c.hash.label("artifact_hash"),
+            overwritten.scalar_subquery().label("later"),
+        )
+        .join(_OBJECT, table.c.object_id == columns.id)
+        .where(table.c.id == record.id)
+    )
+    with record.registry.engine.connect() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        raise errors.ObjectDoesNotExist(f"{record!r} was deleted from {record.registry!r}")
+    if row.artifact_hash != row.hash:
+        raise errors.OutdatedVersion(
+            f"{record.uid} is an outdated version: its files were overwritten by a later one. "
+            f"Get the latest with get(key={record.key!r}), or save with overwrite_versions=False to keep all"
+        )
+    if not row.is_managed and row.later:
+        raise errors.ContentMismatch(
+            f"the file of {record.uid} at {row.path} was changed in place since, and registered as a later version"
+        )
+    storage = record.registry.memo(("storage", row.storage_id), lambda: Storage.get(row.storage_id))
+    digest = Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
+    return _Where(storage, row.path, row.size, digest, row.n_files is not None, row.is_managed)
+
+
+def _check(record: ArtifactRecord, where: _Where, local: Path) -> None:
+    """Compare what is cheap: that the object is there and has the right size."""
+    if not local.exists():
+        raise errors.ContentMismatch(f"the bytes of {record.uid} are missing: there is nothing at {local}")
+    size = _folder_size(local) if where.is_folder else local.stat().st_size
+    if where.size is not None and size != where.size:
+        raise errors.ContentMismatch(
+            f"the bytes of {record.uid} were altered: {local} has {size} bytes, the record says {where.size}"
+        )
+
+
+def _folder_size(folder: Path) -> int:
+    return sum(item.stat().st_size for item in folder.rglob("*") if item.is_file())
+
+
+def _check_digest(record: ArtifactRecord, where: _Where, local: Path) -> None:
+    if where.digest is None or not where.digest.is_exact:
+        return
+    algorithm = where.digest.algorithm.removesuffix("-tree")
+    file_format = formats.for_path(local, record.suffix)
+    actual = file_format.content_digest(local) or (
+        hashing.hash_tree(local, algorithm).digest if where.is_folder else hashing.hash_file(local, algorithm)
+    )
+    if actual.value != where.digest.value:
+        raise errors.ContentMismatch(
+            f"the bytes of {record.uid} were altered: {local} has the {actual.algorithm} digest {actual.value}, "
+            f"the record says {where.digest.value}"
+        )
