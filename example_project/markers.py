@@ -40,18 +40,15 @@ class MarkerSearch(dg.Config):
     max_p_value: float = Field(default=0.05, description="Highest p-value, adjusted for the number of genes.")
 
 
-@dg.asset(
-    partitions_def=cell_types, group_name="markers", kinds={"pandas", "scanpy"}, owners=OWNERS, code_version="1"
-)
-def marker_genes(
-    context: dg.AssetExecutionContext, normalised_cells: ad.AnnData, config: MarkerSearch
-) -> pd.DataFrame:
+@dg.asset(partitions_def=cell_types, group_name="markers", kinds={"pandas", "scanpy"}, owners=OWNERS, code_version="1")
+def marker_genes(context: dg.AssetExecutionContext, normalised_cells: ad.AnnData, config: MarkerSearch) -> pd.DataFrame:
     """Genes that cells of one type express more than all others do, by a Wilcoxon rank-sum test; best first."""
     cell_type = context.partition_key
     n_cells = int((normalised_cells.obs["cell_type"] == cell_type).sum())
     if n_cells < 2:
         context.log.warning(f"{n_cells} cells of type {cell_type!r} are too few for a test")
-        return pd.DataFrame(columns=list(_COLUMNS.values())).astype({c: float for c in list(_COLUMNS.values())[1:]})
+        gene, *measures = _COLUMNS.values()
+        return pd.DataFrame(columns=[gene, *measures]).astype(dict.fromkeys(measures, float))
     cells = normalised_cells.copy()
     sc.tl.rank_genes_groups(
         cells, "cell_type", groups=[cell_type], reference="rest", method="wilcoxon", tie_correct=True, pts=True
