@@ -1,1 +1,76 @@
-"""An artifact registry: versioned, hashed, queryable artifacts with lineage."""
+"""An artifact registry: versioned, hashed, queryable artifacts with lineage.
+
+`import lamart_core as ln` loads names only when they are used: it touches no disk, no database and no data library.
+
+Examples:
+    >>> import lamart_core as ln
+    >>> sorted(ln.__all__)[:3]
+    ['Artifact', 'Branch', 'Q']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamart_core import errors, models
+    from lamart_core.connect import connect
+    from lamart_core.current import settings
+    from lamart_core.lineage import finish, track
+    from lamart_core.models import Artifact, Branch, Run, Space, Storage, Transform, User
+    from lamart_core.query import Q, QuerySet
+
+__version__ = "0.1.0"
+
+# Where each public name lives; a test holds this against the documented face.
+_HOMES = {
+    "Artifact": "lamart_core.models",
+    "Branch": "lamart_core.models",
+    "Q": "lamart_core.query",
+    "QuerySet": "lamart_core.query",
+    "Run": "lamart_core.models",
+    "Space": "lamart_core.models",
+    "Storage": "lamart_core.models",
+    "Transform": "lamart_core.models",
+    "User": "lamart_core.models",
+    "connect": "lamart_core.connect",
+    "finish": "lamart_core.lineage",
+    "settings": "lamart_core.current",
+    "track": "lamart_core.lineage",
+}
+_MODULES = ("errors", "models")
+
+__all__ = [
+    "Artifact",
+    "Branch",
+    "Q",
+    "QuerySet",
+    "Run",
+    "Space",
+    "Storage",
+    "Transform",
+    "User",
+    "connect",
+    "errors",
+    "finish",
+    "models",
+    "settings",
+    "track",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"lamart_core.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lamart_core' has no attribute {name!r}")
+    # The connector must be known before any record class asks for the current registry.
+    import_module("lamart_core.connect")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

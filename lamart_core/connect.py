@@ -15,7 +15,7 @@ from lamart_core.db import Registry, now, set_connector, set_default_registry
 from lamart_core.db.registration import registration_table
 from lamart_core.db.schema import ensure_schema
 from lamart_core.logging import logger
-from lamart_core.records import Branch, Storage, User
+from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
 from lamart_core.settings import Settings, default_cache_dir
 
 EMBEDDED = Path(".lamart")

@@ -1,0 +1,72 @@
+"""`ln.settings`: the settings of the current registry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from lamart_core import errors
+from lamart_core import storage as bytes_room
+from lamart_core.db import current_registry
+from lamart_core.query import QuerySet
+from lamart_core.records import Storage
+from lamart_core.settings import CreationSettings
+
+
+class CurrentSettings:
+    """Settings of the current registry, readable and settable.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> ln.settings.track_run_inputs
+        True
+    """
+
+    @property
+    def storage(self) -> Storage:
+        """The default storage location: a record with `.root` that can be used as a path."""
+        registry = current_registry()
+        return QuerySet(Storage, registry).get(registry.storage_id)
+
+    @storage.setter
+    def storage(self, value: Storage | str | os.PathLike[str]) -> None:
+        registry = current_registry()
+        if not isinstance(value, Storage):
+            root = bytes_room.normalise_root(str(value))
+            found = QuerySet(Storage, registry).filter(root=root).one_or_none()
+            if found is None:
+                known = ", ".join(item.root for item in QuerySet(Storage, registry).filter().to_list())
+                raise errors.UnknownStorageLocation(
+                    f"{root} is no registered storage location; known are: {known}. "
+                    "Create it with Storage(root=…).save()"
+                )
+            value = found
+        registry.storage_id = value.id
+
+    @property
+    def creation(self) -> CreationSettings:
+        """Settings for new artifacts."""
+        return current_registry().settings.creation
+
+    @property
+    def track_run_inputs(self) -> bool:
+        """Whether `load`, `open` and `cache` record inputs of the current run."""
+        return current_registry().settings.track_run_inputs
+
+    @track_run_inputs.setter
+    def track_run_inputs(self, value: bool) -> None:
+        current_registry().settings.track_run_inputs = value
+
+    @property
+    def cache_dir(self) -> Path:
+        """Folder for copies of remote objects."""
+        return current_registry().settings.cache_dir
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not isinstance(getattr(type(self), name, None), property):
+            raise AttributeError(f"there is no setting {name!r}")
+        super().__setattr__(name, value)
+
+
+settings = CurrentSettings()

@@ -1,0 +1,58 @@
+"""What is known about an artifact, as text for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from lamart_core.records import ArtifactRecord
+
+
+def describe(record: ArtifactRecord, *, return_str: bool = False) -> str | None:
+    """Print, or return as plain text, the fields, the storage path and the lineage of an artifact."""
+    name = record.key or record.description or record.uid
+    lines = [f"Artifact: {name} ({record.uid[-4:]})"]
+    run = record.run if record.is_saved else None
+    shown: list[tuple[str, Any]] = [
+        ("uid", record.uid),
+        ("run", f"{run.uid} ({run.transform.key})" if run is not None else None),
+        ("kind", record.kind),
+        ("otype", record.otype),
+        ("hash", f"{record.hash} ({record._hash_type})" if record.hash else None),
+        ("size", decimal_size(record.size)),
+        ("n_files", record.n_files),
+        ("n_observations", record.n_observations),
+        ("description", record.description),
+    ]
+    if record.is_saved:
+        shown += [
+            ("version", record.version),
+            ("is_latest", record.is_latest),
+            ("branch", record.branch.name),
+            ("space", record.space.name),
+            ("created_at", f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC"),
+            ("created_by", record.created_by.handle),
+            ("storage path", getattr(record, "path", None)),
+            ("inputs", ", ".join(str(item.key or item.uid) for item in run.input_artifacts.all()) if run else None),
+            ("recreated by", record.recreating_runs.count() or None),
+        ]
+    width = max(len(label) for label, _ in shown)
+    lines += [f"├── {label:<{width}}  {value}" for label, value in shown if value is not None]
+    lines[-1] = lines[-1].replace("├──", "└──", 1)
+    text = "\n".join(lines)
+    if return_str:
+        return text
+    sys.stdout.write(text + "\n")
+    return None
+
+
+def decimal_size(size: int | None) -> str | None:
+    """Return a size with a decimal unit, 1 kB being 1,000 bytes."""
+    if size is None:
+        return None
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
