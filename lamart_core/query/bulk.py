@@ -1,0 +1,63 @@
+"""Assign fields of many records at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, update
+from sqlalchemy.orm import DeclarativeBase
+
+from lamart_core import errors
+from lamart_core.query.model import Kind, ModelInfo
+from lamart_core.query.statement import Statement
+from lamart_core.query.values import bind
+
+
+def update_all(statement: Statement, values: Mapping[str, Any]) -> int:
+    """Assign fields of all records of a query in one statement.
+
+    Returns:
+        The number of records.
+
+    Raises:
+        FieldError: A field does not exist.
+        InvalidArgument: A field is never assigned, or the value is not one of the field.
+    """
+    if not values:
+        raise errors.InvalidArgument("update needs at least one field, for example update(description=None)")
+    info = statement.info
+    assigned = dict(_assignment(info, name, value) for name, value in values.items())
+    where = info.id.in_(statement.ids().correlate(None)) if statement.is_slice else statement.where()
+    command = update(info.table).where(where).values(assigned)
+
+    def work(connection: Connection) -> int:
+        return int(connection.execute(command).rowcount)
+
+    return statement.registry.unit_of_work(work)
+
+
+def _assignment(info: ModelInfo, name: str, value: Any) -> tuple[str, Any]:
+    relation = info.relations.get(name)
+    column = name if relation is None or relation.many else str(relation.column)
+    frozen: frozenset[str] = getattr(info.model, "__frozen__", frozenset())
+    if name in frozen or column in frozen or column == "id":
+        raise errors.InvalidArgument(
+            f"{info.name}.{name} identifies the record or follows from its content; it cannot be assigned"
+        )
+    field = info.field(column)
+    if relation is not None and isinstance(value, DeclarativeBase):
+        value = _saved_id(info.target(relation), value)
+    if value is None:
+        if not field.nullable:
+            raise errors.InvalidArgument(f"{info.name}.{name} cannot be None")
+        return field.column.name, None
+    return field.column.name, value if field.kind is Kind.JSON else bind(field, value)
+
+
+def _saved_id(target: ModelInfo, record: Any) -> int:
+    if not isinstance(record, target.model):
+        raise errors.InvalidArgument(f"expected a record of {target.name}, got {record!r}")
+    if record.id is None:
+        raise errors.InvalidArgument(f"{record!r} is not saved yet; save it first")
+    return record.id

@@ -1,0 +1,239 @@
+"""Conditions on the fields of one model: columns, parts of dates, and values inside JSON."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, false, literal, or_
+
+from lamart_core import errors
+from lamart_core.query import values
+from lamart_core.query.dialects import Dialect
+from lamart_core.query.expressions import Comparison
+from lamart_core.query.lookups import DATE_PARTS, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS
+from lamart_core.query.model import Field, Kind, suggestion
+
+Condition = ColumnElement[bool]
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "exact": operator.eq,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+_SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_TEMPORAL = (Kind.DATETIME, Kind.DATE)
+
+
+def condition(dialect: Dialect, field: Field, comparison: Comparison) -> Condition:
+    """Return the condition on a column that is not JSON.
+
+    Raises:
+        FieldError: The lookup does not exist or is not one for this kind of field.
+        InvalidArgument: The value cannot be compared with the field.
+    """
+    lookup, value = comparison.lookup, comparison.value
+    names = comparison.path[1:]
+    if not names and lookup in DATE_PARTS:
+        names, lookup = (lookup,), "exact"
+    if names:
+        if len(names) > 1 or names[0] not in DATE_PARTS or field.kind not in _TEMPORAL:
+            raise _unknown_lookup(field, names[0])
+        return _date_part(dialect, field, names[0], lookup, value)
+    if lookup == "isnull":
+        return field.column.is_(None) if values.flag(value, field.name) else field.column.is_not(None)
+    if lookup in TEXT_LOOKUPS:
+        if field.kind is not Kind.TEXT:
+            raise _unknown_lookup(field, lookup)
+        return _text(dialect, field.column, lookup, value, field.name)
+    if lookup in ORDER_LOOKUPS and field.kind in (Kind.BOOLEAN, Kind.OTHER):
+        raise _unknown_lookup(field, lookup)
+    if lookup == "range":
+        first, last = values.bounds(value, field.name)
+        return and_(_compared(dialect, field, "gte", first), _compared(dialect, field, "lte", last))
+    return _compared(dialect, field, lookup, value)
+
+
+def one_of(field: Field, members: Sequence[Any]) -> Condition:
+    """Return whether a column is one of some values, which are not None."""
+    return field.column.in_([values.bind(field, member) for member in members])
+
+
+def _compared(dialect: Dialect, field: Field, lookup: str, value: Any) -> Condition:
+    column: ColumnElement[Any] = field.column
+    if value is None:
+        raise errors.InvalidArgument(f"{field.name}__{lookup} needs a value; use {field.name}__isnull for missing ones")
+    if field.kind is Kind.TEXT and lookup != "exact":
+        column = dialect.by_code_point(column)
+    return _COMPARE[lookup](column, values.bind(field, value))
+
+
+def _text(dialect: Dialect, text: ColumnElement[str], lookup: str, value: Any, name: str) -> Condition:
+    match lookup:
+        case "regex" | "iregex":
+            return dialect.matches(text, values.pattern(value, name), ignore_case=lookup == "iregex")
+        case "contains":
+            return dialect.contains(text, values.text(value, name))
+        case "startswith":
+            return dialect.startswith(text, values.text(value, name))
+        case "endswith":
+            return dialect.endswith(text, values.text(value, name))
+        case _:
+            return dialect.folded(lookup, text, values.text(value, name))
+
+
+# ---------------------------------------------------------------------- parts of dates
+
+
+def _date_part(dialect: Dialect, field: Field, part: str, lookup: str, value: Any) -> Condition:
+    keyword = f"{field.name}__{part}"
+    if lookup == "isnull":
+        return field.column.is_(None) if values.flag(value, keyword) else field.column.is_not(None)
+    if lookup == "in":
+        members = values.members(value, keyword)
+        return or_(false(), *(_date_part(dialect, field, part, "exact", member) for member in members))
+    if lookup == "range":
+        first, last = values.bounds(value, keyword)
+        return and_(_date_part(dialect, field, part, "gte", first), _date_part(dialect, field, part, "lte", last))
+    if lookup not in _COMPARE:
+        raise _unknown_lookup(field, lookup)
+    if part == "date":
+        return _in_days(field, lookup, values.day(value, keyword), timedelta(days=1))
+    number = values.plain(value)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise errors.InvalidArgument(f"{keyword} is compared with an integer, got {value!r}")
+    if part == "year":
+        return _in_year(field, lookup, number)
+    return _COMPARE[lookup](dialect.date_part(field.column, part), literal(number))
+
+
+def _in_year(field: Field, lookup: str, year: int) -> Condition:
+    """Compare the year by comparing the time with the year's ends, which an index serves."""
+    if not 1 <= year < 9999:
+        always = (year < 1 and lookup in ("gt", "gte")) or (year >= 9999 and lookup in ("lt", "lte"))
+        return field.column.is_not(None) if always else and_(field.column.is_not(None), false())
+    first = date(year, 1, 1)
+    return _in_days(field, lookup, first, date(year + 1, 1, 1) - first)
+
+
+def _in_days(field: Field, lookup: str, first: date, length: timedelta) -> Condition:
+    start, end = _bound_day(field, first), _bound_day(field, first + length)
+    match lookup:
+        case "exact":
+            return and_(field.column >= start, field.column < end)
+        case "gt":
+            return field.column >= end
+        case "gte":
+            return field.column >= start
+        case "lt":
+            return field.column < start
+        case _:
+            return field.column < end
+
+
+def _bound_day(field: Field, day: date) -> ColumnElement[Any]:
+    value = day if field.kind is Kind.DATE else datetime.combine(day, time(), UTC)
+    return literal(value, field.column.type)
+
+
+# ---------------------------------------------------------------------- JSON
+
+
+def json_condition(dialect: Dialect, field: Field, comparison: Comparison) -> Condition:
+    """Return the condition on a JSON column, or on a value inside.
+
+    Values are compared with their types: True, 1 and "1" are three different ones; 1 and 1.0 are the same number.
+    `isnull` asks whether the key is absent, `=None` whether its value is a JSON null.
+
+    Raises:
+        FieldError: The lookup does not exist for JSON.
+        InvalidArgument: The value is not one of JSON.
+    """
+    column, keys, lookup = field.column, comparison.path[1:], comparison.lookup
+    keyword = "__".join(comparison.path)
+    value = values.plain(comparison.value)
+    match lookup:
+        case "isnull":
+            exists = dialect.json_exists(column, keys)
+            if not keys:
+                exists = and_(exists, dialect.json_is(column, keys, "null").is_not(True))
+            return exists if values.flag(value, keyword) is False else _absent(exists)
+        case "exact":
+            return dialect.json_equals(column, keys, _json_value(value, keyword))
+        case "in":
+            wanted = [_json_value(values.plain(member), keyword) for member in values.members(value, keyword)]
+            return or_(false(), *(dialect.json_equals(column, keys, member) for member in wanted))
+        case "range":
+            first, last = values.bounds(value, keyword)
+            return and_(
+                _json_ordered(dialect, field, keys, "gte", first), _json_ordered(dialect, field, keys, "lte", last)
+            )
+        case "gt" | "gte" | "lt" | "lte":
+            return _json_ordered(dialect, field, keys, lookup, value)
+        case "contains" if not isinstance(value, str):
+            return dialect.json_has_member(column, keys, _json_scalar(value, keyword))
+        case _ if lookup in TEXT_LOOKUPS:
+            is_text = dialect.json_is(column, keys, "string")
+            holds = _guarded(is_text, _text(dialect, dialect.json_text(column, keys), lookup, value, keyword))
+            return or_(holds, dialect.json_has_member(column, keys, value)) if lookup == "contains" else holds
+        case _:
+            raise _unknown_lookup(field, lookup)
+
+
+def _json_ordered(dialect: Dialect, field: Field, keys: tuple[str, ...], lookup: str, value: Any) -> Condition:
+    keyword = "__".join((field.name, *keys))
+    value = _json_scalar(values.plain(value), keyword)
+    if isinstance(value, str):
+        text = dialect.by_code_point(dialect.json_text(field.column, keys))
+        is_text = dialect.json_is(field.column, keys, "string")
+        return _guarded(is_text, _COMPARE[lookup](text, literal(value)))
+    if isinstance(value, bool) or value is None:
+        raise errors.InvalidArgument(f"{keyword}__{lookup} takes a number or text, got {value!r}")
+    is_number = dialect.json_is(field.column, keys, "number")
+    return _guarded(is_number, dialect.json_number(field.column, keys, _SYMBOLS[lookup], value))
+
+
+def _guarded(guard: Condition, holds: Condition) -> Condition:
+    # CASE, because databases evaluate the sides of AND in any order.
+    return case((guard, holds), else_=false())
+
+
+def _absent(exists: Condition) -> Condition:
+    return exists.self_group().is_not(True)
+
+
+def _json_value(value: Any, keyword: str) -> Any:
+    """Return a JSON value with plain members; large integers as numbers that databases can hold."""
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise errors.InvalidArgument(f"{keyword}: the keys of JSON objects are text, got {value!r}")
+        return {key: _json_value(values.plain(member), keyword) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(values.plain(member), keyword) for member in value]
+    return _json_scalar(value, keyword)
+
+
+def _json_scalar(value: Any, keyword: str) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return values.text(value, keyword)
+    if isinstance(value, int) and abs(value) < 2**63:
+        return value
+    if isinstance(value, int | float) and math.isfinite(float(value)):
+        return float(value)
+    raise errors.InvalidArgument(f"{keyword} is JSON; it cannot be compared with {value!r} ({type(value).__name__})")
+
+
+def _unknown_lookup(field: Field, name: str) -> errors.FieldError:
+    if name in LOOKUPS:
+        return errors.FieldError(f"the lookup {name!r} is not one for the {field.kind.value} field {field.name!r}")
+    return errors.FieldError(
+        f"the {field.kind.value} field {field.name!r} has no member or lookup {name!r}{suggestion(name, LOOKUPS)}; "
+        f"lookups: {', '.join(sorted(LOOKUPS))}"
+    )

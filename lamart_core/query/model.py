@@ -1,0 +1,224 @@
+"""What a record class offers to queries: its fields, their kinds, and its relations."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Date,
+    DateTime,
+    Engine,
+    Float,
+    Integer,
+    Numeric,
+    String,
+    Table,
+)
+from sqlalchemy import Enum as SqlEnum
+from sqlalchemy import inspect as sa_inspect
+from sqlalchemy.orm import DeclarativeBase, Mapper, Session
+from sqlalchemy.sql.selectable import FromClause
+from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
+
+from lamart_core import errors
+
+R = TypeVar("R")
+
+
+class QueryRegistry(Protocol):
+    """What queries need of a registry."""
+
+    engine: Engine
+    branch_id: int
+
+    def read(self) -> AbstractContextManager[Session]:
+        """Give a session for one read."""
+        ...
+
+    def unit_of_work(self, work: Callable[[Connection], R]) -> R:
+        """Run `work` in one write transaction."""
+        ...
+
+
+class Kind(Enum):
+    """What can be done with the values of a field."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    FLOAT = "number"
+    BOOLEAN = "boolean"
+    DATETIME = "time"
+    DATE = "date"
+    JSON = "JSON"
+    OTHER = "opaque"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column under the name that queries know."""
+
+    name: str
+    column: ColumnElement[Any]
+    kind: Kind
+
+    @property
+    def nullable(self) -> bool:
+        """Whether the column can be null."""
+        return bool(getattr(self.column, "nullable", True))
+
+
+class Relation:
+    """A named way from one model to another; `ToOne` and `ToMany` are the two kinds.
+
+    Attributes:
+        name: Name on the owning class.
+        target: Name of the related class.
+        column: Foreign key: on the owner (to one) or on the target (to many). None for many-to-many.
+        link: Name of the link table of a many-to-many relation.
+        source: Column of the link table that refers to the owner.
+        target_column: Column of the link table that refers to the target.
+    """
+
+    name: str = ""
+    target: str
+    many: bool
+    column: str | None
+    link: str | None = None
+    source: str | None = None
+    target_column: str | None = None
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self.name = name
+        if "__relations__" not in owner.__dict__:
+            owner.__relations__ = _inherited_relations(owner)
+        owner.__relations__[name] = self
+
+
+def _inherited_relations(model: type[Any]) -> dict[str, Relation]:
+    merged: dict[str, Relation] = {}
+    for base in reversed(model.__mro__):
+        merged.update(base.__dict__.get("__relations__", {}))
+    return merged
+
+
+class ModelInfo:
+    """Fields and relations of one record class."""
+
+    def __init__(self, model: type[DeclarativeBase], alias: FromClause | None = None) -> None:
+        mapper: Mapper[Any] = sa_inspect(model)
+        table = mapper.local_table
+        assert isinstance(table, Table)
+        self.model = model
+        self.name = model.__name__
+        self.table = table
+        self.source: FromClause = table if alias is None else alias
+        self.fields: Mapping[str, Field] = {
+            attribute.key: Field(attribute.key, self.source.c[column.name], _kind(column.type))
+            for attribute in mapper.column_attrs
+            if isinstance(column := attribute.columns[0], Column)
+        }
+        self.relations: Mapping[str, Relation] = _inherited_relations(model)
+        self.id: ColumnElement[Any] = self.fields["id"].column
+        self.is_scoped = "branch_id" in self.fields
+        self._foreign_keys = {
+            relation.column: relation for relation in self.relations.values() if relation.column and not relation.many
+        }
+
+    def aliased(self) -> ModelInfo:
+        """Return the same model with columns of an alias of its table."""
+        return ModelInfo(self.model, self.table.alias())
+
+    def target(self, relation: Relation) -> ModelInfo:
+        """Return the model that a relation leads to."""
+        for mapper in sa_inspect(self.model).registry.mappers:
+            if mapper.class_.__name__ == relation.target:
+                return model_info(mapper.class_)
+        raise errors.FieldError(f"{self.name}.{relation.name} leads to {relation.target}, which is not loaded")
+
+    def foreign_key(self, name: str) -> Relation | None:
+        """Return the relation that a foreign key column such as `run_id` belongs to."""
+        return self._foreign_keys.get(name)
+
+    def field(self, name: str) -> Field:
+        """Return a field.
+
+        Raises:
+            FieldError: There is none; the message lists what exists.
+        """
+        field = self.fields.get(name)
+        if field is None:
+            raise self.unknown(name)
+        return field
+
+    def relation(self, name: str) -> Relation:
+        """Return a relation.
+
+        Raises:
+            FieldError: There is none; the message lists what exists.
+        """
+        relation = self.relations.get(name)
+        if relation is None:
+            raise errors.FieldError(
+                f"{self.name} has no relation {name!r}; its relations: {_listed(self.relations)}"
+                + suggestion(name, self.relations)
+            )
+        return relation
+
+    def unknown(self, name: str) -> errors.FieldError:
+        """Return the error for a name that is neither a field nor a relation."""
+        return errors.FieldError(
+            f"{self.name} has no field or relation {name!r}{suggestion(name, [*self.fields, *self.relations])}; "
+            f"fields: {_listed(self.fields)}; relations: {_listed(self.relations)}"
+        )
+
+    def naming_field(self) -> str:
+        """Return the field by which people call a record: its name, key, handle or root, else its uid."""
+        return next((name for name in ("name", "key", "handle", "root", "uid") if name in self.fields), "id")
+
+
+@cache
+def model_info(model: type[DeclarativeBase]) -> ModelInfo:
+    """Return the fields and relations of a record class, described once per process."""
+    return ModelInfo(model)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean …?"` for a misspelt name, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _kind(type_: TypeEngine[Any]) -> Kind:
+    if isinstance(type_, TypeDecorator):
+        type_ = type_.impl_instance
+    # The order matters: an enumeration is a kind of text to SQLAlchemy, but not to queries.
+    kinds: tuple[tuple[type[Any] | tuple[type[Any], ...], Kind], ...] = (
+        (SqlEnum, Kind.OTHER),
+        (String, Kind.TEXT),
+        (Boolean, Kind.BOOLEAN),
+        (Integer, Kind.INTEGER),
+        ((Float, Numeric), Kind.FLOAT),
+        (DateTime, Kind.DATETIME),
+        (Date, Kind.DATE),
+        (JSON, Kind.JSON),
+    )
+    return next((kind for class_, kind in kinds if isinstance(type_, class_)), Kind.OTHER)
+
+
+def cache_name(relation: str) -> str:
+    """Return the name under which an instance keeps the record that a relation leads to."""
+    return f"_cached_{relation}"
