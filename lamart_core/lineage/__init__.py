@@ -3,25 +3,41 @@
 from lamart_core.lineage.context import current_run, run_context, run_for
 from lamart_core.lineage.graph import Graph, lineage_graph
 from lamart_core.lineage.links import add_inputs, add_recreation, track_input
-from lamart_core.lineage.runs import finish_run, upsert_run, upsert_transform
+from lamart_core.lineage.runs import (
+    RunSpec,
+    TransformSpec,
+    annotate_run,
+    close_runs,
+    find_run,
+    finish_run,
+    open_run,
+    snapshot_of,
+    upsert_transform,
+)
 from lamart_core.lineage.track import finish, track
 from lamart_core.lineage.view import digraph, tree_text, view_lineage
 
 __all__ = [
     "Graph",
+    "RunSpec",
+    "TransformSpec",
     "add_inputs",
     "add_recreation",
+    "annotate_run",
+    "close_runs",
     "current_run",
     "digraph",
+    "find_run",
     "finish",
     "finish_run",
     "lineage_graph",
+    "open_run",
     "run_context",
     "run_for",
+    "snapshot_of",
     "track",
     "track_input",
     "tree_text",
-    "upsert_run",
     "upsert_transform",
     "view_lineage",
 ]

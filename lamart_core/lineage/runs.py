@@ -1,159 +1,284 @@
-"""Transforms and runs of an outside system: found by their own ids, made when they are new."""
+"""Runs that another system starts and retries: found again by their id there, and written in one transaction."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, func, insert, select, text, update
 
 from lamart_core import hashing, uids
-from lamart_core.db import Registry, now
+from lamart_core.db import Base, Registry, now
 from lamart_core.records import Run, RunStatus, Transform
 
-_TRANSFORM: Table = Transform.__table__  # pyright: ignore[reportAssignmentType]
-_RUN: Table = Run.__table__  # pyright: ignore[reportAssignmentType]
+MAX_NAME = 150
+MAX_EXTERNAL_ID = 512
+MAX_REFERENCE = 255
+MAX_TAG = 30
+SNAPSHOT = "artifacts_until"
+
+_TRANSFORM = cast("Table", Transform.__table__)
+_RUN = cast("Table", Run.__table__)
 
 
-def upsert_transform(
-    registry: Registry,
-    *,
-    key: str,
-    source_code: str | None = None,
-    kind: str = "pipeline",
-    code_version: str | None = None,
-    description: str | None = None,
-) -> Transform:
-    """Return the transform of this key and code, as a new version when the code changed.
+@dataclass(frozen=True)
+class TransformSpec:
+    """What code a run executes.
+
+    Attributes:
+        key: Name of the code, the same for all its versions.
+        kind: `pipeline`, `function`, `script` or `notebook`.
+        source_code: The code as text, where it is known.
+        code_version: Version that its author gave it; a change is a new version, as a change of the source is.
+        description: What it does.
+    """
+
+    key: str
+    kind: str = "pipeline"
+    source_code: str | None = None
+    code_version: str | None = None
+    description: str | None = None
+
+    @property
+    def digest(self) -> str | None:
+        """What makes two versions of the code the same; None when nothing is known of it."""
+        if self.source_code is None and self.code_version is None:
+            return None
+        identity = json.dumps([self.source_code, self.code_version], ensure_ascii=False)
+        return hashing.hash_bytes(identity.encode("utf-8", errors="surrogatepass")).value
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One execution, as the system that executes it describes it.
+
+    Attributes:
+        external_id: Its id there; the same id is the same run.
+        transform: The code, or its record.
+        status: Status to set.
+        name: Name for people.
+        params: Parameters as JSON.
+        extra_data: Facts as JSON; on a later start they are merged into those that are there.
+        reference: Link or id for people.
+        reference_type: What kind of reference it is.
+        entrypoint: What was called.
+        parent: The run that this one is a part of.
+        takes_snapshot: Whether the run notes which artifacts exist when it is first seen (see `snapshot_of`).
+    """
+
+    external_id: str
+    transform: TransformSpec | Transform
+    status: RunStatus = RunStatus.STARTED
+    name: str | None = None
+    params: Mapping[str, Any] | None = None
+    extra_data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    reference: str | None = None
+    reference_type: str | None = None
+    entrypoint: str | None = None
+    parent: RunSpec | None = None
+    takes_snapshot: bool = False
+
+
+def open_run(registry: Registry, spec: RunSpec) -> Run:
+    """Find or make a run, its transform and its parents, in one transaction.
+
+    A run that exists gets the new status and facts, and is not finished any more; when it started, its parameters
+    and its transform stay. So a retry is the run that it retries.
 
     Args:
-        registry: Registry to look in.
-        key: Name of the code, for example `my_location/cells`.
-        source_code: The code.
-        kind: `pipeline`, `function`, `script` or `notebook`.
-        code_version: Version that the author states; it is part of what identifies the code.
-        description: Free text, kept from the first time this code was seen.
+        registry: Where the run is recorded.
+        spec: The run.
+
+    Returns:
+        The run.
+
+    Example:
+        >>> import lamart_core as ln
+        >>> registry = ln.connect("sqlite:///lab.db", storage="./lab")
+        >>> spec = RunSpec("1f2e/cells", TransformSpec("lab/cells", source_code="def cells(): ..."))
+        >>> open_run(registry, spec) == open_run(registry, spec)
+        True
     """
-    code = f"{code_version or ''}\n{source_code or ''}".encode()
-    digest = hashing.hash_bytes(code).value
+    run_id = registry.unit_of_work(lambda connection: _upsert_run(connection, registry, spec))
+    return _read_run(registry, run_id)
 
-    def work(connection: Connection) -> int:
-        columns = _TRANSFORM.c
-        known = select(columns.id, columns.is_latest).where(columns.key == key, columns.hash == digest)
-        row = connection.execute(known).first()
-        newest = connection.execute(
-            select(columns.uid).where(columns.key == key).order_by(columns.uid.desc()).limit(1)
-        ).scalar_one_or_none()
-        if row is not None and row.is_latest:
-            return int(row.id)
-        demote = update(_TRANSFORM).where(
-            columns.key == key, columns.branch_id == registry.branch_id, columns.is_latest
-        )
-        connection.execute(demote.values(is_latest=False))
-        if row is not None:  # code that was taken back: its version is the latest again
-            connection.execute(update(_TRANSFORM).where(columns.id == row.id).values(is_latest=True))
-            return int(row.id)
-        at = now()
-        values = {
-            "uid": uids.next_uid(newest) if newest else uids.first_uid(uids.base62(12)),
-            "key": key,
-            "kind": kind,
-            "description": description,
-            "source_code": source_code,
-            "hash": digest,
-            "version_tag": code_version[:30] if code_version else None,
-            "is_latest": True,
-            "branch_id": registry.branch_id,
-            "created_on_id": registry.branch_id,
-            "space_id": registry.space_id,
-            "is_locked": False,
-            "created_by_id": registry.user_id,
-            "created_at": at,
-            "updated_at": at,
-        }
-        return int(connection.execute(insert(_TRANSFORM).values(values).returning(columns.id)).scalar_one())
 
-    transform_id = registry.unit_of_work(work)
+def upsert_transform(registry: Registry, spec: TransformSpec) -> Transform:
+    """Find or make a transform, as a new version when its code changed.
+
+    Code that was taken back is its old version again, which becomes the latest.
+    """
+    transform_id = registry.unit_of_work(lambda connection: _upsert_transform(connection, registry, spec))
     with registry.read() as session:
         transform = session.scalars(select(Transform).where(Transform.id == transform_id)).one()
     transform._registry = registry
     return transform
 
 
-def upsert_run(
-    registry: Registry,
-    *,
-    transform: Transform,
-    external_id: str,
-    name: str | None = None,
-    params: dict[str, Any] | None = None,
-    extra_data: dict[str, Any] | None = None,
-    reference: str | None = None,
-    reference_type: str | None = None,
-    parent: Run | None = None,
-    status: RunStatus = RunStatus.STARTED,
-) -> Run:
-    """Return the run with this id of an outside system, making it when it is new.
+def find_run(registry: Registry, external_id: str) -> Run | None:
+    """Return the run with this id in the system that executes it, or None."""
+    with registry.read() as session:
+        run = session.scalars(select(Run).where(Run.external_id == bounded_id(external_id))).one_or_none()
+    return None if run is None else _bound(run, registry)
 
-    A run that starts again under the same id, as a retry does, is the same run: its status becomes `restarted` and
-    `extra_data["attempts"]` counts up.
+
+def close_runs(registry: Registry, statuses: Mapping[int, RunStatus], *, at: datetime | None = None) -> None:
+    """Set the final status of runs, and when they ended.
 
     Args:
-        registry: Registry to look in.
-        transform: The code that runs.
-        external_id: Id of the run in the system that executes it.
-        name: Name for people.
-        params: Parameters as JSON.
-        extra_data: More about the run as JSON; merged over what is there.
-        reference: Link or id for people.
-        reference_type: What the reference is.
-        parent: The run that this one is a part of.
-        status: Status of a new run.
+        registry: Where the runs are recorded.
+        statuses: Status by id of the run.
+        at: When they ended; now, if not given.
     """
+    if not statuses:
+        return
 
-    def work(connection: Connection) -> int:
-        columns = _RUN.c
-        row = connection.execute(
-            select(columns.id, columns.extra_data).where(columns.external_id == external_id)
-        ).first()
-        at = now()
-        if row is not None:
-            merged = {**(row.extra_data or {}), **(extra_data or {})}
-            merged["attempts"] = int(merged.get("attempts", 1)) + 1
-            restarted = {"extra_data": merged, "_status_code": int(RunStatus.RESTARTED), "updated_at": at}
-            connection.execute(update(_RUN).where(columns.id == row.id).values(restarted))
-            return int(row.id)
-        values = {
-            "uid": uids.base62(16),
-            "external_id": external_id,
-            "name": name[:150] if name else None,
-            "transform_id": transform.id,
-            "params": params,
-            "extra_data": extra_data,
-            "reference": reference,
-            "reference_type": reference_type,
-            "initiated_by_run_id": parent.id if parent is not None else None,
-            "_status_code": int(status),
-            "started_at": at,
-            "branch_id": registry.branch_id,
-            "created_on_id": registry.branch_id,
-            "space_id": registry.space_id,
-            "is_locked": False,
-            "created_by_id": registry.user_id,
-            "created_at": at,
-            "updated_at": at,
-        }
-        return int(connection.execute(insert(_RUN).values(values).returning(columns.id)).scalar_one())
+    def work(connection: Connection) -> None:
+        for run_id, status in statuses.items():
+            values = {"_status_code": int(status), "finished_at": at or now(), "updated_at": now()}
+            connection.execute(update(_RUN).where(_RUN.c.id == run_id).values(values))
 
-    run_id = registry.unit_of_work(work)
-    with registry.read() as session:
-        run = session.scalars(select(Run).where(Run.id == run_id)).one()
-    run._registry = registry
-    return run
+    registry.unit_of_work(work)
 
 
 def finish_run(run: Run, status: RunStatus = RunStatus.COMPLETED) -> None:
     """Set the final status of a run, and the time it finished."""
-    registry = run.registry
-    values = {"_status_code": int(status), "finished_at": now(), "updated_at": now()}
-    registry.unit_of_work(lambda connection: connection.execute(update(_RUN).where(_RUN.c.id == run.id).values(values)))
+    close_runs(run.registry, {run.id: status})
     run.refresh()
+
+
+def annotate_run(registry: Registry, run: Run, facts: Mapping[str, Any]) -> None:
+    """Merge facts into `run.extra_data`, in the database and in the record."""
+
+    def work(connection: Connection) -> None:
+        present = connection.execute(select(_RUN.c.extra_data).where(_RUN.c.id == run.id)).scalar_one()
+        merged = {**(present or {}), **facts}
+        values = {"extra_data": merged, "updated_at": now()}
+        connection.execute(update(_RUN).where(_RUN.c.id == run.id).values(values))
+
+    registry.unit_of_work(work)
+    run.refresh()
+
+
+def snapshot_of(run: Run) -> int | None:
+    """Return the highest id of an artifact that existed when a run was first seen, or None if it was not noted.
+
+    Ids grow in the order in which versions of a key are committed, so "artifacts up to this id" is one state of the
+    registry for all who are part of the run, independent of anyone's clock.
+    """
+    return (run.extra_data or {}).get(SNAPSHOT)
+
+
+def bounded_id(external_id: str) -> str:
+    """Return an id that fits the column: a long one keeps its beginning and ends in a digest of the whole."""
+    if len(external_id) <= MAX_EXTERNAL_ID:
+        return external_id
+    digest = hashing.hash_bytes(external_id.encode()).value
+    return f"{external_id[: MAX_EXTERNAL_ID - len(digest) - 1]}~{digest}"
+
+
+# ---------------------------------------------------------------------- statements
+
+
+def _upsert_run(connection: Connection, registry: Registry, spec: RunSpec) -> int:
+    external_id = bounded_id(spec.external_id)
+    present = connection.execute(select(_RUN).where(_RUN.c.external_id == external_id)).mappings().one_or_none()
+    # The parent's snapshot comes before anything that its parts write; a part that starts again opens it again.
+    parent_id = None if spec.parent is None else _upsert_run(connection, registry, spec.parent)
+    if present is not None:
+        return _start_again(connection, present, spec)
+    facts = dict(spec.extra_data)
+    if spec.takes_snapshot:
+        facts[SNAPSHOT] = _highest_artifact_id(connection)
+    values = _new_row(registry, uids.base62(16)) | {
+        "external_id": external_id,
+        "transform_id": _upsert_transform(connection, registry, spec.transform),
+        "initiated_by_run_id": parent_id,
+        "name": _cut(spec.name, MAX_NAME),
+        "params": None if spec.params is None else dict(spec.params),
+        "extra_data": facts or None,
+        "reference": _cut(spec.reference, MAX_REFERENCE),
+        "reference_type": spec.reference_type,
+        "entrypoint": _cut(spec.entrypoint, MAX_REFERENCE),
+        "started_at": now(),
+        "_status_code": int(spec.status),
+    }
+    return int(connection.execute(insert(_RUN).values(values).returning(_RUN.c.id)).scalar_one())
+
+
+def _start_again(connection: Connection, present: RowMapping, spec: RunSpec) -> int:
+    facts: dict[str, Any] = {**(present["extra_data"] or {}), **spec.extra_data}
+    unchanged = present["_status_code"] == int(spec.status) and facts == (present["extra_data"] or {})
+    if not unchanged:
+        values = {"_status_code": int(spec.status), "extra_data": facts, "finished_at": None, "updated_at": now()}
+        connection.execute(update(_RUN).where(_RUN.c.id == present["id"]).values(values))
+    return int(present["id"])
+
+
+def _upsert_transform(connection: Connection, registry: Registry, spec: TransformSpec | Transform) -> int:
+    if isinstance(spec, Transform):
+        return spec.id
+    columns = _TRANSFORM.c
+    digest = spec.digest
+    same = columns.hash.is_(None) if digest is None else columns.hash == digest
+    known = select(columns.id, columns.is_latest).where(columns.key == spec.key, same).order_by(columns.id).limit(1)
+    row = connection.execute(known).first()
+    if row is not None and row.is_latest:
+        return int(row.id)
+    head = (columns.key == spec.key) & columns.is_latest & (columns.branch_id == registry.branch_id)
+    connection.execute(update(_TRANSFORM).where(head).values({"is_latest": False, "updated_at": now()}))
+    if row is not None:
+        connection.execute(update(_TRANSFORM).where(columns.id == row.id).values({"is_latest": True}))
+        return int(row.id)
+    newest = connection.execute(select(func.max(columns.uid)).where(columns.key == spec.key)).scalar_one_or_none()
+    uid = uids.first_uid(uids.base62(12)) if newest is None else uids.next_uid(newest)
+    values = _new_row(registry, uid) | {
+        "key": spec.key,
+        "kind": spec.kind,
+        "source_code": spec.source_code,
+        "hash": digest,
+        "version_tag": _cut(spec.code_version, MAX_TAG),
+        "description": spec.description,
+        "is_latest": True,
+    }
+    return int(connection.execute(insert(_TRANSFORM).values(values).returning(columns.id)).scalar_one())
+
+
+def _highest_artifact_id(connection: Connection) -> int:
+    table = Base.metadata.tables["lamart_artifact"]
+    if connection.dialect.name == "postgresql":
+        # Rows get their ids before they are committed. Waiting for the writers under way, each of which is one short
+        # transaction, makes sure that no lower id appears later.
+        connection.execute(text(f"LOCK TABLE {table.name} IN SHARE MODE"))
+    return int(connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
+
+
+def _new_row(registry: Registry, uid: str) -> dict[str, Any]:
+    return {
+        "uid": uid,
+        "branch_id": registry.branch_id,
+        "created_on_id": registry.branch_id,
+        "space_id": registry.space_id,
+        "is_locked": False,
+        "created_by_id": registry.user_id,
+        "created_at": now(),
+        "updated_at": now(),
+    }
+
+
+def _read_run(registry: Registry, run_id: int) -> Run:
+    with registry.read() as session:
+        run = session.scalars(select(Run).where(Run.id == run_id)).one()
+    return _bound(run, registry)
+
+
+def _bound(run: Run, registry: Registry) -> Run:
+    run._registry = registry
+    return run
+
+
+def _cut(value: str | None, length: int) -> str | None:
+    return value if value is None or len(value) <= length else value[: length - 1] + "…"

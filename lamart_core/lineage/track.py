@@ -8,7 +8,7 @@ from typing import Any
 
 from lamart_core import errors, uids
 from lamart_core.db import current_registry
-from lamart_core.lineage.runs import finish_run, upsert_run, upsert_transform
+from lamart_core.lineage.runs import RunSpec, TransformSpec, finish_run, open_run
 from lamart_core.records import Run, RunStatus, Transform
 
 
@@ -39,12 +39,12 @@ def track(
     """
     registry = current_registry()
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
-    if transform is None:
+    code: Transform | TransformSpec | None = transform
+    if code is None:
         source = script.read_text(errors="replace") if key is None and script is not None and script.is_file() else None
         named = key or (script.name if script is not None and script.name else "interactive")
-        transform = upsert_transform(registry, key=named, source_code=source, kind="script")
-    external_id = f"track/{uids.base62(16)}"
-    run = upsert_run(registry, transform=transform, external_id=external_id, params=params, name=name)
+        code = TransformSpec(named, kind="script", source_code=source)
+    run = open_run(registry, RunSpec(f"track/{uids.base62(16)}", code, params=params, name=name))
     registry.global_run = run
     return run
 

@@ -1,0 +1,136 @@
+"""What a step stores or loads: the contexts of Dagster as names of artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import dagster as dg
+
+from lamart_core.errors import InvalidArgument
+from lamart_dagster.errors import SeveralPartitions
+from lamart_dagster.keys import ArtifactName, AssetPartition, asset_name, run_output_name
+from lamart_dagster.partitions import dimensions_of
+
+KEY_METADATA = "lamart/key"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing that is stored as one artifact.
+
+    Attributes:
+        label: Name for messages: the asset with its partition, or the output of an op.
+        name: Name of its artifact.
+        partition: Partition key as Dagster has it; None without partitions.
+        asset: The asset; None for the output of an op.
+    """
+
+    label: str
+    name: ArtifactName
+    partition: str | None = None
+    asset: dg.AssetKey | None = None
+
+
+def asset_targets(
+    asset: dg.AssetKey,
+    partitions: Sequence[str] | None,
+    definition: dg.PartitionsDefinition | None,
+    metadata: Mapping[str, Any] | None,
+    *,
+    prefix: str = "",
+) -> list[Target]:
+    """Return the targets of an asset: one per partition, or one when it has none.
+
+    Args:
+        asset: Key of the asset.
+        partitions: Partition keys; None when the asset has no partitions.
+        definition: Partitions of the asset, where Dagster tells.
+        metadata: Metadata of the asset's definition; `lamart/key` is a template for the key.
+        prefix: Folder that all keys lie in.
+
+    Raises:
+        InvalidArgument: The template cannot be right.
+    """
+    template = _template(metadata, asset)
+    keys: Sequence[str | None] = [None] if partitions is None else partitions
+
+    def target(partition: str | None) -> Target:
+        dimensions = {} if partition is None else dimensions_of(partition, definition)
+        identity = AssetPartition.of(asset.path, dimensions)
+        return Target(identity.label, asset_name(identity, prefix=prefix, template=template), partition, asset)
+
+    return [target(key) for key in keys]
+
+
+def output_target(context: dg.OutputContext, *, prefix: str = "") -> Target:
+    """Return what an output is stored as.
+
+    Raises:
+        SeveralPartitions: The run covers several partitions.
+        InvalidArgument: The key template of the asset cannot be right.
+    """
+    if not context.has_asset_key:
+        return op_target(context, prefix=prefix)
+    partitions = list(context.asset_partition_keys) if context.has_asset_partitions else None
+    if partitions is not None and len(partitions) != 1:
+        raise SeveralPartitions(
+            f"this run covers {len(partitions)} partitions of {context.asset_key.to_user_string()} "
+            f"({_few(partitions)}), and each of them is an artifact of its own: run one partition per run, "
+            "that is, leave out BackfillPolicy.single_run()"
+        )
+    definition = context.asset_partitions_def if partitions is not None else None
+    (target,) = asset_targets(context.asset_key, partitions, definition, context.definition_metadata, prefix=prefix)
+    return target
+
+
+def input_targets(context: dg.InputContext, *, prefix: str = "") -> list[Target]:
+    """Return what an input is loaded from: one target, or one per partition of the upstream asset.
+
+    Raises:
+        InvalidArgument: The input names neither an asset nor the output of a step.
+    """
+    upstream = context.upstream_output
+    if not context.has_asset_key:
+        if upstream is None:
+            raise InvalidArgument(
+                f"the input {context.name!r} comes from no step and names no asset; "
+                "set the asset with dg.In(asset_key=…)"
+            )
+        return [op_target(upstream, prefix=prefix)]
+    metadata = upstream.definition_metadata if upstream is not None else {}
+    partitions = list(context.asset_partition_keys) if context.has_asset_partitions else None
+    return asset_targets(
+        context.asset_key, partitions, _input_partitions_def(context, partitions), metadata, prefix=prefix
+    )
+
+
+def op_target(context: dg.OutputContext, *, prefix: str = "") -> Target:
+    """Return what the output of an op is stored as: it belongs to its run."""
+    parts = (context.job_name, context.run_id, context.step_key, context.name)
+    name = run_output_name(*parts, context.mapping_key, prefix=prefix)
+    mapped = f"[{context.mapping_key}]" if context.mapping_key else ""
+    return Target(f"output {context.name!r}{mapped} of step {context.step_key!r} in run {context.run_id}", name)
+
+
+def _input_partitions_def(context: dg.InputContext, partitions: list[str] | None) -> dg.PartitionsDefinition | None:
+    if partitions is None:
+        return None
+    try:
+        return context.asset_partitions_def
+    except dg.DagsterInvariantViolationError:  # a context made by hand may not tell
+        return None
+
+
+def _template(metadata: Mapping[str, Any] | None, asset: dg.AssetKey) -> str | None:
+    value: Any = (metadata or {}).get(KEY_METADATA)
+    if isinstance(value, dg.MetadataValue):
+        value = cast("Any", value).value
+    if value is not None and not isinstance(value, str):
+        raise InvalidArgument(f"the metadata {KEY_METADATA!r} of {asset.to_user_string()} must be text, not {value!r}")
+    return value
+
+
+def _few(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
