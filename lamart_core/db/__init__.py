@@ -1,5 +1,6 @@
 """Registries, database engines and transactions."""
 
+from lamart_core.db import registration as _registration  # a table without a class
 from lamart_core.db.base import Base, BigId, Json, UtcDateTime, model_class, now, uid_type
 from lamart_core.db.registry import (
     ANONYMOUS_USER_ID,
