@@ -102,7 +102,6 @@ class Inventory:
     n_artifacts: int
     n_objects: int
     n_bytes: int
-    n_runs: int
     n_recreations: int
 
     @classmethod
@@ -111,10 +110,83 @@ class Inventory:
         artifacts = ln.Artifact.filter().to_list()
         objects = ln.models.StoredObject.filter().to_list()
         return cls(
-            latest={artifact.key: artifact for artifact in artifacts if artifact.is_latest},
+            latest={str(artifact.key): artifact for artifact in artifacts if artifact.is_latest},
             n_artifacts=len(artifacts),
             n_objects=len(objects),
-            n_bytes=sum(stored.size for stored in objects),
-            n_runs=ln.models.RunOutput.filter().count(),
+            n_bytes=sum(stored.size or 0 for stored in objects),
             n_recreations=ln.models.Recreation.filter().count(),
         )
+
+
+def artifact_table() -> Table:
+    """Return all artifacts as a table."""
+    table = Table("key", "uid", "version", "size", "hash", "run", box=None, header_style="bold", pad_edge=False)
+    for artifact in ln.Artifact.filter().order_by("key"):
+        table.add_row(
+            artifact.key,
+            artifact.uid,
+            artifact.version,
+            _size(artifact.size or 0),
+            f"{artifact.hash[:10]}…",
+            f"{artifact.transform.key} · {artifact.run.uid[:8]}",
+        )
+    return table
+
+
+def show_lineage(place: Home) -> None:
+    """Print the lineage of the report as a tree, and draw it into a file."""
+    report = report_artifact()
+    console.print(tree_text(report), markup=False, soft_wrap=True)
+    drawing = report.view_lineage(return_graph=True)
+    source = place.folder / "report_lineage.dot"
+    drawing.save(source)
+    if shutil.which("dot"):
+        for format in ("svg", "png"):
+            drawing.render(outfile=source.with_suffix(f".{format}"))
+        source = source.with_suffix(".svg")
+    else:
+        console.print("  (the program `dot` of graphviz would render it)")
+    console.print(f"  drawn into [bold]{_short(source)}[/]")
+
+
+def report_artifact() -> ln.Artifact:
+    """Return the latest version of the report."""
+    return ln.Artifact.get(key="report.html")
+
+
+def show_recreations(before: Inventory, after: Inventory) -> None:
+    """Show that the second time added runs, and neither artifacts nor bytes."""
+    table = Table("", "before", "after", box=None, header_style="bold", pad_edge=False)
+    table.add_row("artifacts", str(before.n_artifacts), str(after.n_artifacts))
+    table.add_row("stored objects", str(before.n_objects), str(after.n_objects))
+    table.add_row("bytes", f"{before.n_bytes:,}", f"{after.n_bytes:,}")
+    table.add_row("re-creations", str(before.n_recreations), str(after.n_recreations))
+    console.print(table)
+    report = report_artifact()
+    again = ", ".join(run.uid[:8] for run in report.recreating_runs.all())
+    console.print(f"  {report.key} {report.uid} was made by run {report.run.uid[:8]} and made again by {again}")
+
+
+def show_new_versions(before: Inventory, after: Inventory) -> None:
+    """Show which artifacts have a new version, and which were made again as they were."""
+    table = Table("key", "was", "is", "", box=None, header_style="bold", pad_edge=False)
+    for key, artifact in sorted(after.latest.items()):
+        was = before.latest[key]
+        changed = artifact.uid != was.uid
+        verdict = "[yellow]new version[/]" if changed else "[dim]re-created[/]"
+        table.add_row(key, f"{was.version} {was.hash[:8]}", f"{artifact.version} {artifact.hash[:8]}", verdict)
+    console.print(table)
+    added = after.n_artifacts - before.n_artifacts
+    console.print(f"  {added} new versions; the runs of the others are recorded as re-creations")
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1000:,.1f} kB"
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     os.chdir(PROJECT)
     print(f"Dagster UI: http://127.0.0.1:{options.port}/assets (ends with Ctrl-C)", flush=True)
     command = ["dagster", "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(options.port)]
-    os.execv(sys.executable, [sys.executable, "-m", *command])
+    return os.execv(sys.executable, [sys.executable, "-m", *command])
 
 
 if __name__ == "__main__":
