@@ -57,7 +57,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             self._registry = registry
             self._adopt(existing)
             return
-        super().__init__(root=normalised, type=bytes_room.storage_type(normalised), **fields)
+        super().__init__(root=normalised, **fields)
+        self.type = bytes_room.storage_type(normalised)
 
     def save(self) -> Self:
         """Register the location, and mark it as managed by this registry where it can be written.
