@@ -1,19 +1,39 @@
-"""Content hashes of files and folders."""
+"""Digests of files and folders over every byte; equal exact digests mean equal content."""
 
-from lamart_core.hashing.digests import ALGORITHMS, DEFAULT_ALGORITHM, Digest, Hasher, encode
-from lamart_core.hashing.files import hash_bytes, hash_file
-from lamart_core.hashing.trees import FileEntry, TreeDigest, hash_tree, tree_digest
+from lamart_core.hashing.digests import (
+    ALGORITHMS,
+    DEFAULT_ALGORITHM,
+    Digest,
+    Hasher,
+    HashFactory,
+    HashState,
+    algorithm_names,
+    check_algorithm,
+    encode,
+    hash_bytes,
+    register_algorithm,
+)
+from lamart_core.hashing.files import check_regular, hash_file
+from lamart_core.hashing.trees import FileEntry, FoundFile, TreeDigest, hash_tree, list_files, tree_digest
 
 __all__ = [
     "ALGORITHMS",
     "DEFAULT_ALGORITHM",
     "Digest",
     "FileEntry",
+    "FoundFile",
+    "HashFactory",
+    "HashState",
     "Hasher",
     "TreeDigest",
+    "algorithm_names",
+    "check_algorithm",
+    "check_regular",
     "encode",
     "hash_bytes",
     "hash_file",
     "hash_tree",
+    "list_files",
+    "register_algorithm",
     "tree_digest",
 ]

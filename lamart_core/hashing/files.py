@@ -1,38 +1,65 @@
-"""Digest of a single file."""
+"""Hash every byte of a file."""
 
 from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
-from lamart_core import errors
-from lamart_core.hashing.digests import DEFAULT_ALGORITHM, Buffer, Digest, Hasher
+from lamart_core.errors import InvalidArgument, PathNotFound
+from lamart_core.hashing.digests import DEFAULT_ALGORITHM, Digest, Hasher
 
-
-def hash_bytes(data: Buffer, algorithm: str = DEFAULT_ALGORITHM) -> Digest:
-    """Return the digest of bytes in memory."""
-    hasher = Hasher(algorithm)
-    hasher.update(data)
-    return hasher.digest()
+# Large enough that several threads hash one piece at full speed, small enough for many files at once.
+PIECE = 16 * 2**20
 
 
-def hash_file(path: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM) -> Digest:
-    """Return the digest of all bytes of a local file.
+def hash_file(path: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM, *, parallel: bool = True) -> Digest:
+    """Return the digest of all bytes of a file.
+
+    The file is read in pieces and not mapped into memory: that is as fast, and a file that another process truncates
+    in the meantime gives another digest and not a bus error.
 
     Args:
-        path: An existing regular file.
-        algorithm: A name from `ALGORITHMS`.
+        path: A file, or a link to one.
+        algorithm: Name of the algorithm.
+        parallel: Whether one large file may be hashed by several threads.
 
     Raises:
-        PathNotFound: The file is not there.
-        InvalidArgument: The path is no regular file (a FIFO would block for ever), or the algorithm is unknown.
+        PathNotFound: There is nothing at the path.
+        InvalidArgument: It is a folder, pipe, socket or device, or the algorithm is unknown.
+
+    Examples:
+        >>> path = Path(folder, "a.txt")
+        >>> _ = path.write_bytes(b"lamart")
+        >>> hash_file(path) == hash_bytes(b"lamart")
+        True
     """
+    hasher = Hasher(algorithm, parallel=parallel)
     try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError as error:
-        raise errors.PathNotFound(f"there is no file {os.fspath(path)}") from error
-    if not stat.S_ISREG(mode):
-        raise errors.InvalidArgument(f"{os.fspath(path)} is no regular file")
-    hasher = Hasher(algorithm)
-    hasher.update_file(os.fspath(path))
+        check_regular(path, os.stat(path).st_mode)
+        with open(path, "rb", buffering=0) as file:
+            buffer = bytearray(min(PIECE, max(os.fstat(file.fileno()).st_size, 1)))
+            view = memoryview(buffer)
+            while count := file.readinto(buffer):
+                hasher.update(view[:count])
+    except FileNotFoundError:
+        raise PathNotFound(f"there is no file {os.fspath(path)!r}") from None
     return hasher.digest()
+
+
+def check_regular(path: str | os.PathLike[str], mode: int) -> None:
+    """Refuse what is not a plain file: opening a pipe would wait for a writer that may never come.
+
+    Raises:
+        InvalidArgument: The mode is that of something else.
+    """
+    if stat.S_ISREG(mode):
+        return
+    kinds = [
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISLNK, "a link"),
+    ]
+    kind = next((name for is_kind, name in kinds if is_kind(mode)), "a device")
+    raise InvalidArgument(f"{str(Path(path))!r} is {kind}, not a file")

@@ -1,24 +1,36 @@
-"""Digest of a folder: names, sizes and contents."""
+"""Hash folders: the digest covers the relative path, the size and every byte of each file.
+
+A folder is its files, as in an object store: empty folders inside it, permissions and times are no part of it.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from lamart_core import errors
-from lamart_core.hashing.digests import DEFAULT_ALGORITHM, Digest, Hasher
-from lamart_core.hashing.files import hash_file
+from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
+from lamart_core.hashing.digests import DEFAULT_ALGORITHM, TREE, Digest, Hasher, check_algorithm
+from lamart_core.hashing.files import PIECE, check_regular, hash_file
 
-TREE_SUFFIX = "-tree"
+_HEADER = b"lamart tree 1\n"
+_LARGE = PIECE
+_BATCH = 64
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file of a folder: its path relative to the folder with `/`, its size in bytes, the value of its digest."""
+    """One file of a folder.
+
+    Attributes:
+        path: Path relative to the folder, with `/` between its parts.
+        size: Size in bytes.
+        value: Value of the file's digest.
+    """
 
     path: str
     size: int
@@ -27,13 +39,13 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class TreeDigest:
-    """Digest of a folder, and what it was computed from.
+    """A folder that was hashed.
 
     Attributes:
-        digest: The digest of the whole.
-        size: Sum of the sizes of all files, in bytes.
+        digest: Digest of the folder.
+        size: Sum of the file sizes in bytes.
         n_files: Number of files.
-        entries: The files, sorted by path.
+        entries: The files, sorted by the bytes of their paths.
     """
 
     digest: Digest
@@ -42,70 +54,159 @@ class TreeDigest:
     entries: tuple[FileEntry, ...]
 
 
-def tree_digest(entries: Iterable[FileEntry], algorithm: str = DEFAULT_ALGORITHM) -> Digest:
-    """Return the digest over sorted paths, sizes and file digests.
+@dataclass(frozen=True)
+class FoundFile:
+    """A file that a walk over a folder found.
 
-    Every part is preceded by its length, so that no two folders give the same sequence of bytes.
+    Attributes:
+        path: Path relative to the folder, with `/` between its parts.
+        size: Size in bytes.
+        modified: Time of the last modification in seconds since the epoch.
     """
-    hasher = Hasher(algorithm)
-    for entry in sorted(entries, key=lambda entry: os.fsencode(entry.path)):
-        for part in (os.fsencode(entry.path), str(entry.size).encode(), entry.value.encode()):
-            hasher.update(len(part).to_bytes(8, "big"))
-            hasher.update(part)
-    return Digest(algorithm + TREE_SUFFIX, hasher.digest().value)
+
+    path: str
+    size: int
+    modified: float
+
+
+def list_files(root: str | os.PathLike[str]) -> list[FoundFile]:
+    """List all files below a folder, sorted by the bytes of their relative paths.
+
+    Links to files inside the folder count as files.
+
+    Raises:
+        PathNotFound: There is no such folder.
+        InvalidArgument: It is not a folder, or it holds something that cannot be stored: a pipe, socket or device, a
+            link to a folder, to nothing or to outside, or a name that is not UTF-8.
+    """
+    top = os.fspath(root)
+    if not os.path.isdir(top):
+        if os.path.lexists(top):
+            raise InvalidArgument(f"{top!r} is not a folder")
+        raise PathNotFound(f"there is no folder {top!r}")
+    found: list[FoundFile] = []
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        with os.scandir(os.path.join(top, prefix)) as entries:
+            for entry in entries:
+                relative = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(relative + "/")
+                else:
+                    found.append(_found(top, relative, entry))
+    return sorted(found, key=lambda file: file.path.encode())
+
+
+def _found(top: str, relative: str, entry: os.DirEntry[str]) -> FoundFile:
+    try:
+        relative.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"the name of {relative!r} in {top!r} is not UTF-8; rename the file") from None
+    status = _linked(top, relative) if entry.is_symlink() else entry.stat(follow_symlinks=False)
+    check_regular(entry.path, status.st_mode)
+    return FoundFile(relative, status.st_size, status.st_mtime)
+
+
+def _linked(top: str, relative: str) -> os.stat_result:
+    """Follow a link, if it stays inside the folder and ends at a file."""
+    path = os.path.join(top, relative)
+    target, inside = os.path.realpath(path), os.path.realpath(top)
+    if os.path.commonpath([target, inside]) != inside:
+        raise InvalidArgument(f"the link {relative!r} in {top!r} leads outside, to {target!r}; replace it by a copy")
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InvalidArgument(f"the link {relative!r} in {top!r} leads to nothing ({error.strerror})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InvalidArgument(f"the link {relative!r} in {top!r} leads to a folder; replace it by a copy")
+    return status
 
 
 def hash_tree(root: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM) -> TreeDigest:
-    """Return the digest of a local folder; files are hashed in parallel.
+    """Hash every byte of every file below a folder, several files at a time.
 
     Args:
-        root: An existing folder with at least one file. Symbolic links to files inside the folder are read through.
-        algorithm: A name from `ALGORITHMS`.
+        root: The folder.
+        algorithm: Name of the algorithm for files and folder.
 
     Raises:
-        InvalidArgument: The folder is empty, or holds something else than files and folders.
-        PathNotFound: The folder is not there.
+        PathNotFound: There is no such folder.
+        InvalidArgument: It holds no file at all, or something that cannot be stored (see `list_files`).
+        SourceChanged: A file vanished or changed its size in the meantime.
+
+    Examples:
+        >>> _ = Path(folder, "a.txt").write_text("A")
+        >>> before = hash_tree(folder)
+        >>> _ = Path(folder, "a.txt").rename(Path(folder, "b.txt"))
+        >>> before.n_files, hash_tree(folder).digest == before.digest
+        (1, False)
     """
-    base = Path(root)
-    if not base.is_dir():
-        raise errors.PathNotFound(f"there is no folder {base}")
-    paths = list(_files(base, base.resolve()))
-    if not paths:
-        raise errors.InvalidArgument(f"the folder {base} holds no file; there is nothing to save")
-
-    def entry(path: str) -> FileEntry:
-        full = base / path
-        return FileEntry(path, full.stat().st_size, hash_file(full, algorithm).value)
-
+    check_algorithm(algorithm)
+    files = list_files(root)
+    if not files:
+        raise InvalidArgument(f"the folder {os.fspath(root)!r} holds no files; an empty folder has no content to store")
+    top = Path(root)
+    # Small files are hashed side by side, a large one by several threads: either way all cores are busy.
+    small = [file for file in files if file.size < _LARGE]
+    values: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        entries = tuple(sorted(pool.map(entry, paths), key=lambda item: os.fsencode(item.path)))
-    size = sum(item.size for item in entries)
-    return TreeDigest(tree_digest(entries, algorithm), size, len(entries), entries)
+        batches = [small[i : i + _BATCH] for i in range(0, len(small), _BATCH)]
+        for batch in pool.map(partial(_hash_batch, top, algorithm), batches):
+            values.update(batch)
+    for file in files:
+        if file.size >= _LARGE:
+            values[file.path] = _hash_found(top, file, algorithm, parallel=True)
+    entries = tuple(FileEntry(file.path, file.size, values[file.path]) for file in files)
+    return TreeDigest(
+        digest=tree_digest(entries, algorithm),
+        size=sum(entry.size for entry in entries),
+        n_files=len(entries),
+        entries=entries,
+    )
 
 
-def _files(base: Path, resolved: Path) -> Iterator[str]:
-    pending = [base]
-    while pending:
-        folder = pending.pop()
-        with os.scandir(folder) as children:
-            for child in children:
-                path = Path(child.path)
-                if child.is_symlink():
-                    _check_link(path, resolved)
-                if child.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                elif stat.S_ISREG(child.stat().st_mode):
-                    yield path.relative_to(base).as_posix()
-                else:
-                    raise errors.InvalidArgument(f"{path} is no regular file (a FIFO, socket or device)")
+def _hash_batch(top: Path, algorithm: str, files: list[FoundFile]) -> dict[str, str]:
+    return {file.path: _hash_found(top, file, algorithm, parallel=False) for file in files}
 
 
-def _check_link(path: Path, resolved: Path) -> None:
+def _hash_found(top: Path, file: FoundFile, algorithm: str, *, parallel: bool) -> str:
+    path = top / file.path
     try:
-        target = path.resolve(strict=True)
-    except (FileNotFoundError, RuntimeError, OSError) as error:
-        raise errors.InvalidArgument(f"the symbolic link {path} leads nowhere") from error
-    if target.is_dir():
-        raise errors.InvalidArgument(f"{path} is a symbolic link to a folder; save that folder itself, or copy it")
-    if not target.is_relative_to(resolved):
-        raise errors.InvalidArgument(f"the symbolic link {path} leaves the folder, to {target}; copy the file instead")
+        value = hash_file(path, algorithm, parallel=parallel).value
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise SourceChanged(
+            f"{str(path)!r} vanished while its folder was hashed; try again when it is at rest"
+        ) from None
+    if size != file.size:
+        raise SourceChanged(
+            f"{str(path)!r} changed from {file.size:,} to {size:,} bytes while its folder was hashed; "
+            "try again when it is at rest"
+        )
+    return value
+
+
+def tree_digest(entries: Iterable[FileEntry], algorithm: str = DEFAULT_ALGORITHM) -> Digest:
+    """Return the digest of a folder from those of its files.
+
+    The order of the entries does not matter. Every part is preceded by its length, so that no two different folders
+    give the same bytes to hash.
+
+    Args:
+        entries: The files of the folder.
+        algorithm: Name of the algorithm; the digest's own is `<algorithm>-tree`.
+
+    Raises:
+        InvalidArgument: The algorithm is unknown, or two entries have the same path.
+    """
+    hasher = Hasher(algorithm, parallel=False)
+    hasher.update(_HEADER)
+    previous: str | None = None
+    for entry in sorted(entries, key=lambda entry: entry.path.encode()):
+        if entry.path == previous:
+            raise InvalidArgument(f"the path {entry.path!r} occurs twice")
+        previous = entry.path
+        for part in (entry.path.encode(), str(entry.size).encode(), entry.value.encode()):
+            hasher.update(len(part).to_bytes(8, "big") + part)
+    return Digest(algorithm + TREE, hasher.digest().value)

@@ -1,1 +1,53 @@
 """Storage locations: where bytes lie, and how they get there."""
+
+from lamart_core.storage.cache import Cache
+from lamart_core.storage.filesystem import PROTOCOLS, Location
+from lamart_core.storage.keys import RESERVED, check_key, is_reserved, object_path, register_suffixes, suffix_of
+from lamart_core.storage.objects import ObjectStat, StoredName
+from lamart_core.storage.roots import (
+    Marker,
+    address_of,
+    bucket_of,
+    match_root,
+    normalise_root,
+    normalise_source,
+    read_marker,
+    relative_to,
+    storage_type,
+    write_marker,
+)
+from lamart_core.storage.survey import clear_staging, list_stored
+from lamart_core.storage.transfer import delete, exists, get, put_file, put_folder, staging_path, stat
+
+__all__ = [
+    "PROTOCOLS",
+    "RESERVED",
+    "Cache",
+    "Location",
+    "Marker",
+    "ObjectStat",
+    "StoredName",
+    "address_of",
+    "bucket_of",
+    "check_key",
+    "clear_staging",
+    "delete",
+    "exists",
+    "get",
+    "is_reserved",
+    "list_stored",
+    "match_root",
+    "normalise_root",
+    "normalise_source",
+    "object_path",
+    "put_file",
+    "put_folder",
+    "read_marker",
+    "register_suffixes",
+    "relative_to",
+    "staging_path",
+    "stat",
+    "storage_type",
+    "suffix_of",
+    "write_marker",
+]

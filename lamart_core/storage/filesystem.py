@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import fsspec
+from fsspec import AbstractFileSystem
 from upath import UPath
 
 from lamart_core import errors
@@ -16,6 +19,12 @@ from lamart_core.storage.keys import RESERVED
 
 PROTOCOLS = ("file", "s3", "gs", "az", "abfs", "http", "https", "hf", "memory")
 _EXTRA = {"s3": "aws"}
+_READ_ONLY_PROTOCOLS = ("http", "https")
+
+# One instance a process and location. fsspec would make one a thread, each with connections of its own; and a child
+# process must not use the event loop and the sockets of its parent, so they are found by process id.
+_filesystems: dict[tuple[int, str, str], AbstractFileSystem] = {}
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -25,46 +34,132 @@ class Location:
     Attributes:
         root: Normalised root: an absolute local path, or a URL. An S3 root may carry `?endpoint_url=…`.
         options: Options for the fsspec file system, for example credentials.
+        read_only: Whether writing and deleting is refused.
+
+    Examples:
+        >>> Location("/data/lab").path("raw/counts.csv").as_posix()
+        '/data/lab/raw/counts.csv'
     """
 
     root: str
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    read_only: bool = False
 
     @property
     def is_local(self) -> bool:
         """Whether the location is a folder of this machine."""
         return "://" not in self.root
 
+    @property
+    def protocol(self) -> str:
+        """Protocol of the root; `file` for a local one."""
+        return "file" if self.is_local else self.root.partition("://")[0]
+
     def path(self, relpath: str = "") -> Path | UPath:
         """Return the path of an object: a `Path` in a local location, a `UPath` elsewhere.
 
         Raises:
+            InvalidArgument: The path would lead out of the location.
             MissingExtra: The library for this protocol is not installed.
         """
         if self.is_local:
-            return Path(self.root, relpath) if relpath else Path(self.root)
-        base, _, _ = self.root.partition("?")
-        url = f"{base}/{relpath}" if relpath else base
-        protocol = base.partition("://")[0]
+            return self.local(relpath)
         try:
-            return UPath(url, **_options(self.root, self.options))
+            return UPath(self.url(relpath), **_options(self.root, self.options))
         except ImportError as error:
-            raise errors.MissingExtra(str(error), _EXTRA.get(protocol, "all"), f"a {protocol} storage") from error
+            raise self._missing(error) from error
+
+    def local(self, relpath: str = "") -> Path:
+        """Return the path of an object in a local location.
+
+        Raises:
+            InvalidArgument: The path would lead out of the location, or the location is not local.
+        """
+        if not self.is_local:
+            raise errors.InvalidArgument(f"{self.root} is not a folder of this machine")
+        _check_inside(relpath)
+        return Path(self.root, relpath) if relpath else Path(self.root)
+
+    def url(self, relpath: str = "") -> str:
+        """Return the URL of an object in a remote location, as `fs` takes it.
+
+        Raises:
+            InvalidArgument: The path would lead out of the location.
+        """
+        _check_inside(relpath)
+        base = self.root.partition("?")[0]
+        return f"{base.rstrip('/')}/{relpath}" if relpath else base
+
+    @property
+    def fs(self) -> AbstractFileSystem:
+        """The fsspec file system of the location: one for all threads of this process.
+
+        Do not keep it: after a fork the child needs another one, which this property gives.
+
+        Raises:
+            MissingExtra: The library for this protocol is not installed.
+        """
+        options = _options(self.root, self.options)
+        key = (os.getpid(), self.protocol, repr(sorted(options.items(), key=lambda item: item[0])))
+        filesystem = _filesystems.get(key)
+        if filesystem is not None:
+            return filesystem
+        with _lock:
+            if key not in _filesystems:
+                # The memory file system is one for the process by design; all others get an instance of their own.
+                alone = {} if self.protocol == "memory" else {"skip_instance_cache": True}
+                try:
+                    _filesystems[key] = fsspec.filesystem(self.protocol, **alone, **options)
+                except ImportError as error:
+                    raise self._missing(error) from error
+            return _filesystems[key]
 
     @property
     def temporary(self) -> Path:
         """Folder of a local location for files that are not complete yet."""
         return Path(self.root, RESERVED, "tmp")
 
+    def check_writable(self) -> None:
+        """Refuse to write to a location that is only read.
+
+        Raises:
+            ReadOnlyStorage: Nothing may be written here.
+        """
+        if self.read_only or self.protocol in _READ_ONLY_PROTOCOLS:
+            raise errors.ReadOnlyStorage(
+                f"the storage {self.root} is only read: another registry manages it, or its protocol cannot write; "
+                "choose another storage location"
+            )
+
+    def _missing(self, error: ImportError) -> errors.MissingExtra:
+        library = error.name or str(error)
+        return errors.MissingExtra(library, _EXTRA.get(self.protocol, "all"), f"a storage at {self.protocol}://")
+
+
+def _check_inside(relpath: str) -> None:
+    if not relpath:
+        return
+    if "\0" in relpath or any(segment in ("", ".", "..") for segment in relpath.split("/")):
+        raise errors.InvalidArgument(f"{relpath!r} is no path below a storage root")
+
 
 def _options(root: str, options: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(options)
-    protocol = root.partition("://")[0]
-    if protocol == "s3":
+    if root.startswith("s3://"):
         query = dict(parse_qsl(root.partition("?")[2]))
         endpoint = query.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL")
         if endpoint:
             result.setdefault("endpoint_url", endpoint)
-        # A process that was forked must not reuse the parent's event loop and sockets.
+        # A listing that was kept would hide what other processes wrote since.
         result.setdefault("use_listings_cache", False)
     return result
+
+
+def _after_fork() -> None:
+    # The parent's instances die with their loops; and the lock may have been held by a thread that is not here.
+    global _lock
+    _filesystems.clear()
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

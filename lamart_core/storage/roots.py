@@ -6,12 +6,20 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
-from lamart_core import errors
+from upath import UPath
+
+from lamart_core import errors, uids
+from lamart_core.storage.copying import sync_file
+from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import RESERVED, is_reserved
 
 MARKER = f"{RESERVED}/storage_uid.txt"
+_EMBEDDED = f"/{RESERVED}/storage"  # the storage of an embedded registry lies beside its database
+_ALIASES = {"s3a": "s3", "gcs": "gs", "local": "file"}
 
 
 @dataclass(frozen=True)
@@ -26,24 +34,56 @@ def normalise_root(root: str) -> str:
     """Return the normal form of a root: absolute, `~` expanded, no trailing slash, `?endpoint_url=` kept.
 
     Raises:
-        InvalidArgument: The protocol is not supported, or the root lies in a reserved folder.
+        InvalidArgument: The protocol is not supported, the root names no place, or it lies in a reserved folder.
+
+    Examples:
+        >>> normalise_root("s3://bucket/lab/?endpoint_url=http://localhost:9000/")
+        's3://bucket/lab?endpoint_url=http://localhost:9000'
     """
-    if "://" not in root:
-        normal = os.path.abspath(os.path.expanduser(root))
-        if is_reserved(normal):
-            raise errors.InvalidArgument(f"the root {root!r} lies in a reserved folder {RESERVED}/")
-        return normal
-    protocol, _, rest = root.partition("://")
-    if protocol == "file":
-        return normalise_root("/" + rest.lstrip("/"))
+    if "\0" in root or not root:
+        raise errors.InvalidArgument(f"{root!r} is no root of a storage location")
+    protocol, separator, rest = root.partition("://")
+    protocol = _ALIASES.get(protocol.lower(), protocol.lower())
+    if not separator or protocol == "file":
+        normal = normalise_source(root)
+        return _check_root(normal, normal.removesuffix(_EMBEDDED))
     if protocol not in PROTOCOLS:
         raise errors.InvalidArgument(
-            f"the protocol {protocol!r} of {root!r} is not supported; use one of {', '.join(PROTOCOLS)}"
+            f"the protocol {protocol!r} of {root!r} is not supported; use a local path or one of {', '.join(PROTOCOLS)}"
         )
-    base, question, query = rest.partition("?")
-    if is_reserved(base):
-        raise errors.InvalidArgument(f"the root {root!r} lies in a reserved folder {RESERVED}/")
-    return f"{protocol}://{base.rstrip('/')}{question}{query}"
+    base, _, query = rest.partition("?")
+    base = base.rstrip("/")
+    if not base.split("/")[0] and protocol != "memory":
+        raise errors.InvalidArgument(f"{root!r} names no bucket or host")
+    if any(segment in (".", "..") for segment in base.split("/")):
+        raise errors.InvalidArgument(f"{root!r} has '.' or '..' in it, which object stores take for names")
+    endpoint = _endpoint(root, protocol, query)
+    _check_root(root, base)
+    return f"{protocol}://{base}" + (f"?endpoint_url={endpoint}" if endpoint else "")
+
+
+def _check_root(root: str, path: str) -> str:
+    if is_reserved(path):
+        raise errors.InvalidArgument(f"the root {root!r} lies in a reserved folder {RESERVED}/; choose another folder")
+    return root
+
+
+def _endpoint(root: str, protocol: str, query: str) -> str:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = [name for name in options if name != "endpoint_url" or protocol != "s3"]
+    if unknown:
+        raise errors.InvalidArgument(
+            f"{root!r} has the option {unknown[0]!r}; a root takes 'endpoint_url', and only for s3"
+        )
+    return options.get("endpoint_url", "").rstrip("/")
+
+
+def normalise_source(path: str) -> str:
+    """Return the absolute form of a local path or `file://` URL, `~` expanded, links kept as they are."""
+    for prefix in ("file://", "local://"):
+        if path.lower().startswith(prefix):
+            path = "/" + path[len(prefix) :].lstrip("/")
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def storage_type(root: str) -> str:
@@ -51,14 +91,44 @@ def storage_type(root: str) -> str:
     return "local" if "://" not in root else root.partition("://")[0]
 
 
+def address_of(path: str | os.PathLike[str] | UPath) -> str:
+    """Return a path as `match_root` and `relative_to` compare it: with the `endpoint_url` of an S3 path object.
+
+    Examples:
+        >>> address_of(UPath("s3://bucket/a.csv", endpoint_url="http://localhost:9000"))
+        's3://bucket/a.csv?endpoint_url=http://localhost:9000'
+    """
+    text = str(path)
+    if not isinstance(path, UPath) or not text.startswith("s3://"):
+        return text
+    options = dict(path.storage_options)
+    endpoint = options.get("endpoint_url") or dict(options.get("client_kwargs") or {}).get("endpoint_url")
+    if not endpoint or endpoint == os.environ.get("AWS_ENDPOINT_URL"):
+        return text
+    return f"{text}?endpoint_url={str(endpoint).rstrip('/')}"
+
+
 def match_root(path: str, roots: Iterable[str]) -> str | None:
-    """Return the longest root that covers a path, on whole segments, or None."""
-    matching = (root for root in roots if _covers(_bare(root), _bare(path)))
+    """Return the longest root that covers a path, on whole segments, or None.
+
+    Remote paths match only roots with the same `endpoint_url`.
+
+    Examples:
+        >>> match_root("/data/lab/a.csv", ["/data", "/data/lab", "/data/la"])
+        '/data/lab'
+    """
+    matching = (root for root in roots if _covers(root, path))
     return max(matching, key=lambda root: len(_bare(root)), default=None)
 
 
 def relative_to(path: str, root: str) -> str:
-    """Return the part of a path below a root that covers it."""
+    """Return the part of a path below a root that covers it; "" for the root itself.
+
+    Raises:
+        InvalidArgument: The root does not cover the path.
+    """
+    if not _covers(root, path):
+        raise errors.InvalidArgument(f"{path!r} does not lie in the storage location {root!r}")
     return _bare(path)[len(_bare(root)) :].lstrip("/")
 
 
@@ -73,36 +143,74 @@ def _bare(path: str) -> str:
     return path.partition("?")[0].rstrip("/") if "://" in path else path.rstrip("/")
 
 
+def _query(path: str) -> str:
+    return path.partition("?")[2] if path.startswith("s3://") else ""
+
+
 def _covers(root: str, path: str) -> bool:
-    return path == root or path.startswith(root + "/")
+    if ("://" in root) != ("://" in path) or _query(root) != _query(path):
+        return False
+    return _bare(path) == _bare(root) or _bare(path).startswith(_bare(root) + "/")
 
 
 def read_marker(location: Location) -> Marker | None:
-    """Return the marker of a location, or None when nobody manages it."""
+    """Return the marker of a location, or None when nobody manages it or it cannot be seen.
+
+    Raises:
+        StorageError: The storage failed.
+    """
     try:
-        lines = location.path(MARKER).read_text().splitlines()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        with reading(location.root, MARKER):
+            if location.is_local:
+                text = location.local(MARKER).read_text()
+            else:
+                content: Any = location.fs.cat_file(location.url(MARKER))
+                text = str(content, "utf-8")
+    except errors.PathNotFound:
         return None
+    except errors.StorageError as error:
+        # Object stores answer "forbidden" for what is not there when listing is not allowed.
+        if isinstance(error.__cause__, PermissionError):
+            return None
+        raise
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return Marker(lines[0], lines[1]) if len(lines) > 1 else None
 
 
 def write_marker(location: Location, marker: Marker) -> None:
-    """Mark a location as managed.
+    """Mark a location as managed; a local folder is made when it is not there.
 
     Raises:
-        StorageError: The location cannot be written to.
+        ObjectExists: Another registry has marked it in the meantime.
+        ReadOnlyStorage: The location cannot be written to.
+        StorageError: The storage failed.
     """
-    path = location.path(MARKER)
+    location.check_writable()
+    text = f"{marker.storage_uid}\n{marker.registry_uid}\n"
+    with writing(location.root):
+        if location.is_local:
+            _create(location.local(MARKER), text)
+        elif read_marker(location) is None:
+            location.fs.pipe_file(location.url(MARKER), text.encode())
+    found = read_marker(location)
+    if found is not None and found != marker:
+        raise errors.ObjectExists(f"{location.root} is managed by another registry ({found.registry_uid}) already")
+
+
+def _create(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and only if it is not there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uids.base62(20)}.part")
     try:
-        if isinstance(path, Path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{marker.storage_uid}\n{marker.registry_uid}\n")
-    except (OSError, NotImplementedError) as error:
-        raise errors.ReadOnlyStorage(f"cannot write to {location.root}: {error}") from error
-
-
-def normalise_source(path: str) -> str:
-    """Return the absolute form of a local path or `file://` URL, `~` expanded, links kept as they are."""
-    if path.startswith("file://"):
-        path = "/" + path.removeprefix("file://").lstrip("/")
-    return os.path.abspath(os.path.expanduser(path))
+        temporary.write_text(text)
+        sync_file(temporary)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError:  # no hard links here
+            if not path.exists():
+                os.rename(temporary, path)
+        sync_file(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,179 @@
+"""Copies of remote objects on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lamart_core import uids
+from lamart_core.errors import ContentMismatch, PathNotFound
+from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes, hash_file, hash_tree, list_files
+from lamart_core.storage import transfer
+from lamart_core.storage.failures import writing
+from lamart_core.storage.filesystem import Location
+from lamart_core.storage.keys import suffix_of
+
+_MAX_NAME = 200  # file systems take 255 bytes, object stores names of any length
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    location: Location
+    relpath: str
+    size: int | None
+    digest: Digest | None
+    is_folder: bool
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder with copies of remote objects.
+
+    A copy lies at `<root>/<protocol>/<bucket>/<object>/<content>/<name>`, where `<object>` stands for the URL and
+    `<content>` for digest and size: two objects never share a path, nor do two contents of one object, so a copy is
+    never changed while somebody reads it.
+
+    Attributes:
+        root: The folder. It is made when it is needed.
+    """
+
+    root: Path
+
+    def fetch(
+        self,
+        location: Location,
+        relpath: str,
+        *,
+        size: int | None,
+        digest: Digest | None = None,
+        is_folder: bool = False,
+        verify: bool = False,
+    ) -> Path:
+        """Return a path on this machine with the object's bytes, copying them only when they are not there yet.
+
+        In a local location that is the object itself. Processes that fetch the same object at once copy it once.
+
+        Args:
+            location: Storage that holds the object.
+            relpath: Path of the object, relative to the root of the location.
+            size: Size in bytes that the object must have; for a folder the sum over its files. None: not known.
+            digest: What the object is known to be.
+            is_folder: Whether it is a folder.
+            verify: Whether its bytes are hashed and compared with the digest. For an inexact digest the server is
+                asked again.
+
+        Raises:
+            PathNotFound: The object is not there.
+            ContentMismatch: It has not the size, or (when verified) not the digest, that it should have.
+            StorageFull: The disk of the cache is full.
+            StorageError: The storage failed.
+        """
+        wanted = _Wanted(location, relpath, size, digest, is_folder)
+        if verify and digest is not None and not digest.is_exact:
+            _check_server(wanted, digest)
+        if location.is_local:
+            path = location.local(relpath)
+            _check(path, wanted, verify=verify)
+            return path
+        path = self.path(location, relpath, size=size, digest=digest)
+        if _is_whole(path, wanted, verify=verify):
+            return path
+        with writing(str(self.root)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.parent / ".lock"):
+            if not _is_whole(path, wanted, verify=verify):
+                transfer.discard(path)
+                transfer.get(location, relpath, path, is_folder=is_folder)
+        try:
+            _check(path, wanted, verify=verify)
+        except ContentMismatch:
+            transfer.discard(path)
+            raise
+        return path
+
+    def path(self, location: Location, relpath: str, *, size: int | None, digest: Digest | None = None) -> Path:
+        """Return where the copy of an object lies or would lie."""
+        content = f"{digest}/{size}"
+        name = PurePosixPath(relpath).name or "object"
+        if len(name.encode()) > _MAX_NAME:
+            name = hash_bytes(name.encode(), "md5").value + suffix_of(name)
+        return self._folder(location, relpath) / hash_bytes(content.encode(), "md5").value / name
+
+    def _folder(self, location: Location, relpath: str) -> Path:
+        bucket = location.url().partition("://")[2].partition("/")[0] or "-"
+        # The root carries the endpoint: equal buckets of two servers are two objects.
+        endpoint = location.root.partition("?")[2] or str(location.options.get("endpoint_url", ""))
+        address = f"{location.url(relpath)}?{endpoint}"
+        return self.root / location.protocol / bucket.replace(":", "_") / hash_bytes(address.encode(), "md5").value
+
+    def evict(self, location: Location, relpath: str) -> None:
+        """Remove all copies of an object; a local object is no copy and stays.
+
+        Raises:
+            StorageError: The cache folder cannot be changed.
+        """
+        if location.is_local:
+            return
+        folder = self._folder(location, relpath)
+        with writing(str(self.root)):
+            if folder.is_dir():
+                # Out of sight in one step: nobody finds a copy of which half is gone.
+                aside = folder.with_name(f".{uids.base62(20)}.old")
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(folder, aside)
+                    transfer.discard(aside)
+
+
+def _is_whole(path: Path, wanted: _Wanted, *, verify: bool) -> bool:
+    try:
+        _check(path, wanted, verify=verify)
+    except (ContentMismatch, PathNotFound):
+        return False
+    return True
+
+
+def _check(path: Path, wanted: _Wanted, *, verify: bool) -> None:
+    """Compare a copy (or a local object) with what it should be."""
+    name = f"{wanted.relpath!r} of {wanted.location.root}"
+    if not (path.is_dir() if wanted.is_folder else path.is_file()):
+        raise PathNotFound(f"there is no {'folder' if wanted.is_folder else 'file'} {name}")
+    size = sum(file.size for file in list_files(path)) if wanted.is_folder else path.stat().st_size
+    if wanted.size is not None and size != wanted.size:
+        raise ContentMismatch(
+            f"{name} has {size:,} bytes, but {wanted.size:,} were stored: it is incomplete or changed"
+        )
+    digest = wanted.digest
+    if not verify or digest is None or not digest.is_exact or digest.file_algorithm not in ALGORITHMS:
+        return
+    if digest.is_tree != wanted.is_folder:
+        return  # a content digest of a format, which cannot be made from bytes alone
+    found = hash_tree(path, digest.file_algorithm).digest if wanted.is_folder else hash_file(path, digest.algorithm)
+    if found != digest:
+        raise ContentMismatch(f"{name} has the digest {found}, but {digest} was stored: its bytes were changed")
+
+
+def _check_server(wanted: _Wanted, digest: Digest) -> None:
+    found = transfer.stat(wanted.location, wanted.relpath).digest
+    if found != digest:
+        raise ContentMismatch(
+            f"{wanted.relpath!r} of {wanted.location.root} was changed: its server says {found} now, and said {digest}"
+        )
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Generator[None, None, None]:
+    """Let one process at a time download; the others then find the copy."""
+    with writing(str(path.parent)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        # Some network file systems have no locks. Then several processes may copy at once: slower, and still right.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,144 @@
+"""Copy a local file and hash it in the same pass; make files and folders durable."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from queue import SimpleQueue
+
+from lamart_core.errors import SourceChanged
+from lamart_core.hashing import Digest, Hasher, check_regular
+from lamart_core.storage.failures import writing
+
+# A piece is hashed by another thread while the next one is read and written; below one piece a thread costs more
+# than it saves.
+_PIECE = 2 * 2**20
+_PIECES_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a copy wrote: its size in bytes and its digest."""
+
+    size: int
+    digest: Digest
+
+
+def copy_file(source: Path, target: Path, *, root: str, algorithm: str, durable: bool = True) -> Copied:
+    """Copy a file to a new path, hashing the bytes that are written.
+
+    Args:
+        source: An existing file.
+        target: A path where nothing is.
+        root: Root of the storage that is written to, for messages.
+        algorithm: Hash algorithm.
+        durable: Whether the bytes are flushed to the disk before this returns.
+
+    Raises:
+        SourceChanged: The source is gone, or its size or time changed while it was copied.
+        StorageFull: No space, quota or file-size limit is left.
+        ReadOnlyStorage: The target cannot be written.
+        StorageError: The storage failed in another way.
+    """
+    with open_source(source) as reader:
+        before = os.fstat(reader.fileno())
+        with writing(root), open(target, "xb", buffering=0) as writer:
+            hasher = Hasher(algorithm, parallel=False)
+            if before.st_size <= _PIECE:
+                _copy_small(reader, writer, hasher)
+            else:
+                _copy_large(reader, writer, hasher)
+            if durable:
+                os.fsync(writer.fileno())
+        after = os.fstat(reader.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or hasher.size != after.st_size:
+        raise changed(source)
+    return Copied(hasher.size, hasher.digest())
+
+
+def open_source(source: Path) -> FileIO:
+    """Open a file that is going to be stored; unbuffered, to be used as a context manager.
+
+    Raises:
+        SourceChanged: The file is not there any more.
+    """
+    try:
+        check_regular(source, source.stat().st_mode)
+        return open(source, "rb", buffering=0)
+    except FileNotFoundError:
+        raise SourceChanged(f"{str(source)!r} is not there any more; it was removed since it was staged") from None
+
+
+def changed(source: Path) -> SourceChanged:
+    """Return the error for a source that is not what it was."""
+    return SourceChanged(
+        f"{str(source)!r} was modified since it was staged; nothing was stored. "
+        "Make the artifact again when the file is at rest"
+    )
+
+
+def _copy_small(reader: FileIO, writer: FileIO, hasher: Hasher) -> None:
+    while data := reader.read(_PIECE):
+        _write_all(writer, memoryview(data))
+        hasher.update(data)
+
+
+def _copy_large(reader: FileIO, writer: FileIO, hasher: Hasher) -> None:
+    free: SimpleQueue[bytearray] = SimpleQueue()
+    full: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
+    for _ in range(_PIECES_AHEAD):
+        free.put(bytearray(_PIECE))
+
+    def hash_pieces() -> None:
+        while (piece := full.get()) is not None:
+            buffer, count = piece
+            hasher.update(memoryview(buffer)[:count])
+            free.put(buffer)
+
+    thread = threading.Thread(target=hash_pieces, name="lamart-hash", daemon=True)
+    thread.start()
+    try:
+        while True:
+            buffer = free.get()
+            count = _fill(reader, buffer)
+            if not count:
+                break
+            full.put((buffer, count))
+            _write_all(writer, memoryview(buffer)[:count])
+    finally:
+        full.put(None)
+        thread.join()
+
+
+def _fill(reader: FileIO, buffer: bytearray) -> int:
+    return reader.readinto(buffer) or 0
+
+
+def _write_all(writer: FileIO, data: memoryview) -> None:
+    # An unbuffered write may take a part only: near the end of a disk the rest then raises.
+    while data:
+        data = data[writer.write(data) :]
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(folder: Path, top: Path) -> None:
+    """Create a folder and its parents below `top`, so that they survive a crash."""
+    missing: list[Path] = []
+    current = folder
+    while current != top and not current.is_dir():
+        missing.append(current)
+        current = current.parent
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_file(path.parent)

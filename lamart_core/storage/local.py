@@ -1,0 +1,248 @@
+"""Put, get and delete in a local storage: under a temporary name first, durable, never over something that is there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from lamart_core import uids
+from lamart_core.errors import ContentMismatch, ObjectExists, PathNotFound, SourceChanged, StorageError
+from lamart_core.hashing import (
+    ALGORITHMS,
+    DEFAULT_ALGORITHM,
+    Digest,
+    FileEntry,
+    TreeDigest,
+    list_files,
+)
+from lamart_core.storage.copying import Copied, changed, copy_file, make_folders, sync_file
+from lamart_core.storage.failures import reading, writing
+from lamart_core.storage.filesystem import Location
+from lamart_core.storage.objects import ObjectStat
+
+_THREADS = 8
+# Answers of file systems that have no hard links.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def staging_path(location: Location, suffix: str) -> Path:
+    """Return a path in the location's temporary folder where nothing is yet; the folder is made."""
+    with writing(location.root):
+        _prepare(location)
+    return location.temporary / f"{uids.base62(20)}{suffix}"
+
+
+def _prepare(location: Location) -> None:
+    root = Path(location.root)
+    if not root.is_dir():
+        # Made silently, it would hide that a disk is not mounted.
+        raise StorageError(errno.ENOENT, f"the storage {location.root} is not there (is its disk mounted?)")
+    make_folders(location.temporary, root)
+
+
+def put_file(source: Path, location: Location, relpath: str, *, digest: Digest | None, move: bool) -> ObjectStat:
+    """Store a file. See `transfer.put_file`."""
+    final = location.local(relpath)
+    _check_free(final, location)
+    if move and _is_staged(source, location):
+        with writing(location.root):
+            size = source.stat().st_size
+            sync_file(source)
+            _publish_file(source, final, location)
+        return ObjectStat(size, None, False, digest)
+    temporary = staging_path(location, "")
+    try:
+        copied = copy_file(source, temporary, root=location.root, algorithm=_algorithm(digest))
+        if is_checkable(digest) and copied.digest != digest:
+            raise changed(source)
+        with writing(location.root):
+            _publish_file(temporary, final, location)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if move:
+        source.unlink()
+    return ObjectStat(copied.size, None, False, copied.digest)
+
+
+def is_checkable(digest: Digest | None) -> bool:
+    """Whether a digest can be compared with one made from the bytes of a file."""
+    return digest is not None and digest.is_exact and digest.algorithm in ALGORITHMS
+
+
+def _algorithm(digest: Digest | None) -> str:
+    return digest.algorithm if digest is not None and is_checkable(digest) else DEFAULT_ALGORITHM
+
+
+def _is_staged(source: Path, location: Location) -> bool:
+    return source.parent == location.temporary and not source.is_symlink()
+
+
+def _check_free(final: Path, location: Location) -> None:
+    if os.path.lexists(final):
+        raise exists_already(final.name, location)
+
+
+def exists_already(name: str, location: Location) -> ObjectExists:
+    """Return the error for a path that is taken."""
+    return ObjectExists(f"{name!r} exists already in {location.root}; stored objects are never overwritten")
+
+
+def _publish_file(temporary: Path, final: Path, location: Location) -> None:
+    make_folders(final.parent, Path(location.root))
+    try:
+        # Unlike a rename, a link fails when another writer has taken the name in between.
+        os.link(temporary, final)
+    except FileExistsError:
+        raise exists_already(final.name, location) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _check_free(final, location)
+        os.rename(temporary, final)
+    try:
+        sync_file(final.parent)
+        temporary.unlink(missing_ok=True)
+    except BaseException:
+        final.unlink(missing_ok=True)
+        raise
+
+
+def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDigest, move: bool) -> ObjectStat:
+    """Store a folder. See `transfer.put_folder`."""
+    final = location.local(relpath)
+    _check_free(final, location)
+    check_entries(source, tree)
+    if move and _is_staged(source, location):
+        with writing(location.root):
+            _in_parallel([partial(sync_file, source / entry.path) for entry in tree.entries])
+            _publish_folder(source, final, location)
+    else:
+        temporary = staging_path(location, "")
+        try:
+            _copy_folder(source, temporary, location, tree)
+            with writing(location.root):
+                _publish_folder(temporary, final, location)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        if move:
+            shutil.rmtree(source)
+    return ObjectStat(tree.size, tree.n_files, True, tree.digest)
+
+
+def check_entries(source: Path, tree: TreeDigest) -> None:
+    """Check that a folder still holds the files that were hashed.
+
+    Raises:
+        SourceChanged: Files were added, removed or changed their size.
+    """
+    try:
+        now = {file.path: file.size for file in list_files(source)}
+    except PathNotFound:
+        raise SourceChanged(f"{str(source)!r} is not there any more; it was removed since it was staged") from None
+    staged = {entry.path: entry.size for entry in tree.entries}
+    if now != staged:
+        different = sorted(path for path in now.keys() | staged.keys() if now.get(path) != staged.get(path))
+        raise SourceChanged(
+            f"{str(source)!r} was modified since it was staged ({', '.join(different[:5])}); nothing was stored. "
+            "Make the artifact again when the folder is at rest"
+        )
+
+
+def _copy_folder(source: Path, temporary: Path, location: Location, tree: TreeDigest) -> None:
+    with writing(location.root):
+        for folder in sorted({(temporary / entry.path).parent for entry in tree.entries}):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def copy(entry: FileEntry) -> None:
+        algorithm = tree.digest.file_algorithm
+        path = source / entry.path
+        copied: Copied = copy_file(path, temporary / entry.path, root=location.root, algorithm=algorithm)
+        if (copied.size, copied.digest.value) != (entry.size, entry.value):
+            raise changed(path)
+
+    _in_parallel([partial(copy, entry) for entry in tree.entries])
+
+
+def _in_parallel(calls: Sequence[partial[None]]) -> None:
+    run_all(calls, _THREADS)
+
+
+def run_all(calls: Sequence[partial[None]], threads: int) -> None:
+    """Run calls in threads; after the first error none is begun, and all that were have ended."""
+    if len(calls) == 1:
+        calls[0]()
+        return
+    with ThreadPoolExecutor(max_workers=min(threads, max(len(calls), 1))) as pool:
+        futures = [pool.submit(call) for call in calls]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _publish_folder(temporary: Path, final: Path, location: Location) -> None:
+    for folder, _, _ in os.walk(temporary, topdown=False):
+        sync_file(Path(folder))
+    make_folders(final.parent, Path(location.root))
+    _check_free(final, location)
+    try:
+        os.rename(temporary, final)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise exists_already(final.name, location) from None
+        raise
+    sync_file(final.parent)
+
+
+def get(location: Location, relpath: str, target: Path, *, is_folder: bool) -> None:
+    """Copy an object out of the storage. See `transfer.get`; `target` is a path where nothing is."""
+    source = location.local(relpath)
+    with reading(location.root, relpath):
+        if not (source.is_dir() if is_folder else source.is_file()):
+            raise PathNotFound(f"there is no {'folder' if is_folder else 'file'} {relpath!r} in {location.root}")
+        paths = [file.path for file in list_files(source)] if is_folder else [""]
+    for folder in sorted({(target / path).parent for path in paths}):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def copy(path: str) -> None:
+        try:
+            place = str(target.parent)
+            copy_file(source / path, target / path, root=place, algorithm=DEFAULT_ALGORITHM, durable=False)
+        except SourceChanged as error:
+            raise ContentMismatch(f"{relpath!r} in {location.root} was modified while it was read") from error
+
+    _in_parallel([partial(copy, path) for path in paths])
+
+
+def delete(location: Location, relpath: str, *, is_folder: bool, missing_ok: bool) -> None:
+    """Remove an object. See `transfer.delete`."""
+    path = location.local(relpath)
+    if not os.path.lexists(path):
+        if missing_ok:
+            return
+        raise PathNotFound(f"there is nothing at {relpath!r} in {location.root}")
+    with writing(location.root):
+        if not is_folder:
+            path.unlink(missing_ok=missing_ok)
+            return
+        # Out of sight at once: nobody finds a folder that has lost half of its files.
+        doomed = staging_path(location, "")
+        os.rename(path, doomed)
+        shutil.rmtree(doomed)
+
+
+def stat(location: Location, relpath: str) -> ObjectStat:
+    """Describe an object. See `transfer.stat`."""
+    path = location.local(relpath)
+    with reading(location.root, relpath):
+        if not path.is_dir():
+            return ObjectStat(path.stat().st_size, None, False, None)
+        sizes = [file.size for file in list_files(path)]
+        return ObjectStat(sum(sizes), len(sizes), True, None)

@@ -1,0 +1,240 @@
+"""Put, get and delete in an object store: atomic by the store itself, verified afterwards, cleaned up on failure."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lamart_core.errors import PathNotFound, StorageError
+from lamart_core.hashing import Digest, FileEntry, TreeDigest, encode, hash_bytes, hash_file, hash_tree, tree_digest
+from lamart_core.storage.copying import changed, open_source
+from lamart_core.storage.failures import reading, writing
+from lamart_core.storage.filesystem import Location
+from lamart_core.storage.local import check_entries, exists_already, is_checkable, run_all
+from lamart_core.storage.objects import ObjectStat
+
+_THREADS = 16
+_PARTS_AT_ONCE = 4  # parts of one file that are in memory at once, 50 MiB each
+_NO_CONDITIONS = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501", "400"}
+
+
+def put_file(source: Path, location: Location, relpath: str, *, digest: Digest | None, move: bool) -> ObjectStat:
+    """Store a file. See `transfer.put_file`."""
+    _check_free(location, relpath)
+    with open_source(source) as file:
+        before = os.fstat(file.fileno())
+    # Hashing before and looking at the times afterwards leaves no moment at which a change goes unnoticed.
+    found = hash_file(source, digest.algorithm) if digest is not None and is_checkable(digest) else None
+    if found is not None and found != digest:
+        raise changed(source)
+    _upload(source, location, relpath)
+    try:
+        with writing(location.root):
+            size = int(location.fs.info(location.url(relpath))["size"])
+        if size != before.st_size:
+            raise StorageError(
+                errno.EIO, f"{location.root} stored {size:,} of {before.st_size:,} bytes of {relpath!r}; try again"
+            )
+        if _fingerprint(before) != _fingerprint(source.stat()):
+            raise changed(source)
+    except BaseException:
+        _remove_quietly(location, relpath)
+        raise
+    if move:
+        source.unlink()
+    return ObjectStat(size, None, False, found)
+
+
+def _fingerprint(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _check_free(location: Location, relpath: str) -> None:
+    with writing(location.root):
+        if location.fs.exists(location.url(relpath)):
+            raise exists_already(relpath, location)
+
+
+def _upload(source: Path, location: Location, relpath: str) -> None:
+    """Upload one file in one atomic step; a name that another writer takes in between is not overwritten."""
+    url = location.url(relpath)
+    with writing(location.root):
+        try:
+            if location.protocol != "s3":
+                location.fs.put_file(str(source), url)
+                return
+            put = partial(location.fs.put_file, str(source), url, max_concurrency=_PARTS_AT_ONCE)
+            try:
+                put(mode="create")
+            except OSError as error:
+                if _server_code(error) == "PreconditionFailed" or isinstance(error, FileExistsError):
+                    raise exists_already(relpath, location) from error
+                if _server_code(error) not in _NO_CONDITIONS:
+                    raise
+                put()  # a store that knows no conditional writes
+        except FileExistsError:
+            raise
+        except BaseException:
+            _remove_quietly(location, relpath)
+            raise
+
+
+def _server_code(error: BaseException) -> str:
+    response = getattr(error.__cause__, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def _remove_quietly(location: Location, relpath: str) -> None:
+    # On the way out with the real error; what cannot be removed now is unclaimed, and collected later.
+    with contextlib.suppress(Exception):
+        location.fs.rm_file(location.url(relpath))
+
+
+def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDigest, move: bool) -> ObjectStat:
+    """Store a folder. See `transfer.put_folder`."""
+    _check_free(location, relpath)
+    check_entries(source, tree)
+    before = {entry.path: _fingerprint((source / entry.path).stat()) for entry in tree.entries}
+    if hash_tree(source, tree.digest.file_algorithm).digest != tree.digest:
+        raise changed(source)
+    try:
+        uploads = [partial(_upload, source / entry.path, location, f"{relpath}/{entry.path}") for entry in tree.entries]
+        run_all(uploads, _THREADS)
+        with writing(location.root):
+            stored = {path: int(info["size"]) for path, info in _files(location, relpath).items()}
+        if stored != {entry.path: entry.size for entry in tree.entries}:
+            raise StorageError(errno.EIO, f"{location.root} did not store all of the folder {relpath!r}; try again")
+        check_entries(source, tree)
+        if before != {entry.path: _fingerprint((source / entry.path).stat()) for entry in tree.entries}:
+            raise changed(source)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            delete(location, relpath, is_folder=True, missing_ok=True)
+        raise
+    if move:
+        shutil.rmtree(source)
+    return ObjectStat(tree.size, tree.n_files, True, tree.digest)
+
+
+def _files(location: Location, relpath: str) -> dict[str, Mapping[str, Any]]:
+    """Return the files of a folder: path relative to it → what the store says."""
+    url = location.url(relpath)
+    prefix = location.fs.unstrip_protocol(url).rstrip("/") + "/"
+    listed: Any = location.fs.find(url, detail=True)
+    found: dict[str, Mapping[str, Any]] = {}
+    for stored, info in listed.items():
+        name = location.fs.unstrip_protocol(stored)
+        # A name that ends in a slash is a placeholder that consoles make for an empty folder.
+        if name.startswith(prefix) and not name.endswith("/"):
+            found[name[len(prefix) :]] = info
+    return found
+
+
+def get(location: Location, relpath: str, target: Path, *, is_folder: bool) -> None:
+    """Copy an object out of the storage. See `transfer.get`; `target` is a path where nothing is."""
+    filesystem = location.fs
+    with reading(location.root, relpath):
+        if is_folder:
+            sizes = {path: info["size"] for path, info in _files(location, relpath).items()}
+            if not sizes:
+                raise PathNotFound(f"there is no folder {relpath!r} in {location.root}")
+        else:
+            sizes = {"": filesystem.info(location.url(relpath))["size"]}
+
+    def download(path: str) -> None:
+        place = target / path
+        with reading(location.root, relpath), writing_locally(target):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            filesystem.get_file(location.url(f"{relpath}/{path}" if path else relpath), str(place))
+            size = place.stat().st_size
+        if sizes[path] is not None and size != sizes[path]:
+            raise StorageError(errno.EIO, f"only {size:,} of {sizes[path]:,} bytes of {relpath!r} arrived; try again")
+
+    run_all([partial(download, path) for path in sizes], _THREADS)
+
+
+@contextlib.contextmanager
+def writing_locally(target: Path) -> Generator[None, None, None]:
+    """Tell a full disk on this side from a failure of the store."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            with writing(str(target.parent)):
+                raise
+        raise
+
+
+def delete(location: Location, relpath: str, *, is_folder: bool, missing_ok: bool) -> None:
+    """Remove an object. See `transfer.delete`."""
+    filesystem = location.fs
+    with writing(location.root):
+        if not is_folder:
+            try:
+                if not missing_ok:
+                    filesystem.info(location.url(relpath))
+                filesystem.rm_file(location.url(relpath))
+            except FileNotFoundError:
+                if not missing_ok:
+                    raise PathNotFound(f"there is nothing at {relpath!r} in {location.root}") from None
+            return
+        paths = [location.url(f"{relpath}/{path}") for path in _files(location, relpath)]
+        if not paths and not missing_ok:
+            raise PathNotFound(f"there is nothing at {relpath!r} in {location.root}")
+        if paths:
+            filesystem.rm(paths)
+            left = len(_files(location, relpath))
+            if left:
+                raise StorageError(errno.EIO, f"{left:,} files of {relpath!r} in {location.root} could not be removed")
+
+
+def stat(location: Location, relpath: str) -> ObjectStat:
+    """Describe an object. See `transfer.stat`."""
+    with reading(location.root, relpath):
+        info: Mapping[str, Any] = location.fs.info(location.url(relpath))
+        if info["type"] != "directory":
+            size = info.get("size")
+            return ObjectStat(None if size is None else int(size), None, False, _digest(location.protocol, info))
+        files = _files(location, relpath)
+        if not files:
+            raise PathNotFound(f"there is no object {relpath!r} in the storage {location.root}")
+        sizes = [int(file["size"]) for file in files.values()]
+        return ObjectStat(sum(sizes), len(sizes), True, _tree_digest(location.protocol, files))
+
+
+def _tree_digest(protocol: str, files: Mapping[str, Mapping[str, Any]]) -> Digest | None:
+    entries: list[FileEntry] = []
+    for path, info in files.items():
+        digest = _digest(protocol, info)
+        if digest is None:
+            return None
+        entries.append(FileEntry(path, int(info["size"]), f"{digest.algorithm}:{digest.value}"))
+    # The server's word for each file, hashed: the name says that no byte was read.
+    return Digest("etag-tree", tree_digest(entries, "md5").value, is_exact=False)
+
+
+def _digest(protocol: str, info: Mapping[str, Any]) -> Digest | None:
+    """Return what a server says that identifies a content; never exact, because nobody here has seen the bytes."""
+    md5 = info.get("md5Hash")
+    if md5:
+        return Digest("md5", encode(base64.b64decode(str(md5))), is_exact=False)
+    if protocol == "hf" and info.get("blob_id"):
+        return Digest("sha1", encode(bytes.fromhex(str(info["blob_id"]))), is_exact=False)
+    etag = str(info.get("ETag") or info.get("etag") or "").strip('"')
+    if not etag:
+        return None
+    value, dash, parts = etag.partition("-")
+    try:
+        raw = bytes.fromhex(value)
+    except ValueError:
+        raw = b""
+    if protocol == "s3" and len(raw) == 16:
+        return Digest(f"md5-{parts}" if dash else "md5", encode(raw), is_exact=False)
+    return Digest("md5-etag", hash_bytes(etag.encode(), "md5").value, is_exact=False)
