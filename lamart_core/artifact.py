@@ -222,20 +222,22 @@ class Artifact(ArtifactRecord):
         return cls._from("AnnData", adata, request, options, kwargs)
 
     @classmethod
-    def _from(
-        cls, otype: str, data: Any, request: Request, options: dict[str, Any], others: dict[str, Any]
-    ) -> Self:
+    def _from(cls, otype: str, data: Any, request: Request, options: dict[str, Any], others: dict[str, Any]) -> Self:
         registry = current_registry()
         request = _with_others(registry, request, {"kind": "dataset", **others})
         record = cls._blank()
         if isinstance(data, str | Path) or hasattr(data, "protocol"):
             given = {name for name, value in options.items() if value is not None}
             if given:
-                raise errors.InvalidArgument(f"{sorted(given)} apply when an object in memory is written, not to a path")
+                raise errors.InvalidArgument(
+                    f"{sorted(given)} apply when an object in memory is written, not to a path"
+                )
             _check_content(data, otype)
             construct.from_path(record, registry, data, _set(request, suffix=None, otype=request.otype or otype))
             return record
-        file_format = formats.for_object(data, request.suffix or _suffix_of(request.key)) if _takes(data, otype) else None
+        file_format = (
+            formats.for_object(data, request.suffix or _suffix_of(request.key)) if _takes(data, otype) else None
+        )
         if file_format is None or file_format.otype != otype:
             raise errors.InvalidArgument(f"data has to be {otype}-like or a path to one, got {type(data).__name__}")
         construct.from_object(record, registry, data, request, options)
@@ -451,7 +453,9 @@ def _with_others(registry: Registry, request: Request, others: dict[str, Any]) -
     """Take in the rarer keywords: fields, and ids instead of records."""
     unknown = sorted(set(others) - set(_KNOWN_OTHERS))
     if unknown:
-        known = [name for name in inspect.signature(Artifact.__init__).parameters if name not in ("self", "others", "args")]
+        known = [
+            name for name in inspect.signature(Artifact.__init__).parameters if name not in ("self", "others", "args")
+        ]
         raise errors.FieldValidationError(
             f"Artifact() got unknown keywords {unknown}; it takes: {', '.join(sorted({*known, *_KNOWN_OTHERS}))}"
         )

@@ -1,7 +1,7 @@
 """Registries, database engines and transactions."""
 
-from lamart_core.db import registration as _registration  # a table without a class
 from lamart_core.db.base import Base, BigId, Json, UtcDateTime, model_class, now, uid_type
+from lamart_core.db.registration import registration_table
 from lamart_core.db.registry import (
     ANONYMOUS_USER_ID,
     ARCHIVE_BRANCH_ID,
@@ -28,6 +28,7 @@ __all__ = [
     "current_registry",
     "model_class",
     "now",
+    "registration_table",
     "set_connector",
     "set_default_registry",
     "uid_type",

@@ -157,6 +157,7 @@ class BoundModel:
         return f"<{self.model.__name__} of {self.registry!r}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a record of this registry; the arguments are those of the class."""
         with self.registry:
             return self.model(*args, **kwargs)
 

@@ -74,7 +74,7 @@ def upgrade(registry: Registry) -> bool:
     return registry.unit_of_work(work)
 
 
-def _config():  # noqa: ANN202
+def _config():
     from alembic.config import Config
 
     config = Config()

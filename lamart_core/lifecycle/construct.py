@@ -125,9 +125,9 @@ def _check_suffix(key: str | None, suffix: str, *, is_folder: bool) -> None:
 
 def _check_named(registry: Registry, request: Request, *, in_storage: bool) -> None:
     has_run = context.run_for(registry, request.run) is not None
-    if request.key is None and request.description is None and request.revises is None:
-        if not has_run and not in_storage:
-            raise errors.InvalidArgument("pass one of key, run or description: without any nobody could find it again")
+    is_named = not (request.key is None and request.description is None and request.revises is None)
+    if not is_named and not has_run and not in_storage:
+        raise errors.InvalidArgument("pass one of key, run or description: without any nobody could find it again")
 
 
 def _storages(registry: Registry) -> Sequence[Storage]:
@@ -181,9 +181,9 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
         record.__dict__["_pending"] = pending
         stage.discard(staged)
         return
-    if plan.version_tag is not None and resolution.demote is not None and found.head is not None:
-        if found.head["version_tag"] == plan.version_tag:
-            raise errors.InvalidArgument(f"the version tag {plan.version_tag!r} is already taken by {found.head['uid']}")
+    head = found.head if resolution.demote is not None else None
+    if plan.version_tag is not None and head is not None and head["version_tag"] == plan.version_tag:
+        raise errors.InvalidArgument(f"the version tag {plan.version_tag!r} is already taken by {head['uid']}")
     values: dict[str, Any] = {
         "uid": resolution.uid if resolution.existing is None else resolution.existing["uid"],
         "key": resolution.key if resolution.existing is None else plan.key,
@@ -242,7 +242,9 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
     return Plan(
         storage=target,
         branch_id=request.branch.id if request.branch is not None else registry.branch_id,
-        space_id=request.space.id if request.space is not None else target.__dict__.get("space_id") or registry.space_id,
+        space_id=request.space.id
+        if request.space is not None
+        else target.__dict__.get("space_id") or registry.space_id,
         key=key,
         description=request.description,
         kind=request.kind,

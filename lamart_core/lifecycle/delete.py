@@ -75,7 +75,9 @@ def _trash(record: ArtifactRecord) -> None:
         record.refresh()
 
 
-def _members(connection: Connection, table: Table, record: ArtifactRecord, *, whole_family: bool) -> list[Row[tuple[int, int, int]]]:
+def _members(
+    connection: Connection, table: Table, record: ArtifactRecord, *, whole_family: bool
+) -> list[Row[tuple[int, int, int]]]:
     """Return (id, branch, object) of the record, or of its family where the versions share one folder."""
     columns = table.c
     query = select(columns.id, columns.branch_id, columns.object_id)
@@ -102,7 +104,9 @@ def _remove_rows(connection: Connection, record: ArtifactRecord, storage: bool |
     try:
         connection.execute(table.delete().where(columns.id.in_([row.id for row in rows])))
     except IntegrityError as error:
-        raise errors.ProtectedError(f"{record.uid} cannot be deleted, other records refer to it: {error.orig}") from error
+        raise errors.ProtectedError(
+            f"{record.uid} cannot be deleted, other records refer to it: {error.orig}"
+        ) from error
     promote_newest(connection, table, record.uid, record.branch_id)
     objects = {row.object_id for row in rows}
     if storage is False:

@@ -34,9 +34,7 @@ class Garbage:
     age: float
 
 
-def collect_garbage(
-    registry: Registry, *, grace: float = GRACE_SECONDS, dry_run: bool = True
-) -> list[Garbage]:
+def collect_garbage(registry: Registry, *, grace: float = GRACE_SECONDS, dry_run: bool = True) -> list[Garbage]:
     """Find, and unless `dry_run` remove, what interrupted saves and deletions left in the version stores.
 
     Args:

@@ -29,9 +29,7 @@ def promote_newest(connection: Connection, table: Table, uid: str, branch_id: in
     ).first()
     if newest is None:
         return None
-    connection.execute(
-        update(table).where(family, columns.id != newest.id, columns.is_latest).values(is_latest=False)
-    )
+    connection.execute(update(table).where(family, columns.id != newest.id, columns.is_latest).values(is_latest=False))
     if not newest.is_latest:
         connection.execute(update(table).where(columns.id == newest.id).values(is_latest=True))
     return newest.id

@@ -132,5 +132,3 @@ def decide(found: Found, plan: Plan, *, stem: str) -> Resolution:
         key=plan.key if plan.key is not None or not explicit else parent["key"],
         description=plan.description if plan.description is not None or not explicit else parent["description"],
     )
-
-

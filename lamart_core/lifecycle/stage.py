@@ -83,7 +83,7 @@ def stage_path(source: Path | UPath, *, roots: Iterable[str], algorithm: str, su
         size=stat.size,
         n_files=stat.n_files,
         digest=stat.digest,
-        otype=known.otype if known is not None and not found == ".zarr" else None,
+        otype=known.otype if known is not None and found != ".zarr" else None,
         in_place=relpath,
         root=root,
     )

@@ -111,7 +111,9 @@ def _climb(connection: Connection, table: Table, graph: Graph) -> None:
             lambda ids: select(RunInput.artifact_id, RunInput.run_id).where(RunInput.run_id.in_(ids)),
             new_runs,
         )
-        level = _add_artifacts(connection, table, graph, {artifact_id for artifact_id, _ in pairs} - set(graph.artifacts))
+        level = _add_artifacts(
+            connection, table, graph, {artifact_id for artifact_id, _ in pairs} - set(graph.artifacts)
+        )
         graph.inputs |= {(a, r) for a, r in pairs if a in graph.artifacts}
 
 
@@ -170,9 +172,11 @@ def _add_artifacts(
 def _add_runs(connection: Connection, graph: Graph, ids: Iterable[int]) -> None:
     rows = _select(
         connection,
-        lambda batch: select(Run.id, Run.uid, Transform.key, Run.started_at)
-        .join(Transform, Run.transform_id == Transform.id)
-        .where(Run.id.in_(batch)),
+        lambda batch: (
+            select(Run.id, Run.uid, Transform.key, Run.started_at)
+            .join(Transform, Run.transform_id == Transform.id)
+            .where(Run.id.in_(batch))
+        ),
         ids,
     )
     graph.runs.update({row[0]: RunNode(*row) for row in rows})

@@ -67,7 +67,9 @@ class SQLRecord(Base):
 
     def _adopt(self, row: Self) -> None:
         """Become the existing record `row`: the same row, with nothing to save."""
-        self._adopt_row({attribute.key: getattr(row, attribute.key) for attribute in sa_inspect(type(self)).column_attrs})
+        self._adopt_row(
+            {attribute.key: getattr(row, attribute.key) for attribute in sa_inspect(type(self)).column_attrs}
+        )
 
     def _adopt_row(self, row: Mapping[str, Any]) -> None:
         """Become the row with these column values, with nothing to save."""

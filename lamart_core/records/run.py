@@ -105,9 +105,7 @@ class Run(HasScope, TracksUpdates, SQLRecord):
     cli_args: Mapped[str | None] = mapped_column(String(1024))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by_id: Mapped[int] = mapped_column(ForeignKey("lamart_user.id", ondelete="CASCADE"))
-    initiated_by_run_id: Mapped[int | None] = mapped_column(
-        ForeignKey("lamart_run.id", ondelete="CASCADE"), index=True
-    )
+    initiated_by_run_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_run.id", ondelete="CASCADE"), index=True)
     _is_consecutive: Mapped[bool | None] = mapped_column(Boolean)
     _status_code: Mapped[int] = mapped_column(SmallInteger)
 
