@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -68,6 +70,15 @@ def open_zarr(path: ReadablePath, *, mode: str, **options: Any) -> Any:
         str(path), storage_options=dict(path.storage_options), read_only=mode == "r"
     )
     return zarr.open(store, mode=cast(Any, mode), **options)
+
+
+@contextmanager
+def unannounced() -> Generator[None]:
+    """Without warnings that are not the user's concern: of coming defaults, and of extensions of zarr version 3."""
+    with warnings.catch_warnings():
+        for about in ("zarr v2", "[Cc]onsolidated metadata", "autosharding", "does not have a Zarr V3 specification"):
+            warnings.filterwarnings("ignore", message=f".*{about}.*")
+        yield
 
 
 def root_attributes(path: Path) -> dict[str, Any]:

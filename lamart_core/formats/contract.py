@@ -204,7 +204,7 @@ class Format(ABC):
         if path.is_dir() != self.is_folder:
             expected, found = ("a folder", "a file") if self.is_folder else ("a file", "a folder")
             raise UnreadableContent(f"{path} cannot be read as {self.name}: expected {expected}, found {found}")
-        with reading(path, self.name):
+        with reading(path, self.name, options):
             return self._read(path, suffix, target, options)
 
     def open(self, path: ReadablePath, *, suffix: str, mode: str = "r", engine: str = "pyarrow", **options: Any) -> Any:
@@ -233,7 +233,7 @@ class Format(ABC):
             raise InvalidArgument(f"{self.name} can be opened with mode {_any_of(self.modes)}, not {mode!r}")
         if not path.exists():
             raise PathNotFound(f"Nothing to open at {path}")
-        with reading(path, self.name):
+        with reading(path, self.name, options):
             return self._open(path, suffix, mode, engine, options)
 
     def n_observations(self, obj: object) -> int | None:

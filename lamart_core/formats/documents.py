@@ -81,7 +81,11 @@ class YamlFormat(_ValueFormat):
     def _dump(self, value: Any) -> str:
         import yaml
 
-        return yaml.safe_dump(value, sort_keys=True, allow_unicode=True)
+        text = yaml.safe_dump(value, sort_keys=True, allow_unicode=True)
+        # The library writes these line ends of Unicode as they are, and reads them back as spaces.
+        if any(line_end in text for line_end in "\x85\u2028\u2029"):
+            return yaml.safe_dump(value, sort_keys=True, allow_unicode=False)
+        return text
 
     def _parse(self, text: str) -> Any:
         import yaml

@@ -6,7 +6,8 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from lamart_core.errors import (
 )
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_SETTLE_SECONDS = 5.0
+_CHECK_SECONDS = 0.02
+_QUIET_CHECKS = 5
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 # HDF5 reports the failing system call in its message only.
 _HDF5_ERRNO = re.compile(r"errno = (\d+)")
@@ -35,12 +39,13 @@ class UnreadableContent(ContentMismatch, InvalidArgument):
 
 
 @contextmanager
-def reading(path: object, what: str) -> Generator[None]:
+def reading(path: object, what: str, options: Mapping[str, object] | None = None) -> Generator[None]:
     """Turn whatever a reader raises into a typed error.
 
     Args:
         path: What is read, for the message.
         what: Name of the format, e.g. ``"parquet"``.
+        options: What the caller passed to the reader.
 
     Raises:
         UnreadableContent: The content is not of this format.
@@ -56,7 +61,7 @@ def reading(path: object, what: str) -> Generator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the system refused or failed (permissions, I/O): says nothing about the content
-        if isinstance(error, TypeError) and "argument" in str(error):
+        if options and isinstance(error, TypeError) and "argument" in str(error):
             raise InvalidArgument(f"The reader of {what} refuses an option: {error}") from error
         raise UnreadableContent(
             f"{path} cannot be read as {what}: {type(error).__name__}: {error}. "
@@ -95,10 +100,16 @@ def writing(obj: object, path: Path, what: str) -> Generator[None]:
 
 def remove(path: Path) -> None:
     """Remove a file or folder; nothing there is fine."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
+        return
+    # Writers of folders (zarr) write chunks in the background, and go on for a moment after one of them failed.
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    quiet = 0
+    while quiet < _QUIET_CHECKS and time.monotonic() < deadline:
+        quiet = 0 if path.exists() else quiet + 1
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(_CHECK_SECONDS)
 
 
 def _system_error(error: BaseException | None) -> int | None:

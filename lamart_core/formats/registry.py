@@ -68,7 +68,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.tables.ipc import IpcFormat
     from lamart_core.formats.tables.parquet import ParquetFormat
 
-    # The first that handles an object is its default: text before JSON for str, JSON for the other values.
+    # The first that handles an object is its default: text before JSON for str, any file for bytes.
     return (
         ParquetFormat(),
         CsvFormat(),
@@ -80,9 +80,9 @@ def _builtin_formats() -> tuple[Format, ...]:
         TextFormat(),
         JsonFormat(),
         YamlFormat(),
+        FileFormat(),
         PageFormat(),
         ImageFormat(),
-        FileFormat(),
         FolderFormat(),
     )
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.errors import InvalidArgument
+from lamart_core.formats.arrays import unannounced
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -140,7 +141,8 @@ class AnnDataAccessor:
         from anndata.io import write_elem
 
         changed = getattr(self._open_adata(), slot).assign(**{name: values})
-        write_elem(self._group, slot, changed)
+        with unannounced():
+            write_elem(self._group, slot, changed)
         setattr(self._adata, slot, changed)
 
     def close(self) -> None:
@@ -155,13 +157,25 @@ class AnnDataAccessor:
         return self._adata
 
 
+def check_root(group: Any) -> None:
+    """Raise ValueError for a store that is no AnnData or lacks its annotations, which readers would make up.
+
+    The mark at the root is what tells an AnnData from other zarr folders. HDF5 files of early versions have none.
+    """
+    marked = dict(group.attrs).get("encoding-type") == "anndata"
+    if not marked and not hasattr(group, "file"):
+        raise ValueError("the root is not marked as an AnnData (attribute encoding-type)")
+    missing = [name for name in ("obs", "var") if name not in group]
+    if missing:
+        raise ValueError(f"{' and '.join(missing)} missing")
+
+
 def lazy_anndata(group: Any) -> ad.AnnData:
     """An AnnData over an open h5py or zarr group whose matrices stay on disk."""
     import anndata as ad
     from anndata.io import read_elem
 
-    if dict(group.attrs).get("encoding-type") != "anndata":
-        raise ValueError("the root is not marked as an AnnData (attribute encoding-type)")
+    check_root(group)
     parts: dict[str, Any] = {name: read_elem(group[name]) for name in ("obs", "var", "uns") if name in group}
     for name in ("obsm", "varm", "layers", "obsp", "varp"):
         if name in group:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from lamart_core.formats.anndata.accessor import AnnDataAccessor
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root
 from lamart_core.formats.anndata.backed import BACKED
 from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
 from lamart_core.formats.contract import ReadablePath
@@ -49,7 +49,10 @@ class H5adFormat(AnnDataFormat):
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         require_anndata("Reading an .h5ad file")
         import anndata as ad
+        import h5py
 
+        with h5py.File(path, "r") as file:
+            check_root(file)
         passed = {"backed": "r", **options} if target == BACKED else options
         return ad.read_h5ad(path, **passed)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, lazy_anndata
 from lamart_core.formats.anndata.backed import BACKED
 from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
-from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes
+from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes, unannounced
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import PythonType, require
@@ -50,20 +49,15 @@ class AnnDataZarrFormat(AnnDataFormat):
         from anndata.io import write_zarr
 
         passed = {k: v for k, v in options.items() if k != "zarr_format"}
-        if passed.get("chunks") is not None:
-            passed["chunks"] = tuple(passed["chunks"])
+        chunks = passed.pop("chunks", None)
+        if chunks is not None and not hasattr(obj.X, "format"):  # sparse matrices of any kind have their own chunks
+            passed["chunks"] = tuple(chunks)
         with (
             _format_lock,
             ad.settings.override(zarr_write_format=options.get("zarr_format", 3)),
-            warnings.catch_warnings(),
+            unannounced(),
             unchanged(obj) as adata,
         ):
-            # Announcements that are not the user's concern: of coming defaults, and that text in version 3 is an
-            # extension of zarr.
-            warnings.filterwarnings("ignore", message=".*zarr v2.*")
-            warnings.filterwarnings("ignore", message=".*[Cc]onsolidated metadata.*")
-            warnings.filterwarnings("ignore", message=".*autosharding.*")
-            warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
             write_zarr(path, adata, **passed)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
@@ -71,8 +65,8 @@ class AnnDataZarrFormat(AnnDataFormat):
         from anndata.io import read_zarr
 
         refuse_pickles(path)
-        if not self.recognises(path, suffix):
-            raise ValueError("the root is not marked as an AnnData (attribute encoding-type)")
+        group = open_zarr(path, mode="r")
+        check_root(group)
         if target == BACKED:
             return lazy_anndata(open_zarr(path, mode="r", **options))
         return read_zarr(path, **options)
@@ -80,8 +74,20 @@ class AnnDataZarrFormat(AnnDataFormat):
     def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
         _require("Opening an AnnData in zarr")
         refuse_pickles(path)
-        group = open_zarr(path, mode=mode, **options)
-        return AnnDataAccessor(group, group.store.close, mode=mode)
+        if mode == "r":
+            group = open_zarr(path, mode=mode, **options)
+            return AnnDataAccessor(group, group.store.close, mode=mode)
+        # The consolidated metadata would hide changes, and must tell of them afterwards.
+        group = open_zarr(path, mode=mode, **{"use_consolidated": False, **options})
+
+        def close() -> None:
+            import zarr
+
+            with unannounced():
+                zarr.consolidate_metadata(group.store)
+            group.store.close()
+
+        return AnnDataAccessor(group, close, mode=mode)
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Length of the index of obs, from the metadata."""

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
-from lamart_core.errors import UnsupportedObject
+from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
 
@@ -91,6 +91,8 @@ class DelimitedFormat(TableFormat):
 
     def dataset_format(self, suffix: str) -> Any:
         """Delimited text with this separator."""
+        if _compression(suffix) == "xz":
+            raise InvalidArgument(f"{suffix!r} cannot be streamed by pyarrow: load it, or compress it with gzip")
         import pyarrow.dataset as ds
         from pyarrow import csv as arrow_csv
 

@@ -108,13 +108,13 @@ def table_from_pandas(df: pd.DataFrame, *, index: bool | None = None, schema: Ar
         df = df.set_axis(pd.Index(df.columns.astype(df.columns.categories.dtype), name=df.columns.name), axis=1)
     if df.shape[1] == 0 and index is None:
         index = True  # without columns only a stored index tells the number of rows
-    table = pa.Table.from_pandas(df, schema=schema, preserve_index=index)
-    if not df.attrs:
-        return table
     try:
         attrs = json.dumps(df.attrs).encode()
     except (TypeError, ValueError) as error:
         raise UnsupportedObject(f"DataFrame.attrs must hold JSON values: {error}") from error
+    table = pa.Table.from_pandas(df, schema=schema, preserve_index=index)
+    if not df.attrs:
+        return table
     return table.replace_schema_metadata({**(table.schema.metadata or {}), PANDAS_ATTRS: attrs})
 
 

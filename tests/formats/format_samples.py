@@ -1,0 +1,123 @@
+"""One or more objects for each format and suffix of the registry: the parameter list of the tests."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import scipy.sparse as sp
+
+from lamart_core.formats import all_formats, for_object
+
+
+@dataclass(frozen=True)
+class Sample:
+    name: str
+    obj: Any
+    suffix: str
+
+
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "cell": pd.Categorical(["T", "B", "T", None], categories=["NK", "B", "T"], ordered=True),
+            "count": pd.array([1, None, 3, 4], dtype="Int64"),
+            "score": [0.5, np.nan, -1.0, 1e300],
+            "when": pd.to_datetime(["2024-01-01", None, "2024-03-31", "2024-10-27"]).tz_localize("Europe/Berlin"),
+            "größe 测": ["a,b", 'say "x"', "line\nbreak", ""],
+        },
+        index=pd.Index(["AAAC", "AAAG", "AACA", "AACC"], name="barcode"),
+    )
+
+
+def adata(*, sparse: bool = True) -> ad.AnnData:
+    random = np.random.default_rng(0)
+    dense = random.poisson(0.5, (40, 12)).astype("float32")
+    result = ad.AnnData(
+        sp.csr_matrix(dense) if sparse else dense,
+        obs=pd.DataFrame({"label": ["T", "B"] * 20, "n": range(40)}, index=[f"c{i}" for i in range(40)]),
+        var=pd.DataFrame({"symbol": [f"s{i}" for i in range(12)]}, index=[f"ENSG{i}" for i in range(12)]),
+        layers={"log": np.log1p(dense)},
+        obsm={"X_pca": dense[:, :2]},
+        obsp={"near": sp.csr_matrix(np.eye(40))},
+        uns={"params": {"b": 1, "a": "text"}, "colors": np.array(["red", "blue"])},
+    )
+    result.raw = result.copy()
+    return result
+
+
+def samples() -> list[Sample]:
+    text, value, raw = "größe\r\nline\n", {"b": [1, 2.5, None, True], "a": {"x": "größe"}}, b"\x89PNG\x00\xff"
+    by_format: dict[str, list[Any]] = {
+        "h5ad": [adata(), adata(sparse=False)],
+        "anndata.zarr": [adata(), adata(sparse=False)],
+        "json": [value, [1, "a"], 3, 2.5, True],
+        "yaml": [value, [1, "a"], 3, 2.5, True],
+        "text": [text],
+        "page": ["<html>é</html>", b"<html/>"],
+        "image": [raw],
+        "file": [raw],
+    }
+    tables = [frame(), pa.table({"a": [1, None], "b": ["x", "y"]}), pl.DataFrame({"a": [1, None], "b": ["x", "y"]})]
+    for name in ("parquet", "csv", "tsv", "ipc"):
+        by_format[name] = tables
+    found: list[Sample] = []
+    for each in all_formats():
+        for obj in by_format.get(each.name, []):
+            for suffix in (*each.suffixes, *each.shared_suffixes):
+                kind = f"{type(obj).__module__.partition('.')[0]}.{type(obj).__name__}"
+                found.append(Sample(f"{each.name}-{suffix}-{kind}-{len(found)}", obj, suffix))
+    found.append(Sample("text-.json", "text", ".json"))
+    return found
+
+
+WRITABLE = [f for f in all_formats() if f.accepts]
+SAMPLES = samples()
+
+
+def write(obj: Any, path: Path, suffix: str, **options: Any) -> Path:
+    for_object(obj, suffix).write(obj, path, suffix=suffix, options=options)
+    return path
+
+
+def fingerprint(path: Path) -> dict[str, str]:
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return {p.relative_to(path).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def assert_same(left: Any, right: Any) -> None:
+    """Equal values and types: matrices, tables, and AnnData with all its slots."""
+    if isinstance(right, ad.AnnData):
+        pd.testing.assert_frame_equal(left.obs, right.obs)
+        pd.testing.assert_frame_equal(left.var, right.var)
+        assert_same(left.X, right.X)
+        for slot in ("layers", "obsm", "varm", "obsp", "varp", "uns"):
+            assert_same(dict(getattr(left, slot)), dict(getattr(right, slot)))
+        assert (left.raw is None) == (right.raw is None)
+        if right.raw is not None:
+            assert_same(left.raw.to_adata(), right.raw.to_adata())
+    elif isinstance(right, dict):
+        assert left.keys() == right.keys()
+        for key, value in right.items():
+            assert_same(left[key], value)
+    elif sp.issparse(right):
+        assert (left.format, left.dtype, left.shape) == (right.format, right.dtype, right.shape)
+        np.testing.assert_array_equal(left.toarray(), right.toarray())
+    elif isinstance(right, np.ndarray):
+        assert left.dtype.kind == right.dtype.kind or {left.dtype.kind, right.dtype.kind} <= set("OUT")
+        np.testing.assert_array_equal(left, right)
+    else:
+        assert left == right
+
+
+if __name__ == "__main__":  # used by the tests to write in other processes
+    for number, sample in enumerate(SAMPLES):
+        write(sample.obj, Path(sys.argv[1]) / f"{sys.argv[2]}{number}{sample.suffix}", sample.suffix)
