@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from format_samples import adata, assert_same, frame, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lamart_core import errors
 from lamart_core.formats import BackedAnnData, Format, for_object, for_path, for_suffix
+from tests.formats.format_samples import adata, assert_same, frame, write
 
 SUFFIXES = [".h5ad", ".zarr", ".anndata.zarr"]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from format_samples import SAMPLES, Sample, adata, write
 
 from lamart_core import errors
 from lamart_core.formats import UnreadableContent, all_formats, for_object, for_path, for_suffix
+from tests.formats.format_samples import SAMPLES, Sample, adata, write
 
 OPAQUE = ("text", "page", "image", "file")  # any bytes are their content
 STRUCTURED = [s for s in SAMPLES if for_object(s.obj, s.suffix).name not in OPAQUE]
@@ -213,7 +213,6 @@ def test_a_full_disk_is_told_and_leaves_nothing(suffix: str, tmp_path: Path) -> 
     ]
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)],
-        env={"PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=False,

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from format_samples import write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lamart_core import errors
 from lamart_core.formats import for_path, for_suffix
+from tests.formats.format_samples import write
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)

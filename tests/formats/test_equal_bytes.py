@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from format_samples import SAMPLES, Sample, fingerprint, write
+
+from tests.formats.format_samples import SAMPLES, Sample, fingerprint, write
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,8 @@ def other_processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[int, 
     here = Path(__file__).parent
     for seed, prefix in (("1", "first"), ("2", "another-name")):
         folder = tmp_path_factory.mktemp(prefix)
-        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{here.parents[1]}:{here}"}
-        subprocess.run([sys.executable, str(here / "format_samples.py"), str(folder), prefix], env=env, check=True)
+        program = [sys.executable, "-m", "tests.formats.format_samples", str(folder), prefix]
+        subprocess.run(program, env={**os.environ, "PYTHONHASHSEED": seed}, cwd=here.parents[1], check=True)
         paths = {n: folder / f"{prefix}{n}{s.suffix}" for n, s in enumerate(SAMPLES)}
         found.append({n: fingerprint(path) for n, path in paths.items()})
     return found

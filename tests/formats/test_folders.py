@@ -9,10 +9,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
-from format_samples import write
 
 from lamart_core import errors
 from lamart_core.formats import Format, for_path
+from tests.formats.format_samples import write
 
 
 @pytest.fixture(params=[".parquet", ".csv", ".csv.gz", ".tsv", ".feather"])

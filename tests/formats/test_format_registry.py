@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -13,11 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from format_samples import SAMPLES, WRITABLE, Sample, adata, frame, write
 
 from lamart_core import errors
 from lamart_core.formats import Format, PythonType, all_formats, for_object, for_path, for_suffix, known_suffixes
 from lamart_core.formats import registry as registry_module
+from tests.formats.format_samples import SAMPLES, WRITABLE, Sample, adata, frame, write
 
 
 def test_every_writable_format_has_a_sample() -> None:
@@ -182,9 +183,11 @@ def test_formats_of_other_distributions_are_found_by_entry_point(tmp_path: Path)
     package = tmp_path / "lamart_fasta-1.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: lamart-fasta\nVersion: 1\n")
-    (package / "entry_points.txt").write_text("[lamart_core.formats]\nfasta = test_format_registry:_Fasta\n")
+    (package / "entry_points.txt").write_text(
+        "[lamart_core.formats]\nfasta = tests.formats.test_format_registry:_Fasta\n"
+    )
     program = "from lamart_core.formats import for_suffix; print(for_suffix('.fasta').name)"
-    assert _python(program, tmp_path, Path(__file__).parent) == "fasta"
+    assert _python(program, tmp_path) == "fasta"
 
 
 @pytest.mark.usefixtures("fresh_registry")
@@ -249,10 +252,13 @@ def test_a_missing_library_names_the_extra(tmp_path: Path, hidden: str, extra: s
 
 
 def _python(program: str, *paths: Path) -> str:
-    root = Path(__file__).parents[2]
-    path = ":".join(str(p) for p in (root, *paths))
+    path = os.pathsep.join([*map(str, paths), os.environ["PYTHONPATH"]])
     done = subprocess.run(
-        [sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from format_samples import frame, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lamart_core import errors
 from lamart_core.formats import Format, UnreadableContent, all_formats, for_path, for_suffix
+from tests.formats.format_samples import frame, write
 
 TABLES = [f for f in all_formats() if f.otype == "DataFrame"]
 SUFFIXES = [s for f in TABLES for s in f.suffixes]
