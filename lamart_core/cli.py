@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import click
 
 from lamart_core.connect import connect
 from lamart_core.db import Registry
-from lamart_core.describe import decimal_size
 from lamart_core.errors import LamartError
 from lamart_core.lifecycle import collect_garbage
 from lamart_core.settings import Settings, default_cache_dir
@@ -25,14 +26,12 @@ def main() -> None:
 def gc(db: str | None, grace: float, delete: bool) -> None:
     """List or remove what interrupted saves and deletions left in the version stores."""
     try:
-        garbage = collect_garbage(connect(db), grace=grace * 3600, dry_run=not delete)
+        garbage = collect_garbage(connect(db), grace=timedelta(hours=grace), dry_run=not delete)
     except LamartError as error:
         raise click.ClickException(str(error)) from error
     for item in garbage:
-        click.echo(f"{item.root}/{item.path}\t{item.size} bytes\t{item.age / 3600:.1f} hours old")
-    total = sum(item.size for item in garbage)
-    done = "removed" if delete else "found; remove with --delete"
-    click.echo(f"{len(garbage)} objects, {decimal_size(total)}: {done}")
+        click.echo(f"{item.root}/{item.path}\tmodified {item.modified:%Y-%m-%d %H:%M:%S} UTC")
+    click.echo(f"{len(garbage)} objects {'removed' if delete else 'found; remove them with --delete'}")
 
 
 @main.command()

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, Table, insert, select, text
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
@@ -19,6 +19,8 @@ from lamart_core.models import Branch, Storage, User  # all record classes, so t
 from lamart_core.settings import Settings, default_cache_dir
 
 EMBEDDED = Path(".lamart")
+_USER: Table = User.__table__  # pyright: ignore[reportAssignmentType]
+_BRANCH: Table = Branch.__table__  # pyright: ignore[reportAssignmentType]
 
 
 def connect(
@@ -123,7 +125,7 @@ def _insert_user(connection: Connection, handle: str) -> int:
     if existing is not None:
         return existing
     row = {"uid": uids.base62(8), "handle": handle, "created_at": now(), "updated_at": now()}
-    return int(connection.execute(insert(User.__table__).values(row).returning(text("id"))).scalar_one())
+    return int(connection.execute(insert(_USER).values(row).returning(text("id"))).scalar_one())
 
 
 def _login_name() -> str:
@@ -173,7 +175,7 @@ def _choose_branch(registry: Registry, name: str) -> None:
             "created_by_id": registry.user_id,
             "_status_code": 0,
         }
-        return int(connection.execute(insert(Branch.__table__).values(row).returning(text("id"))).scalar_one())
+        return int(connection.execute(insert(_BRANCH).values(row).returning(text("id"))).scalar_one())
 
     registry.branch_id = registry.unit_of_work(find_or_make)
 

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine
@@ -209,7 +210,7 @@ def set_connector(connect: Callable[..., Registry]) -> None:
 
 def _reopen(url: str, options: dict[str, Any]) -> Registry:
     if _connect is None:
-        import lamart_core.connect  # noqa: F401  # registers itself; a fresh process unpickles before it imports
+        import_module("lamart_core.connect")  # registers itself; a fresh process unpickles before it imports
     assert _connect is not None
     return _connect(url, make_default=False, **options)
 

@@ -139,7 +139,7 @@ def _storages(registry: Registry) -> Sequence[Storage]:
 
 
 def _covering(source: Any, storages: Sequence[Storage]) -> Storage | None:
-    root = bytes_room.match_root(str(source), [item.root for item in storages])
+    root = bytes_room.match_root(bytes_room.address_of(source), [item.root for item in storages])
     return next((item for item in storages if item.root == root), None)
 
 
@@ -175,10 +175,10 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
     resolution = resolve.decide(found, plan, stem=uids.new_stem())
     record._registry = registry
     pending = Pending(replace(staged, memory=None), plan)
-    record.__dict__["_memory"] = staged.memory
+    record._memory = staged.memory
     if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
         _adopt_existing(record, resolution.existing, staged, plan)
-        record.__dict__["_pending"] = pending
+        record._pending = pending
         stage.discard(staged)
         return
     head = found.head if resolution.demote is not None else None
@@ -209,7 +209,7 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
     }
     for name, value in values.items():
         setattr(record, name, value)
-    record.__dict__["_pending"] = pending
+    record._pending = pending
     if staged.is_owned:
         # An artifact that is never saved leaves no staging file behind.
         weakref.finalize(record, stage.discard, pending.staged)

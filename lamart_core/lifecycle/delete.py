@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, select, update
+from sqlalchemy import Connection, Table, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lamart_core import errors, uids
@@ -41,7 +42,6 @@ def delete(record: ArtifactRecord, *, permanent: bool | None = None, storage: bo
         remove_bytes(record.storage, path, is_folder=is_folder)
     for path in removed.kept:
         logger.warning("the record is deleted, its file %s/%s is kept; pass storage=True", record.storage.root, path)
-    record.__dict__["_is_deleted"] = True
 
 
 def restore(record: ArtifactRecord) -> None:
@@ -75,9 +75,7 @@ def _trash(record: ArtifactRecord) -> None:
         record.refresh()
 
 
-def _members(
-    connection: Connection, table: Table, record: ArtifactRecord, *, whole_family: bool
-) -> list[Row[tuple[int, int, int]]]:
+def _members(connection: Connection, table: Table, record: ArtifactRecord, *, whole_family: bool) -> list[Any]:
     """Return (id, branch, object) of the record, or of its family where the versions share one folder."""
     columns = table.c
     query = select(columns.id, columns.branch_id, columns.object_id)

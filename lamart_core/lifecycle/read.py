@@ -32,7 +32,7 @@ class _Where:
 
 def path(record: ArtifactRecord) -> Path | UPath:
     """Return where the bytes are: the source of an unsaved artifact, the object in storage of a saved one."""
-    pending = record.__dict__.get("_pending")
+    pending = record._pending
     if not record.is_saved:
         assert pending is not None
         return pending.staged.source
@@ -57,7 +57,7 @@ def load(
     **options: Any,
 ) -> Any:
     """Return the content in memory; see `Artifact.load`."""
-    memory = record.__dict__.get("_memory")
+    memory = record._memory
     if memory is not None and as_type is None and not options:
         if record.is_saved:
             track_input(record, is_run_input)
@@ -145,7 +145,7 @@ def _where(record: ArtifactRecord) -> _Where:
     ).where(later.c.storage_id == columns.storage_id)
     query = (
         select(
-            columns,
+            _OBJECT,
             table.c.is_latest,
             table.c._overwrite_versions,
             table.c.hash.label("artifact_hash"),

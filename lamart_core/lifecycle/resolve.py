@@ -36,7 +36,7 @@ def find(connection: Connection, table: Table, staged: Staged, plan: Plan) -> Fo
     if not wanted:
         return Found()
     query = select(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
-    rows: list[Row] = [row._mapping for row in connection.execute(query)]
+    rows: list[Row] = [row._asdict() for row in connection.execute(query)]
     return _roles(rows, staged, plan)
 
 

@@ -56,7 +56,7 @@ def save(record: ArtifactRecord) -> SaveResult:
         StorageError: The storage refused the bytes; nothing is registered, nothing is left behind.
         IntegrityError: The version that was revised explicitly is not the latest any more.
     """
-    pending: Pending | None = record.__dict__.get("_pending")
+    pending: Pending | None = record._pending
     if pending is None:
         return _save_fields(record)
     if record.is_saved:
@@ -82,7 +82,7 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
             record.registry.unit_of_work(lambda connection: add_recreation(connection, run.id, record.id))
             outcome = Outcome.RECREATED
     super(ArtifactRecord, record).save()
-    record.__dict__.pop("_pending", None)
+    record._pending = None
     return SaveResult(record, outcome)
 
 
@@ -111,7 +111,7 @@ def _save_new(record: ArtifactRecord, pending: Pending) -> SaveResult:
     for relpath in committed.replaced:
         remove_bytes(plan.storage, relpath, is_folder=staged.is_folder)
     record._adopt_row(committed.row)
-    record.__dict__.pop("_pending", None)
+    record._pending = None
     _warn_restored(record, committed.resolution)
     outcome = committed.resolution.outcome
     if outcome is Outcome.EXISTING and plan.run is not None and record.run_id != plan.run.id:
@@ -235,7 +235,7 @@ def _shared_object(connection: Connection, staged: Staged, plan: Plan) -> Row | 
         columns.size > 0,
     )
     row = connection.execute(query).first()
-    return row._mapping if row is not None else None
+    return row._asdict() if row is not None else None
 
 
 def _object(connection: Connection, staged: Staged, plan: Plan, put: _Put | None) -> tuple[int, str]:

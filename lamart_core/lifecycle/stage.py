@@ -60,7 +60,7 @@ def stage_path(source: Path | UPath, *, roots: Iterable[str], algorithm: str, su
     Raises:
         InvalidArgument: The path lies in the version store, is an empty folder or no regular file.
     """
-    text = str(source)
+    text = bytes_room.address_of(source)
     root = bytes_room.match_root(text, roots)
     in_place = bytes_room.relative_to(text, root) if root is not None else None
     if bytes_room.is_reserved(in_place if in_place is not None else text):

@@ -45,7 +45,7 @@ def view_lineage(artifact: ArtifactRecord, *, with_children: bool = True, return
     if return_graph:
         return drawing
     try:
-        from IPython.display import display
+        from IPython.display import display  # pyright: ignore[reportMissingImports]  # only there in notebooks
 
         display(drawing)
     except ImportError:

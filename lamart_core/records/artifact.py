@@ -32,6 +32,10 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
         "created_by",
     }
 
+    # What an unsaved artifact is going to be, and the object in memory that it was made from; no columns.
+    _pending: Any = None
+    _memory: Any = None
+
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
     key: Mapped[str | None] = mapped_column(String(1024))
     _real_key: Mapped[str | None] = mapped_column(String(1024))

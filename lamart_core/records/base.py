@@ -196,7 +196,7 @@ class SQLRecord(Base):
     # ------------------------------------------------------------------ identity
 
     @property
-    def registry(self) -> Registry:
+    def registry(self) -> Registry:  # pyright: ignore[reportIncompatibleVariableOverride]  # SQLAlchemy's is Base's
         """The registry that the record belongs to."""
         if self._registry is None:
             self._registry = current_registry()
@@ -232,7 +232,7 @@ class SQLRecord(Base):
             raise errors.ObjectDoesNotExist(f"{self!r} was deleted from {self.registry!r}")
         self._adopt(row)
         for name in type(self).__relations__:
-            self.__dict__.pop(f"_cached_{name}", None)
+            vars(self).pop(f"_cached_{name}", None)
         return self
 
     # ------------------------------------------------------------------ queries

@@ -55,7 +55,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             existing = session.scalars(select(Storage).where(Storage.root == normalised)).one_or_none()
         if existing is not None:
             self._registry = registry
-            self._adopt(existing)
+            self._adopt_row(vars(existing))
             return
         super().__init__(root=normalised, **fields)
         self.type = bytes_room.storage_type(normalised)
