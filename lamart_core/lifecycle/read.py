@@ -80,6 +80,11 @@ def open_lazily(
     """Open the content for streaming; see `Artifact.open`."""
     if not record.is_saved:
         raise errors.InvalidArgument("save the artifact before opening it")
+    if mode != "r":
+        raise errors.InvalidArgument(
+            f"a saved artifact is opened with mode 'r', not {mode!r}: writing would change bytes that the record "
+            "describes. Change a copy from load(), and save that as the next version"
+        )
     where = _where(record)
     target = where.storage.location.path(where.relpath)
     if isinstance(target, Path):

@@ -73,6 +73,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
                 marker = bytes_room.Marker(storage_uid=uid, registry_uid=self.registry.uid)
                 try:
                     bytes_room.write_marker(self.location, marker)
+                except errors.ObjectExists:  # another process marked it in between
+                    marker = bytes_room.read_marker(self.location)
                 except errors.StorageError:
                     marker = None
             # Set past the guard: these two follow from the marker, and the record has no row yet.
