@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lamart_core.storage import Location, normalise_root
+from tests.storage.s3_server import S3Server, s3
+
+__all__ = ["s3"]
+
+
+@pytest.fixture(params=["local", "s3"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """An empty storage location, on each kind of storage."""
+    if request.param == "local":
+        root = tmp_path / "storage"
+        root.mkdir()
+        return Location(normalise_root(str(root)))
+    server: S3Server = request.getfixturevalue("s3")
+    return Location(normalise_root(server.new_root()))
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Location:
+    root = tmp_path / "storage"
+    root.mkdir()
+    return Location(normalise_root(str(root)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with nested files, an empty one among them, and names that are not plain ASCII."""
+    top = tmp_path / "source"
+    for name, content in {"a.txt": b"A", "deep/er/b.bin": b"B" * 1000, "ünï code.csv": b"x,y\n", "empty": b""}.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(content)
+    return top
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.bin"
+    path.write_bytes(os.urandom(100_000))
+    return path

@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lamart_core import errors
+from lamart_core.hashing import Digest, hash_bytes, hash_file, hash_tree
+from lamart_core.storage import (
+    Location,
+    delete,
+    exists,
+    get,
+    object_path,
+    put_file,
+    put_folder,
+    staging_path,
+    stat,
+)
+
+STEM = "9Kq3mZ0aBcDeFgHi"
+
+
+def leftovers(location: Location) -> list[str]:
+    """Everything in the location but published objects' names: what a failed put must not leave."""
+    if not location.is_local:
+        return [name for name in location.fs.find(location.url())]
+    return [str(path) for path in Path(location.root).rglob("*") if not path.is_dir()]
+
+
+@pytest.mark.req("R60", "R61")
+@pytest.mark.parametrize("size", [0, 1, 100_000, 7 * 2**20 + 3])
+def test_a_file_comes_back_as_it_was_and_the_source_stays(location: Location, tmp_path: Path, size: int) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(os.urandom(size))
+    digest = hash_file(source)
+    relpath = object_path(STEM, ".bin")
+    stored = put_file(source, location, relpath, digest=digest)
+    assert (stored.size, stored.n_files, stored.is_folder, stored.digest) == (size, None, False, digest)
+    assert source.stat().st_size == size
+    assert exists(location, relpath)
+    assert location.path(relpath).read_bytes() == source.read_bytes()
+    get(location, relpath, tmp_path / "copy.bin")
+    assert hash_file(tmp_path / "copy.bin") == digest
+    found = stat(location, relpath)
+    assert (found.size, found.n_files, found.is_folder) == (size, None, False)
+
+
+@pytest.mark.req("R60", "R77")
+def test_a_folder_comes_back_as_it_was(location: Location, folder: Path, tmp_path: Path) -> None:
+    tree = hash_tree(folder)
+    relpath = object_path(STEM, ".zarr")
+    stored = put_folder(folder, location, relpath, tree=tree)
+    assert (stored.size, stored.n_files, stored.is_folder) == (tree.size, 4, True)
+    assert hash_tree(folder) == tree
+    get(location, relpath, tmp_path / "copy", is_folder=True)
+    assert hash_tree(tmp_path / "copy") == tree
+    found = stat(location, relpath)
+    assert (found.size, found.n_files, found.is_folder) == (tree.size, 4, True)
+
+
+@pytest.mark.req("R60")
+def test_a_folder_with_one_file_stays_a_folder(location: Location, tmp_path: Path) -> None:
+    single = tmp_path / "single"
+    single.mkdir()
+    (single / "only.txt").write_text("x")
+    put_folder(single, location, "single", tree=hash_tree(single))
+    assert stat(location, "single").is_folder
+    assert location.path("single/only.txt").read_bytes() == b"x"
+
+
+@pytest.mark.req("R78")
+def test_what_only_the_server_says_is_inexact(s3: object, location: Location, source: Path) -> None:
+    put_file(source, location, "a.bin")
+    digest = stat(location, "a.bin").digest
+    if location.is_local:
+        assert digest is None
+    else:
+        assert digest == Digest("md5", hash_file(source, "md5").value, is_exact=False)
+
+
+def test_nothing_is_ever_overwritten(location: Location, source: Path, folder: Path, tmp_path: Path) -> None:
+    tree = hash_tree(folder)
+    put_file(source, location, "x")
+    put_folder(folder, location, "y", tree=tree)
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
+    for relpath in ("x", "y"):
+        with pytest.raises(FileExistsError):
+            put_file(other, location, relpath)
+        with pytest.raises(errors.ObjectExists):
+            put_folder(folder, location, relpath, tree=tree)
+    assert location.path("x").read_bytes() == source.read_bytes()
+    assert stat(location, "y").n_files == 4
+
+
+def test_of_many_writers_of_one_name_exactly_one_wins(location: Location, tmp_path: Path) -> None:
+    start = threading.Barrier(6)
+
+    def put(number: int) -> int | None:
+        path = tmp_path / f"{number}"
+        path.write_bytes(str(number).encode() * 1000)
+        start.wait()
+        try:
+            put_file(path, location, "contested")
+        except errors.ObjectExists:
+            return None
+        return number
+
+    with ThreadPoolExecutor(6) as pool:
+        winners = [number for number in pool.map(put, range(6)) if number is not None]
+    assert len(winners) == 1
+    assert location.path("contested").read_bytes() == str(winners[0]).encode() * 1000
+
+
+@pytest.mark.req("R94")
+@pytest.mark.parametrize("change", ["same size", "longer", "gone"])
+def test_a_file_that_changed_since_it_was_staged_is_refused(location: Location, source: Path, change: str) -> None:
+    digest = hash_file(source)
+    before = leftovers(location)
+    if change == "gone":
+        source.unlink()
+    else:
+        source.write_bytes(os.urandom(100_000 if change == "same size" else 100_001))
+    with pytest.raises(errors.SourceChanged, match=r"source\.bin"):
+        put_file(source, location, "a.bin", digest=digest)
+    assert not exists(location, "a.bin")
+    assert leftovers(location) == before
+
+
+@pytest.mark.req("R94")
+@pytest.mark.parametrize("change", ["edited", "added", "removed", "swapped", "gone"])
+def test_a_folder_that_changed_since_it_was_staged_is_refused(location: Location, folder: Path, change: str) -> None:
+    (folder / "c.txt").write_text("C")
+    tree = hash_tree(folder)
+    if change == "edited":
+        (folder / "deep/er/b.bin").write_bytes(b"b" * 1000)
+    elif change == "added":
+        (folder / "new").write_text("")
+    elif change == "removed":
+        (folder / "empty").unlink()
+    elif change == "swapped":
+        (folder / "a.txt").write_text("C")
+        (folder / "c.txt").write_text("A")
+    else:
+        shutil.rmtree(folder)
+    with pytest.raises(errors.SourceChanged):
+        put_folder(folder, location, "f", tree=tree)
+    assert not exists(location, "f")
+    assert leftovers(location) == []
+
+
+@pytest.mark.req("R94")
+def test_a_file_that_changes_while_it_is_copied_is_refused(
+    location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "growing"
+    source.write_bytes(b"x" * 5 * 2**20)
+    digest = hash_file(source)
+    if location.is_local:
+        real = os.fsync
+
+        def fsync(descriptor: int) -> None:
+            source.write_bytes(b"y" * 5 * 2**20)
+            real(descriptor)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+    else:
+        put = location.fs.put_file
+
+        def put_and_change(*args: object, **kwargs: object) -> None:
+            put(*args, **kwargs)
+            source.write_bytes(b"y" * 5 * 2**20)
+
+        monkeypatch.setattr(location.fs, "put_file", put_and_change)
+    with pytest.raises(errors.SourceChanged):
+        put_file(source, location, "a.bin", digest=digest)
+    monkeypatch.undo()
+    assert not exists(location, "a.bin")
+
+
+def test_a_staging_file_is_moved(location: Location, tmp_path: Path) -> None:
+    staged = staging_path(location, ".csv", tmp_path / "cache")
+    assert staged.name.endswith(".csv")
+    assert not staged.exists()
+    assert staged != staging_path(location, ".csv", tmp_path / "cache")
+    staged.write_bytes(b"a,b\n")
+    inode = staged.stat().st_ino
+    stored = put_file(staged, location, object_path(STEM, ".csv"), digest=hash_bytes(b"a,b\n"), move=True)
+    assert stored.size == 4
+    assert not staged.exists()
+    if location.is_local:
+        (published,) = [path for path in Path(location.root, ".lamart").iterdir() if path.is_file()]
+        assert published.stat().st_ino == inode
+        assert published.stat().st_nlink == 1
+
+
+def test_a_staging_folder_is_moved(location: Location, folder: Path, tmp_path: Path) -> None:
+    staged = staging_path(location, ".zarr", tmp_path / "cache")
+    shutil.copytree(folder, staged)
+    tree = hash_tree(staged)
+    put_folder(staged, location, "z.zarr", tree=tree, move=True)
+    assert not staged.exists()
+    assert stat(location, "z.zarr").size == tree.size
+
+
+def test_a_file_of_another_disk_is_moved_by_copying(local: Location, source: Path) -> None:
+    content = source.read_bytes()
+    put_file(source, local, "a.bin", move=True)
+    assert not source.exists()
+    assert Path(local.root, "a.bin").read_bytes() == content
+
+
+def test_deleting_is_final_and_may_be_repeated(location: Location, source: Path, folder: Path) -> None:
+    put_file(source, location, "a/b")
+    put_file(source, location, "a/bc")
+    put_folder(folder, location, "f", tree=hash_tree(folder))
+    put_folder(folder, location, "f2", tree=hash_tree(folder))
+    delete(location, "a/b")
+    delete(location, "f", is_folder=True)
+    assert not exists(location, "a/b")
+    assert not exists(location, "f")
+    assert exists(location, "a/bc")
+    assert stat(location, "f2").n_files == 4
+    delete(location, "a/b")
+    delete(location, "f", is_folder=True)
+    with pytest.raises(errors.PathNotFound, match="a/b"):
+        delete(location, "a/b", missing_ok=False)
+    with pytest.raises(errors.PathNotFound, match="f"):
+        delete(location, "f", is_folder=True, missing_ok=False)
+
+
+def test_what_is_not_there_is_an_error_that_names_it(location: Location, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        stat(location, "nowhere")
+    for is_folder in (False, True):
+        with pytest.raises(errors.PathNotFound, match="nowhere"):
+            get(location, "nowhere", tmp_path / "target", is_folder=is_folder)
+    assert not exists(location, "nowhere")
+    assert list(tmp_path.glob("*target*")) == list(tmp_path.glob(".*part")) == []
+
+
+@pytest.mark.parametrize("relpath", ["../x", "a/../../x", "/etc/x", "a//b", "./x", "a\0b"])
+def test_no_path_leads_out_of_the_location(location: Location, source: Path, relpath: str) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        put_file(source, location, relpath)
+    with pytest.raises(errors.InvalidArgument):
+        delete(location, relpath, is_folder=True)
+
+
+def test_the_root_itself_is_neither_written_nor_deleted(location: Location, source: Path) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        delete(location, "", is_folder=True)
+    with pytest.raises(errors.InvalidArgument):
+        put_file(source, location, "")
+
+
+def test_get_replaces_what_was_there_in_one_step(location: Location, source: Path, folder: Path, tmp_path: Path) -> None:
+    put_file(source, location, "a")
+    put_folder(folder, location, "f", tree=hash_tree(folder))
+    target = tmp_path / "out"
+    target.write_text("old")
+    get(location, "a", target)
+    assert target.read_bytes() == source.read_bytes()
+    stale = tmp_path / "outs"
+    stale.mkdir()
+    (stale / "gone upstream").write_text("old")
+    get(location, "f", stale, is_folder=True)
+    assert hash_tree(stale) == hash_tree(folder)
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_read_only_location_refuses_before_anything_is_written(location: Location, source: Path, folder: Path) -> None:
+    reader = Location(location.root, read_only=True)
+    with pytest.raises(errors.ReadOnlyStorage):
+        put_file(source, reader, "a")
+    with pytest.raises(PermissionError):
+        put_folder(folder, reader, "f", tree=hash_tree(folder))
+    with pytest.raises(errors.ReadOnlyStorage):
+        delete(reader, "a")
+    with pytest.raises(errors.ReadOnlyStorage):
+        staging_path(reader, "")
+    assert leftovers(location) == []
+
+
+def test_http_is_only_read(source: Path) -> None:
+    with pytest.raises(errors.ReadOnlyStorage, match="http"):
+        put_file(source, Location("http://127.0.0.1:9/data"), "a")
