@@ -13,6 +13,7 @@ from lamart_core import uids
 from lamart_core.errors import ContentMismatch, PathNotFound
 from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes, hash_file, hash_tree, list_files
 from lamart_core.storage import transfer
+from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import suffix_of
@@ -86,12 +87,12 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent / ".lock"):
             if not _is_whole(path, wanted, verify=verify):
-                transfer.discard(path)
+                remove_quietly(path)
                 transfer.get(location, relpath, path, is_folder=is_folder)
         try:
             _check(path, wanted, verify=verify)
         except ContentMismatch:
-            transfer.discard(path)
+            remove_quietly(path)
             raise
         return path
 
@@ -125,7 +126,7 @@ class Cache:
                 aside = folder.with_name(f".{uids.base62(20)}.old")
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(folder, aside)
-                    transfer.discard(aside)
+                    remove_quietly(aside)
 
 
 def _is_whole(path: Path, wanted: _Wanted, *, verify: bool) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import threading
 from dataclasses import dataclass
 from io import FileIO
@@ -142,3 +144,16 @@ def make_folders(folder: Path, top: Path) -> None:
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         sync_file(path.parent)
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a file or folder, if it is there and can be removed.
+
+    Used on the way out, where the error that led there matters; what stays in a folder for staging files is collected
+    later.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -64,10 +64,8 @@ class Location:
         """
         if self.is_local:
             return self.local(relpath)
-        try:
-            return UPath(self.url(relpath), **_options(self.root, self.options))
-        except ImportError as error:
-            raise self._missing(error) from error
+        _ = self.fs  # a missing library is an error here, and not where the path is used
+        return UPath(self.url(relpath), **_options(self.root, self.options))
 
     def local(self, relpath: str = "") -> Path:
         """Return the path of an object in a local location.
@@ -89,6 +87,12 @@ class Location:
         _check_inside(relpath)
         base = self.root.partition("?")[0]
         return f"{base.rstrip('/')}/{relpath}" if relpath else base
+
+    def stored_name(self, relpath: str = "") -> str:
+        """Return the name of an object as listings of a remote location give it: without protocol and last slash."""
+        # fsspec's own hook for this; it has no public name.
+        name: Any = self.fs._strip_protocol(self.url(relpath))  # pyright: ignore[reportPrivateUsage]
+        return str(name).rstrip("/")
 
     @property
     def fs(self) -> AbstractFileSystem:

@@ -20,7 +20,7 @@ from lamart_core.hashing import (
     TreeDigest,
     list_files,
 )
-from lamart_core.storage.copying import Copied, changed, copy_file, make_folders, sync_file
+from lamart_core.storage.copying import Copied, changed, copy_file, make_folders, remove_quietly, sync_file
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.objects import ObjectStat
@@ -63,7 +63,7 @@ def put_file(source: Path, location: Location, relpath: str, *, digest: Digest |
         with writing(location.root):
             _publish_file(temporary, final, location)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove_quietly(temporary)
     if move:
         source.unlink()
     return ObjectStat(copied.size, None, False, copied.digest)
@@ -108,7 +108,7 @@ def _publish_file(temporary: Path, final: Path, location: Location) -> None:
         sync_file(final.parent)
         temporary.unlink(missing_ok=True)
     except BaseException:
-        final.unlink(missing_ok=True)
+        remove_quietly(final)
         raise
 
 
@@ -128,7 +128,7 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
             with writing(location.root):
                 _publish_folder(temporary, final, location)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove_quietly(temporary)
         if move:
             shutil.rmtree(source)
     return ObjectStat(tree.size, tree.n_files, True, tree.digest)

@@ -126,11 +126,11 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
 def _files(location: Location, relpath: str) -> dict[str, Mapping[str, Any]]:
     """Return the files of a folder: path relative to it → what the store says."""
     url = location.url(relpath)
-    prefix = location.fs.unstrip_protocol(url).rstrip("/") + "/"
+    prefix = location.stored_name(relpath) + "/"
     listed: Any = location.fs.find(url, detail=True)
     found: dict[str, Mapping[str, Any]] = {}
     for stored, info in listed.items():
-        name = location.fs.unstrip_protocol(stored)
+        name = str(stored)
         # A name that ends in a slash is a placeholder that consoles make for an empty folder.
         if name.startswith(prefix) and not name.endswith("/"):
             found[name[len(prefix) :]] = info

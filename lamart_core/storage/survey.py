@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lamart_core.errors import PathNotFound
-from lamart_core.storage import transfer
+from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import RANDOM_LENGTH, RESERVED
@@ -57,11 +57,11 @@ def _newest(path: Path) -> datetime:
 def _remote(location: Location) -> Iterator[StoredName]:
     url = location.url(RESERVED)
     with reading(location.root, RESERVED):
-        prefix = location.fs.unstrip_protocol(url).rstrip("/") + "/"
+        prefix = location.stored_name(RESERVED) + "/"
         listed: Any = location.fs.find(url, detail=True)
     newest: dict[tuple[str, bool], datetime] = {}
     for stored, info in listed.items():
-        name, slash, _ = location.fs.unstrip_protocol(stored).removeprefix(prefix).partition("/")
+        name, slash, _ = str(stored).removeprefix(prefix).partition("/")
         modified = info.get("LastModified") or info.get("created") or datetime.now(UTC)
         if _STORED.fullmatch(name) and isinstance(modified, datetime):
             key = (name, bool(slash))
@@ -98,7 +98,7 @@ def clear_staging(location: Location, *, older_than: timedelta, cache_dir: Path 
         for path in list(folder.iterdir()):
             try:
                 if _STAGED.fullmatch(path.name) and _newest(path) < limit:
-                    transfer.discard(path)
+                    remove_quietly(path)
                     removed += 1
             except (FileNotFoundError, PathNotFound):
                 continue

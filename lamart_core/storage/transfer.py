@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from lamart_core import uids
 from lamart_core.errors import InvalidArgument, PathNotFound
 from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.storage import local, remote
+from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.objects import ObjectStat
@@ -123,7 +123,7 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool = Fal
         with writing(str(target.parent)):
             _exchange(temporary, target)
     finally:
-        discard(temporary)
+        remove_quietly(temporary)
 
 
 def _exchange(temporary: Path, target: Path) -> None:
@@ -133,15 +133,7 @@ def _exchange(temporary: Path, target: Path) -> None:
     aside = target.with_name(f".{uids.base62(20)}.old")
     os.rename(target, aside)
     os.rename(temporary, target)
-    discard(aside)
-
-
-def discard(path: Path) -> None:
-    """Remove a file or folder of this machine, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    remove_quietly(aside)
 
 
 def delete(location: Location, relpath: str, *, is_folder: bool = False, missing_ok: bool = True) -> None:

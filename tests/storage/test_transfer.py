@@ -26,9 +26,9 @@ STEM = "9Kq3mZ0aBcDeFgHi"
 
 
 def leftovers(location: Location) -> list[str]:
-    """Everything in the location but published objects' names: what a failed put must not leave."""
+    """All files in the location, staging files too."""
     if not location.is_local:
-        return [name for name in location.fs.find(location.url())]
+        return list(location.fs.find(location.url()))
     return [str(path) for path in Path(location.root).rglob("*") if not path.is_dir()]
 
 
@@ -259,7 +259,9 @@ def test_the_root_itself_is_neither_written_nor_deleted(location: Location, sour
         put_file(source, location, "")
 
 
-def test_get_replaces_what_was_there_in_one_step(location: Location, source: Path, folder: Path, tmp_path: Path) -> None:
+def test_get_replaces_what_was_there_in_one_step(
+    location: Location, source: Path, folder: Path, tmp_path: Path
+) -> None:
     put_file(source, location, "a")
     put_folder(folder, location, "f", tree=hash_tree(folder))
     target = tmp_path / "out"
@@ -274,7 +276,9 @@ def test_get_replaces_what_was_there_in_one_step(location: Location, source: Pat
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_a_read_only_location_refuses_before_anything_is_written(location: Location, source: Path, folder: Path) -> None:
+def test_a_read_only_location_refuses_before_anything_is_written(
+    location: Location, source: Path, folder: Path
+) -> None:
     reader = Location(location.root, read_only=True)
     with pytest.raises(errors.ReadOnlyStorage):
         put_file(source, reader, "a")
