@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, func, select
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
@@ -62,7 +63,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     if staged.root is not None:
         target = next((item for item in storages if item.root == staged.root), None) or Storage(staged.root)
     elif not target.is_managed:
-        raise errors.ReadOnlyStorage(
+        raise errors.InvalidArgument(
             f"the storage location {target.root} is not managed by this registry; nothing can be written there"
         )
     _fill(record, registry, staged, request, target)
@@ -76,7 +77,7 @@ def from_object(
     _check_named(registry, request, in_storage=False)
     target = _target_storage(registry, request, _storages(registry))
     if not target.is_managed:
-        raise errors.ReadOnlyStorage(
+        raise errors.InvalidArgument(
             f"the storage location {target.root} is not managed by this registry; nothing can be written there"
         )
     suffix = request.suffix
@@ -181,9 +182,8 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
         record._pending = pending
         stage.discard(staged)
         return
-    head = found.head if resolution.demote is not None else None
-    if plan.version_tag is not None and head is not None and head["version_tag"] == plan.version_tag:
-        raise errors.InvalidArgument(f"the version tag {plan.version_tag!r} is already taken by {head['uid']}")
+    if plan.version_tag is not None and resolution.outcome is Outcome.NEW_VERSION:
+        _check_tag(registry, table, resolution.uid, plan.version_tag)
     values: dict[str, Any] = {
         "uid": resolution.uid if resolution.existing is None else resolution.existing["uid"],
         "key": resolution.key if resolution.existing is None else plan.key,
@@ -211,8 +211,21 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
         setattr(record, name, value)
     record._pending = pending
     if staged.is_owned:
-        # An artifact that is never saved leaves no staging file behind.
-        weakref.finalize(record, stage.discard, pending.staged)
+        # An artifact that is never saved leaves no staging file behind; a forked copy of it is not its owner.
+        weakref.finalize(record, _discard_own, pending.staged, os.getpid())
+
+
+def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
+    stem = func.substr(table.c.uid, 1, uids.STEM_LENGTH) == uids.stem_of(uid)
+    with registry.engine.connect() as connection:
+        taken = connection.execute(select(table.c.uid).where(stem, table.c.version_tag == tag)).scalar_one_or_none()
+    if taken is not None:
+        raise errors.InvalidArgument(f"the version tag {tag!r} is already taken by {taken}")
+
+
+def _discard_own(staged: Staged, pid: int) -> None:
+    if os.getpid() == pid:
+        stage.discard(staged)
 
 
 def _plan(registry: Registry, staged: Staged, request: Request, target: Storage) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,13 +153,12 @@ class Resolution:
     description: str | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Pending:
     """What an unsaved artifact carries until it is saved."""
 
     staged: Staged
     plan: Plan
-    features: dict[str, Any] | None = field(default=None)
 
 
 @dataclass(frozen=True)

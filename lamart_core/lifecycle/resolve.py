@@ -67,11 +67,11 @@ def _family(columns: Any, plan: Plan) -> ColumnElement[bool] | None:
 def _roles(rows: list[Row], staged: Staged, plan: Plan) -> Found:
     """Say what each row is; the statement returns at most four, highest id first."""
 
-    def equal(row: Row) -> bool:
+    def equal(row: Row, *, even_if_empty: bool = False) -> bool:
         digest = staged.digest
         return (
             digest is not None
-            and staged.is_comparable
+            and (staged.is_comparable or (even_if_empty and digest.is_exact))
             and (row["hash"], row["_hash_type"]) == (digest.value, digest.algorithm)
             and (row["is_latest"] or not row["_overwrite_versions"])
         )
@@ -85,7 +85,8 @@ def _roles(rows: list[Row], staged: Staged, plan: Plan) -> Found:
     family = sorted((row for row in rows if member(row)), key=lambda row: row["uid"], reverse=True)
     head = next((row for row in family if row["is_latest"] and row["branch_id"] == plan.branch_id), None)
     same = next((row for row in rows if by_content and equal(row) and row["branch_id"] != TRASH_BRANCH_ID), None)
-    if same is None and head is not None and equal(head):
+    # Empty contents have nothing in common, unless they are two states of one key.
+    if same is None and head is not None and equal(head, even_if_empty=plan.dedup is Dedup.HEAD):
         same = head
     trashed = next(
         (

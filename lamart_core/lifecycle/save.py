@@ -14,6 +14,7 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.lifecycle import resolve
 from lamart_core.lifecycle.heads import promote_newest
+from lamart_core.lifecycle.move import check_rename, move_real_key, rename_family
 from lamart_core.lifecycle.plan import Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lineage.links import add_recreation
@@ -65,10 +66,23 @@ def save(record: ArtifactRecord) -> SaveResult:
 
 
 def _save_fields(record: ArtifactRecord) -> SaveResult:
-    if not record.is_latest and record._changes():
+    changes = record._changes()
+    if changes and not record.is_latest:
         logger.warning("%s is not the latest version of its family", record.uid)
+    if "key" in changes:
+        _rename(record, changes["key"])
     super(ArtifactRecord, record).save()
     return SaveResult(record, Outcome.EXISTING)
+
+
+def _rename(record: ArtifactRecord, key: str | None) -> None:
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    check_rename(record, key)
+    assert key is not None
+    if record._key_is_virtual:
+        record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
+    else:
+        move_real_key(record, key)
 
 
 def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
@@ -83,6 +97,7 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
             outcome = Outcome.RECREATED
     super(ArtifactRecord, record).save()
     record._pending = None
+    record._memory = None
     return SaveResult(record, outcome)
 
 
@@ -112,6 +127,8 @@ def _save_new(record: ArtifactRecord, pending: Pending) -> SaveResult:
         remove_bytes(plan.storage, relpath, is_folder=staged.is_folder)
     record._adopt_row(committed.row)
     record._pending = None
+    # From here on the stored bytes are the content: the object in memory may be changed by its owner.
+    record._memory = None
     _warn_restored(record, committed.resolution)
     outcome = committed.resolution.outcome
     if outcome is Outcome.EXISTING and plan.run is not None and record.run_id != plan.run.id:
@@ -178,6 +195,10 @@ def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
             row = _existing(connection, table, resolution, plan)
             return _Committed(resolution, row, object_path="", replaced=())
         object_id, object_path = _object(connection, staged, plan, put)
+        head = found.head or found.newest
+        if head is not None and plan.revises_uid is not None and resolution.key not in (None, head["key"]):
+            assert resolution.key is not None
+            rename_family(connection, table, head["uid"], resolution.key)
         if resolution.demote is not None:
             _demote(connection, table, resolution.demote)
         new = values | {
