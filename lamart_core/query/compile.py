@@ -83,7 +83,7 @@ class Compiler:
         key, owners = _owners(info, relation, target)
         condition = self._all(target, inner)
         found = key.in_(owners.where(condition).correlate(None))
-        if all(_holds_for_nothing(expression) for expression in inner):
+        if all(_holds_for_nothing(target, expression) for expression in inner):
             return or_(self._unrelated(info, relation), found)
         return found
 
@@ -248,16 +248,18 @@ def _stripped(info: ModelInfo, expression: Expression) -> Expression:
             return expression
 
 
-def _holds_for_nothing(expression: Expression) -> bool:
+def _holds_for_nothing(info: ModelInfo, expression: Expression) -> bool:
     """Return whether an expression holds for a record that is not there, all fields of which are null."""
     match expression:
-        case Comparison(lookup=lookup, value=value):
-            return lookup == "isnull" and value is True
+        case Comparison(lookup="isnull", value=value):
+            return value is True
+        case Comparison(path, "in", list() | tuple() | set() | frozenset() as value):
+            return any(each is None for each in value) and not _is_json_key(info, path)
         case And(operands):
-            return all(_holds_for_nothing(operand) for operand in operands)
+            return all(_holds_for_nothing(info, operand) for operand in operands)
         case Or(operands):
-            return any(_holds_for_nothing(operand) for operand in operands)
-        case Clause() | Not():
+            return any(_holds_for_nothing(info, operand) for operand in operands)
+        case Comparison() | Clause() | Not():
             return False
 
 

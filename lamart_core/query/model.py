@@ -118,7 +118,7 @@ class ModelInfo:
         mapper: Mapper[Any] = sa_inspect(model)
         table = mapper.local_table
         assert isinstance(table, Table)
-        self.model = model
+        self.model: type[Any] = model
         self.name = model.__name__
         self.table = table
         self.source: FromClause = table if alias is None else alias

@@ -44,7 +44,7 @@ class QuerySet(Subquery, Generic[T]):
     """
 
     def __init__(self, model: type[T], registry: QueryRegistry, *, is_scoped: bool = True) -> None:
-        self.model: type[T] = model
+        self.model = model
         self.registry = registry
         self._statement = Statement(model_info(model), registry, is_scoped=is_scoped)
         self._related: tuple[str, ...] = ()

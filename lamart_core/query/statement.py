@@ -100,7 +100,7 @@ class Statement:
 
     def select(
         self, *columns: Any, source: FromClause | None = None, distinct: bool = False, ordered: bool = True
-    ) -> Select[Any]:
+    ) -> Select[*tuple[Any, ...]]:
         """Return the SELECT of the columns, or of a mapped class.
 
         Args:
@@ -109,7 +109,7 @@ class Statement:
             distinct: Whether to drop equal rows, which then come in the order of their columns.
             ordered: Whether the order of the rows matters.
         """
-        statement: Select[Any] = select(*columns).where(self.where())
+        statement: Select[*tuple[Any, ...]] = select(*columns).where(self.where())
         if source is not None:
             statement = statement.select_from(source)
         if distinct:
@@ -123,7 +123,7 @@ class Statement:
             statement = statement.offset(self.offset)
         return statement
 
-    def ids(self) -> Select[Any]:
+    def ids(self) -> Select[*tuple[Any, ...]]:
         """Return the SELECT of the ids."""
         return self.select(self.info.id, ordered=False)
 
