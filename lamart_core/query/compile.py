@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, String, and_, false, or_, select, true
@@ -16,7 +17,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
 from lamart_core.query import fields
-from lamart_core.query.dialects import MANY, Dialect
+from lamart_core.query.dialects import MANY, Dialect, dialect_of
 from lamart_core.query.expressions import And, Clause, Comparison, Expression, Not, Or
 from lamart_core.query.model import Kind, ModelInfo, Relation
 from lamart_core.query.values import flag, members, plain
@@ -128,6 +129,12 @@ class Compiler:
         elif present:
             conditions.append(fields.one_of(field, present))
         return or_(false(), *conditions)
+
+
+@cache
+def compiler_of(database: str) -> Compiler:
+    """Return the compiler for a database, as engines name their dialect."""
+    return Compiler(dialect_of(database))
 
 
 def negated(condition: Condition) -> Condition:
