@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
@@ -12,6 +12,9 @@ from lamart_core.errors import InvalidArgument
 from lamart_dagster.errors import SeveralPartitions
 from lamart_dagster.keys import ArtifactName, AssetPartition, asset_name, run_output_name
 from lamart_dagster.partitions import dimensions_of
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import StepExecutionContext
 
 KEY_METADATA = "lamart/key"
 
@@ -104,6 +107,33 @@ def input_targets(context: dg.InputContext, *, prefix: str = "") -> list[Target]
     return asset_targets(
         context.asset_key, partitions, _input_partitions_def(context, partitions), metadata, prefix=prefix
     )
+
+
+def dependency_targets(context: StepExecutionContext, *, prefix: str = "") -> dict[dg.AssetKey, list[Target]]:
+    """Return what a step depends on without loading it: its `deps=[…]`.
+
+    Args:
+        context: The step.
+        prefix: Folder that all keys lie in.
+
+    Returns:
+        The artifacts that may hold each asset, one per partition that the step depends on.
+    """
+    layer = context.job_def.asset_layer
+    found: dict[dg.AssetKey, list[Target]] = {}
+    for definition in context.op_def.input_defs:
+        if not definition.dagster_type.is_nothing:
+            continue
+        asset = layer.get_asset_key_for_node_input(context.node_handle, definition.name)
+        if asset is None or not layer.has(asset):
+            continue
+        node = layer.get(asset)
+        partitions: list[str] | None = None
+        if context.has_asset_partitions_for_input(definition.name):
+            subset = context.asset_partitions_subset_for_input(definition.name, require_valid_partitions=False)
+            partitions = list(subset.get_partition_keys())
+        found[asset] = asset_targets(asset, partitions, node.partitions_def, node.metadata, prefix=prefix)
+    return found
 
 
 def op_target(context: dg.OutputContext, *, prefix: str = "") -> Target:

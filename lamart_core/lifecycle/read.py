@@ -187,7 +187,7 @@ def _where(record: ArtifactRecord) -> _Where:
         raise errors.ContentMismatch(
             f"the file of {record.uid} at {row.path} was changed in place since, and registered as a later version"
         )
-    storage = record.registry.memo(("storage", row.storage_id), lambda: Storage.get(row.storage_id))
+    storage = record.registry.memo(("storage", row.storage_id), lambda: record.registry.Storage.get(row.storage_id))
     digest = Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
     return _Where(storage, row.path, row.size, digest, row.n_files is not None, row.is_managed)
 

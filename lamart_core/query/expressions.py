@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -112,10 +111,7 @@ def conjunction(conditions: tuple[Any, ...], expressions: dict[str, Any]) -> Exp
     for condition in conditions:
         expression = _condition(condition)
         operands.extend(expression.operands if isinstance(expression, And) else (expression,))
-    for keyword, value in expressions.items():
-        # A query may run several times, a generator only once.
-        kept = list(value) if isinstance(value, Iterator) else value
-        operands.append(Comparison(*split_keyword(keyword), kept))
+    operands.extend(Comparison(*split_keyword(keyword), value) for keyword, value in expressions.items())
     return operands[0] if len(operands) == 1 else And(tuple(operands))
 
 

@@ -1,0 +1,251 @@
+"""The IO manager: what assets return becomes artifacts, what they load becomes lineage."""
+
+# No `from __future__ import annotations` here: Dagster reads the annotation of a nested resource as an object.
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster import InitResourceContext, ResourceDependency
+from pydantic import Field, PrivateAttr
+
+from lamart_core.db import MAIN_BRANCH_ID, Registry
+from lamart_core.lineage import find_run
+from lamart_core.logging import logger
+from lamart_dagster import metadata, reading, storing, targets
+from lamart_dagster.lineage import step_id
+from lamart_dagster.loading import Request, request_of
+from lamart_dagster.resources import LamartRegistry
+from lamart_dagster.snapshot import View
+from lamart_dagster.steps import OpenStep, StepRuns
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import StepExecutionContext
+
+    from lamart_core.artifact import Artifact
+
+
+class LamartIOManager(dg.ConfigurableIOManager):
+    """Stores what assets and ops return as versioned artifacts, and loads the version that a run should see.
+
+    An asset may return a table, an annotated matrix, JSON-like values, text, bytes, a `Path` to a file or folder, or
+    an `Artifact`. What its inputs are loaded as follows their annotation: `pd.DataFrame`, `pa.Table`, `ad.AnnData`,
+    `Path`, `ln.Artifact`, `dict[str, T]` for several partitions, `T | None`, …
+
+    Equal content is not stored again: the materialization says `re-created`, its data version stays the same, and
+    nothing downstream becomes stale.
+
+    Examples:
+        >>> import dagster as dg
+        >>> defs = dg.Definitions(
+        ...     resources={"io_manager": LamartIOManager(registry=LamartRegistry(storage="s3://bucket/lab"))}
+        ... )
+    """
+
+    registry: ResourceDependency[LamartRegistry]
+    key_prefix: str = Field(default="", description="Folder that the keys of all artifacts lie in.")
+    pins: dict[str, str] = Field(
+        default_factory=dict,
+        description="Versions to load instead of the latest: version, uid or hash by asset key.",
+    )
+    allow_pickle: bool = Field(
+        default=False, description="Whether objects that no format takes are pickled. Loading them runs code."
+    )
+    dagster_url: str | None = Field(default=None, description="Address of the Dagster UI, for links to runs.")
+    draw_lineage: bool = Field(
+        default=False, description="Whether each materialization shows a picture of its lineage; needs Graphviz."
+    )
+
+    _steps: StepRuns = PrivateAttr(default_factory=StepRuns)
+
+    @classmethod
+    def input_config_schema(cls) -> dict[str, Any]:
+        """Return the configuration of an input: the version to load, where the input names this IO manager."""
+        return {"version": dg.Field(str, is_required=False, description="Version, uid or hash to load.")}
+
+    # ------------------------------------------------------------------ storing
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Store an output as the next version of its artifact, unless the latest one equals it.
+
+        Raises:
+            SeveralPartitions: The run covers several partitions.
+            UnsupportedObject: No format takes the object.
+            StorageError: The storage refused the bytes.
+        """
+        registry = self.registry.connect()
+        target = targets.output_target(context, prefix=self.key_prefix)
+        step = self._open_step(registry, _step_context(context))
+        if step is not None:
+            self._record_dependencies(registry, step, context.step_context)
+        if obj is None:
+            self._handle_none(registry, context, target, step)
+        else:
+            run = step.run if step is not None else None
+            description = _description(context)
+            stored = storing.store(registry, obj, target, run, description=description, allow_pickle=self.allow_pickle)
+            if run is not None:
+                storing.forget_none(registry, target, run)
+            set_data_version(context, stored.artifact)
+            context.add_output_metadata(self._metadata(context, stored, step))
+        if step is not None:
+            self._steps.stored(registry, step, context)
+
+    def _handle_none(
+        self, registry: Registry, context: dg.OutputContext, target: targets.Target, step: OpenStep | None
+    ) -> None:
+        # An asset without annotation that returns nothing comes here too, so this is no error.
+        if step is not None:
+            storing.note_none(registry, target, step.run)
+        context.add_output_metadata({"lamart/outcome": "nothing: it returned None"})
+
+    def _metadata(self, context: dg.OutputContext, stored: storing.Stored, step: OpenStep | None) -> dict[str, Any]:
+        uses = step.uses if step is not None else []
+        given = {**context.definition_metadata, **context.output_metadata}
+        shown = metadata.artifact_metadata(
+            stored.artifact,
+            stored.outcome,
+            preview=metadata.preview_of(stored.data, stored.artifact),
+            is_partition=context.has_asset_key and context.has_asset_partitions,
+        )
+        shown |= metadata.inputs_metadata(uses)
+        shown |= metadata.column_lineage_metadata(given, uses)
+        if self.draw_lineage:
+            shown |= metadata.lineage_picture(stored.artifact)
+        # What the asset says itself wins.
+        return {key: value for key, value in shown.items() if key not in context.output_metadata}
+
+    # ------------------------------------------------------------------ loading
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Load an input in the version that the run sees, as the type that its annotation names.
+
+        Raises:
+            MissingMaterialization: There is no artifact to load; a `FileNotFoundError`.
+            SeveralPartitions: There are several partitions, and the annotation wants one object.
+            UnsupportedObject: The format cannot return the annotated type.
+        """
+        registry = self.registry.connect()
+        wanted = targets.input_targets(context, prefix=self.key_prefix)
+        request = request_of(context.dagster_type.typing_type)
+        step = self._open_step(registry, _current_step(context))
+        asset = context.asset_key.to_user_string() if context.has_asset_key else None
+        pin = reading.pin_of(context.config, context.definition_metadata, self.pins, asset)
+        upstream = _upstream_step(context)
+        none = _none_outputs(registry, wanted, upstream) if pin is None else []
+        there = [target for target in wanted if target not in none]
+        found = reading.find(registry, there, _view(context, step, upstream), pin)
+        if (none or found.missing) and not _may_be_missing(context, request):
+            raise reading.missing_error(registry, none, found.missing, self._branch(registry))
+        as_dict = reading.is_collection(request, len(wanted), maps_many=lambda: _maps_many(context))
+        if step is not None:
+            step.record_uses(registry, found.uses)
+        if as_dict:
+            each = request.values or Request()
+            return {
+                str(use.partition): reading.hand_over(use, each, allow_pickle=self.allow_pickle) for use in found.uses
+            }
+        return reading.hand_over(found.uses[0], request, allow_pickle=self.allow_pickle) if found.uses else None
+
+    # ------------------------------------------------------------------ steps
+
+    def _open_step(self, registry: Registry, context: "StepExecutionContext | None") -> OpenStep | None:
+        return None if context is None else self._steps.open(registry, context, ui_url=self.dagster_url)
+
+    def _record_dependencies(self, registry: Registry, step: OpenStep, context: "StepExecutionContext") -> None:
+        """Record what the step depends on without loading it, as far as it is in the registry."""
+        if step.has_dependencies:
+            return
+        step.has_dependencies = True
+        for wanted in targets.dependency_targets(context, prefix=self.key_prefix).values():
+            step.record_uses(registry, reading.find(registry, wanted, step.view(of_run=True)).uses)
+
+    def _branch(self, registry: Registry) -> str:
+        return self.registry.branch or ("main" if registry.branch_id == MAIN_BRANCH_ID else str(registry.branch_id))
+
+    def teardown_after_execution(self, context: InitResourceContext) -> None:
+        """Record how the steps ended."""
+        if context.instance is None or not self.registry.is_connected:
+            return
+        try:
+            self._steps.record_ends(self.registry.connect(), context.instance)
+        except Exception as error:  # what was computed and stored must not fail because its end could not be noted
+            logger.warning("the end of a run could not be recorded; a later run will do it: %s", error)
+
+
+def set_data_version(context: dg.OutputContext, artifact: "Artifact") -> None:
+    """Make the content hash the data version of the materialization, unless the asset set one itself."""
+    step = _step_context(context)
+    if step is None or not context.has_asset_key or step.has_data_version(context.asset_key):
+        return
+    step.set_data_version(context.asset_key, dg.DataVersion(artifact.hash or artifact.uid))
+
+
+def _step_context(context: dg.OutputContext) -> "StepExecutionContext | None":
+    try:
+        return context.step_context
+    except dg.DagsterInvariantViolationError:  # a context made by hand
+        return None
+
+
+def _current_step(context: dg.InputContext) -> "StepExecutionContext | None":
+    try:
+        return context.step_context
+    except dg.DagsterInvariantViolationError:
+        pass
+    try:  # context.load_asset_value(…) in the body of a step
+        return dg.OpExecutionContext.get()._step_execution_context  # pyright: ignore[reportPrivateUsage]
+    except dg.DagsterInvariantViolationError:  # outside of any run
+        return None
+
+
+def _upstream_step(context: dg.InputContext) -> str | None:
+    """Return the external id of the step that made an input, when it is a step of a real run."""
+    upstream = context.upstream_output
+    if upstream is None:
+        return None
+    try:
+        run_id, step_key = upstream.run_id, upstream.step_key
+    except dg.DagsterInvariantViolationError:  # never made in a run, or in one that is not known
+        return None
+    return None if run_id.startswith("__") or step_key == "none" else step_id(run_id, step_key)
+
+
+def _none_outputs(registry: Registry, wanted: list[targets.Target], upstream: str | None) -> list[targets.Target]:
+    """Return the targets for which the upstream step returned None: an older version must not stand in."""
+    run = find_run(registry, upstream) if upstream is not None else None
+    return [target for target in wanted if run is not None and storing.returned_none(run, target)]
+
+
+def _may_be_missing(context: dg.InputContext, request: Request) -> bool:
+    """Return whether what has no artifact is None, or left out of a dict."""
+    if request.is_optional or (request.values is not None and request.values.is_optional):
+        return True
+    is_allowed = bool((context.definition_metadata or {}).get("allow_missing_partitions"))
+    return is_allowed and context.has_asset_key and context.has_asset_partitions
+
+
+def _view(context: dg.InputContext, step: OpenStep | None, upstream: str | None) -> View:
+    if not context.has_asset_key:
+        return View()  # the output of an op is named by its run
+    if step is None:
+        return View(step=upstream)
+    return step.view(upstream, of_run=upstream is None)
+
+
+def _maps_many(context: dg.InputContext) -> bool:
+    """Return whether other partitions of the step could have several upstream partitions."""
+    step = _current_step(context)
+    if step is None or not context.has_asset_key or not context.has_asset_partitions:
+        return False
+    assets = step.assets_def
+    if assets is None or assets.partitions_def is None:
+        return True
+    mapping = assets.get_partition_mapping_for_dep(context.asset_key)
+    return mapping is not None and not isinstance(mapping, dg.IdentityPartitionMapping)
+
+
+def _description(context: dg.OutputContext) -> str | None:
+    try:
+        return context.asset_spec.description
+    except dg.DagsterInvariantViolationError:
+        return None

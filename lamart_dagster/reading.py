@@ -1,0 +1,163 @@
+"""Loading what an input asks for, in the version that its run sees."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from lamart_core.db import Registry
+from lamart_core.errors import InvalidArgument
+from lamart_dagster.errors import MissingMaterialization, NoValue, SeveralPartitions
+from lamart_dagster.loading import Request, Shape, fetch
+from lamart_dagster.metadata import InputUse
+from lamart_dagster.snapshot import View, names_below, pinned, resolve
+from lamart_dagster.storing import PICKLE_SUFFIX
+from lamart_dagster.targets import Target
+
+VERSION = "lamart/version"
+Pin = str | Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an input is loaded from.
+
+    Attributes:
+        uses: An artifact for each target that has one.
+        missing: Targets without an artifact.
+    """
+
+    uses: tuple[InputUse, ...]
+    missing: tuple[Target, ...]
+
+
+def pin_of(config: Any, metadata: Mapping[str, Any] | None, pins: Mapping[str, str], asset: str | None) -> Pin | None:
+    """Return the version that was chosen by hand, or None.
+
+    Args:
+        config: Configuration of the input, `{"version": …}`.
+        metadata: Metadata of the input; `lamart/version` is a version, or a mapping of partitions to versions.
+        pins: Versions by asset, from the configuration of the IO manager.
+        asset: The asset.
+
+    Raises:
+        InvalidArgument: It is neither text nor a mapping.
+    """
+    pin: Any = config.get("version") if isinstance(config, Mapping) else None
+    pin = pin or (metadata or {}).get(VERSION) or (pins.get(asset) if asset is not None else None)
+    if isinstance(pin, dg.MetadataValue):
+        pin = pin.value
+    if pin is not None and not isinstance(pin, str | Mapping):
+        raise InvalidArgument(
+            f"the version {pin!r} of {asset} must be text (version, uid or hash) or a mapping of partitions to it"
+        )
+    return pin
+
+
+def find(registry: Registry, targets: Sequence[Target], view: View, pin: Pin | None = None) -> Found:
+    """Find the artifact of each target.
+
+    Args:
+        registry: Registry to look in.
+        targets: What is wanted.
+        view: What the run sees.
+        pin: A version that was chosen by hand, for all targets or by partition.
+
+    Raises:
+        ObjectDoesNotExist: There is no such version.
+    """
+    chosen = {target: _pinned(registry, target, pin) for target in targets} if pin is not None else {}
+    free = [target for target in targets if chosen.get(target) is None]
+    seen = resolve(registry, [target.name for target in free], view) if free else {}
+    uses: list[InputUse] = []
+    for target in targets:
+        by_hand = chosen.get(target)
+        artifact = by_hand or seen.get(target.name)
+        if artifact is not None:
+            uses.append(InputUse(target.label, artifact, target.partition, by_hand is not None, target.asset))
+    missing = tuple(target for target in free if target.name not in seen)
+    return Found(tuple(uses), missing)
+
+
+def missing_error(
+    registry: Registry, none: Sequence[Target], missing: Sequence[Target], branch: str
+) -> MissingMaterialization:
+    """Return the error for targets that cannot be loaded: what was looked for, where, and what exists.
+
+    Args:
+        registry: Registry that was looked in.
+        none: Targets for which the upstream step returned None.
+        missing: Targets without an artifact.
+        branch: Name of the branch.
+    """
+    if none:
+        return NoValue(
+            f"{none[0].label} returned None, so there is nothing to load. Where no value is meant to be passed, "
+            "annotate the upstream with -> None and name it in deps=[…]; where it may be missing, annotate the input "
+            "T | None"
+        )
+    target = missing[0]
+    more = f" (and {len(missing) - 1} more partitions)" if len(missing) > 1 else ""
+    key = target.name.key or f"{target.name.stem}.*"
+    family = target.name.stem.rpartition("/")[0] if target.partition is not None else ""
+    known = names_below(registry, family or target.name.stem)
+    exists = f"there are: {', '.join(known)}" if known else "nothing is there yet: materialize it first"
+    return MissingMaterialization(
+        f"there is no artifact for {target.label}{more} under the key {key!r} on branch {branch!r} of {registry!r}; "
+        f"{exists}"
+    )
+
+
+def is_collection(request: Request, n_targets: int, *, maps_many: Callable[[], bool]) -> bool:
+    """Return whether an input wants a dict of partitions rather than one object.
+
+    With one partition, `dict[str, T]` can mean a dict with that partition, or a JSON object with values of type T.
+    A T that no document holds decides it, else how the partitions are mapped.
+
+    Args:
+        request: What the input asks for.
+        n_targets: Number of upstream partitions.
+        maps_many: Whether other partitions of the step could have several upstream ones.
+
+    Raises:
+        SeveralPartitions: The annotation wants one object, and there are several partitions.
+    """
+    if n_targets != 1:
+        if request.values is None and request.as_type is not None and n_targets > 1:
+            raise SeveralPartitions(
+                f"the input has {n_targets} partitions, but is annotated {request.annotation!r}, which is one object: "
+                "annotate it dict[str, …] to get them by partition key, or choose a partition mapping that gives one"
+            )
+        return True
+    if request.values is None:
+        return False
+    return not request.values.is_plain or maps_many()
+
+
+def hand_over(use: InputUse, request: Request, *, allow_pickle: bool = False) -> Any:
+    """Return an artifact in the form that an input asks for.
+
+    Args:
+        use: The artifact.
+        request: What the input asks for.
+        allow_pickle: Whether pickled objects are loaded; never from a source that is not trusted.
+    """
+    if use.artifact.suffix == PICKLE_SUFFIX and request.shape is Shape.OBJECT:
+        if not allow_pickle:
+            raise InvalidArgument(
+                f"{use.label} is a pickled object: loading it runs code, so it needs LamartIOManager(allow_pickle=True)"
+            )
+        return pickle.loads(Path(use.artifact.cache(is_run_input=False)).read_bytes())
+    return fetch(use.artifact, request)
+
+
+def _pinned(registry: Registry, target: Target, pin: Pin) -> Any:
+    if isinstance(pin, str):
+        return pinned(registry, target.name, pin)
+    version = pin.get(target.partition) if target.partition is not None else None
+    return pinned(registry, target.name, version) if version is not None else None

@@ -1,0 +1,109 @@
+"""The steps that a process executes, as open runs of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from lamart_core.db import Registry
+from lamart_core.lineage import add_inputs, close_runs, open_run, snapshot_of
+from lamart_core.records import Run, RunStatus
+from lamart_dagster.lineage import Step, record_ends, run_spec, step_of
+from lamart_dagster.metadata import InputUse
+from lamart_dagster.snapshot import View
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import StepExecutionContext
+
+CHECK = "check"
+
+
+@dataclass
+class OpenStep:
+    """A step under way, and its run in the registry.
+
+    Attributes:
+        step: The step.
+        run: Its registry run.
+        until: Highest id of an artifact that existed when the Dagster run was first seen.
+        uses: What it read, in order.
+        has_dependencies: Whether what it depends on without loading is among them.
+        handled: Names of the outputs that were stored.
+    """
+
+    step: Step
+    run: Run
+    until: int | None
+    uses: list[InputUse] = field(default_factory=list[InputUse])
+    has_dependencies: bool = False
+    handled: set[str] = field(default_factory=set[str])
+
+    def record_uses(self, registry: Registry, uses: Iterable[InputUse]) -> None:
+        """Record artifacts as inputs of the step; one that it read already is recorded once."""
+        known = {use.artifact.id for use in self.uses}
+        new = [use for use in uses if use.artifact.id not in known]
+        if new:
+            add_inputs(registry, self.run, [use.artifact for use in new], kind=CHECK if self.step.is_check else None)
+            self.uses += new
+
+    def view(self, upstream_step: str | None = None, *, of_run: bool = False) -> View:
+        """Return what the step sees.
+
+        Args:
+            upstream_step: External id of the step that the artifact comes from.
+            of_run: Whether what any step of the same Dagster run made comes before older versions.
+        """
+        return View(step=upstream_step, run=self.step.run_id if of_run else None, until=self.until)
+
+
+class StepRuns:
+    """The steps that were opened with one registry, until the resources of the process are torn down."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, OpenStep] = {}
+
+    def open(self, registry: Registry, context: StepExecutionContext, *, ui_url: str | None = None) -> OpenStep:
+        """Return the run of a step, opening it when the step is first met, and again for each retry.
+
+        Args:
+            registry: Registry of the run.
+            context: The step.
+            ui_url: Address of the Dagster UI, for links.
+        """
+        known = self._open.get(context.step.key)
+        is_same = known is not None and known.step.run_id == context.run_id
+        if known is not None and is_same and known.step.attempt == context.previous_attempt_count + 1:
+            return known
+        step = step_of(context)
+        run = open_run(registry, run_spec(step, ui_url=ui_url))
+        parent: Run | None = run.initiated_by_run
+        opened = OpenStep(step, run, snapshot_of(parent) if parent is not None else None)
+        self._open[context.step.key] = opened
+        return opened
+
+    def stored(self, registry: Registry, opened: OpenStep, context: dg.OutputContext) -> None:
+        """Note that an output was stored; after the last one of its step, the run is complete.
+
+        Which output is the last is only known when all are required and none is dynamic. Otherwise, and when the
+        step fails after it, `record_ends` corrects the status.
+        """
+        opened.handled.add(context.name)
+        outputs = context.step_context.step.step_outputs
+        if any(output.is_dynamic or not output.is_required for output in outputs):
+            return
+        awaited = {output.name for output in outputs if output.properties.asset_check_key is None}
+        if awaited <= opened.handled:
+            close_runs(registry, {opened.run.id: RunStatus.COMPLETED})
+            opened.run.refresh()
+
+    def record_ends(self, registry: Registry, instance: dg.DagsterInstance) -> None:
+        """Record how the steps ended, when the resources of the process are torn down."""
+        by_run: dict[str, dict[str, Run]] = {}
+        for opened in self._open.values():
+            by_run.setdefault(opened.step.run_id, {})[opened.step.step_key] = opened.run
+        self._open.clear()
+        for run_id, runs in by_run.items():
+            record_ends(registry, instance, run_id, runs)
