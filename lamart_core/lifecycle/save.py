@@ -15,7 +15,7 @@ from lamart_core.db import Registry, now
 from lamart_core.lifecycle import resolve
 from lamart_core.lifecycle.heads import promote_newest
 from lamart_core.lifecycle.move import check_rename, move_real_key, rename_family
-from lamart_core.lifecycle.plan import Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
+from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lineage.links import add_recreation
 from lamart_core.logging import logger
@@ -146,6 +146,9 @@ def _with_saved_storage(plan: Plan) -> Plan:
 def _may_share(registry: Registry, staged: Staged, plan: Plan) -> bool:
     """Whether equal bytes seem to lie in the storage already, so that putting them again can be spared."""
     if staged.in_place is not None or not staged.is_comparable or not plan.key_is_virtual:
+        return False
+    if plan.dedup is Dedup.REGISTRY and plan.lookup:
+        # Bytes that an artifact names were found by the constructor; others are rare, and then put in vain.
         return False
     with registry.engine.connect() as connection:
         return _shared_object(connection, staged, plan) is not None

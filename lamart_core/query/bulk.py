@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, update
@@ -28,6 +29,8 @@ def update_all(statement: Statement, values: Mapping[str, Any]) -> int:
         raise errors.InvalidArgument("update needs at least one field, for example update(description=None)")
     info = statement.info
     assigned = dict(_assignment(info, name, value) for name, value in values.items())
+    if "updated_at" in info.fields and "updated_at" not in values:
+        assigned["updated_at"] = datetime.now(UTC)
     where = info.id.in_(statement.ids().correlate(None)) if statement.is_slice else statement.where()
     command = update(info.table).where(where).values(assigned)
 

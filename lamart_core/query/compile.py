@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, String, and_, false, or_, select, true
@@ -16,7 +17,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
 from lamart_core.query import fields
-from lamart_core.query.dialects import MANY, Dialect
+from lamart_core.query.dialects import MANY, Dialect, dialect_of
 from lamart_core.query.expressions import And, Clause, Comparison, Expression, Not, Or
 from lamart_core.query.model import Kind, ModelInfo, Relation
 from lamart_core.query.values import flag, members, plain
@@ -83,7 +84,7 @@ class Compiler:
         key, owners = _owners(info, relation, target)
         condition = self._all(target, inner)
         found = key.in_(owners.where(condition).correlate(None))
-        if all(_holds_for_nothing(expression) for expression in inner):
+        if all(_holds_for_nothing(target, expression) for expression in inner):
             return or_(self._unrelated(info, relation), found)
         return found
 
@@ -128,6 +129,12 @@ class Compiler:
         elif present:
             conditions.append(fields.one_of(field, present))
         return or_(false(), *conditions)
+
+
+@cache
+def compiler_of(database: str) -> Compiler:
+    """Return the compiler for a database, as engines name their dialect."""
+    return Compiler(dialect_of(database))
 
 
 def negated(condition: Condition) -> Condition:
@@ -248,16 +255,18 @@ def _stripped(info: ModelInfo, expression: Expression) -> Expression:
             return expression
 
 
-def _holds_for_nothing(expression: Expression) -> bool:
+def _holds_for_nothing(info: ModelInfo, expression: Expression) -> bool:
     """Return whether an expression holds for a record that is not there, all fields of which are null."""
     match expression:
-        case Comparison(lookup=lookup, value=value):
-            return lookup == "isnull" and value is True
+        case Comparison(lookup="isnull", value=value):
+            return value is True
+        case Comparison(path, "in", list() | tuple() | set() | frozenset() as value):
+            return any(each is None for each in value) and not _is_json_key(info, path)
         case And(operands):
-            return all(_holds_for_nothing(operand) for operand in operands)
+            return all(_holds_for_nothing(info, operand) for operand in operands)
         case Or(operands):
-            return any(_holds_for_nothing(operand) for operand in operands)
-        case Clause() | Not():
+            return any(_holds_for_nothing(info, operand) for operand in operands)
+        case Comparison() | Clause() | Not():
             return False
 
 

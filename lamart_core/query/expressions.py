@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -111,7 +112,10 @@ def conjunction(conditions: tuple[Any, ...], expressions: dict[str, Any]) -> Exp
     for condition in conditions:
         expression = _condition(condition)
         operands.extend(expression.operands if isinstance(expression, And) else (expression,))
-    operands.extend(Comparison(*split_keyword(keyword), value) for keyword, value in expressions.items())
+    for keyword, value in expressions.items():
+        # A query may run several times, a generator only once.
+        kept = list(value) if isinstance(value, Iterator) else value
+        operands.append(Comparison(*split_keyword(keyword), kept))
     return operands[0] if len(operands) == 1 else And(tuple(operands))
 
 

@@ -39,9 +39,9 @@ def condition(dialect: Dialect, field: Field, comparison: Comparison) -> Conditi
     """
     lookup, value = comparison.lookup, comparison.value
     names = comparison.path[1:]
-    if not names and lookup in DATE_PARTS:
+    if lookup in DATE_PARTS and len(comparison.path) == 1:
         names, lookup = (lookup,), "exact"
-    if names:
+    if len(names) > 0:
         if len(names) > 1 or names[0] not in DATE_PARTS or field.kind not in _TEMPORAL:
             raise _unknown_lookup(field, names[0])
         return _date_part(dialect, field, names[0], lookup, value)

@@ -112,9 +112,6 @@ class RelatedManager(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return iter(self.all())
 
-    def __len__(self) -> int:
-        return self.count()
-
     def __bool__(self) -> bool:
         return self.exists()
 

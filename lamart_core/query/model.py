@@ -118,7 +118,7 @@ class ModelInfo:
         mapper: Mapper[Any] = sa_inspect(model)
         table = mapper.local_table
         assert isinstance(table, Table)
-        self.model = model
+        self.model: type[Any] = model
         self.name = model.__name__
         self.table = table
         self.source: FromClause = table if alias is None else alias
@@ -130,6 +130,7 @@ class ModelInfo:
         self.relations: Mapping[str, Relation] = _inherited_relations(model)
         self.id: ColumnElement[Any] = self.fields["id"].column
         self.is_scoped = "branch_id" in self.fields
+        self._targets: dict[str, ModelInfo] = {}
         self._foreign_keys = {
             relation.column: relation for relation in self.relations.values() if relation.column and not relation.many
         }
@@ -139,11 +140,20 @@ class ModelInfo:
         return ModelInfo(self.model, self.table.alias())
 
     def target(self, relation: Relation) -> ModelInfo:
-        """Return the model that a relation leads to."""
-        for mapper in sa_inspect(self.model).registry.mappers:
-            if mapper.class_.__name__ == relation.target:
-                return model_info(mapper.class_)
-        raise errors.FieldError(f"{self.name}.{relation.name} leads to {relation.target}, which is not loaded")
+        """Return the model that a relation leads to.
+
+        Raises:
+            FieldError: No loaded class has the name that the relation gives.
+        """
+        found = self._targets.get(relation.name)
+        if found is None:
+            for mapper in sa_inspect(self.model).registry.mappers:
+                if mapper.class_.__name__ == relation.target:
+                    found = self._targets[relation.name] = model_info(mapper.class_)
+                    break
+            else:
+                raise errors.FieldError(f"{self.name}.{relation.name} leads to {relation.target}, which is not loaded")
+        return found
 
     def foreign_key(self, name: str) -> Relation | None:
         """Return the relation that a foreign key column such as `run_id` belongs to."""

@@ -13,8 +13,9 @@ from lamart_core import errors
 from lamart_core.query import bulk, dataframe, identity, search
 from lamart_core.query.autocomplete import Lookup
 from lamart_core.query.compile import Subquery
-from lamart_core.query.expressions import And, Not, Or, Q, conjunction
+from lamart_core.query.expressions import Not, Q, conjunction
 from lamart_core.query.model import QueryRegistry, model_info
+from lamart_core.query.ordering import order_clauses
 from lamart_core.query.prefetch import prefetch
 from lamart_core.query.rows import Rows
 from lamart_core.query.statement import Statement
@@ -44,7 +45,7 @@ class QuerySet(Subquery, Generic[T]):
     """
 
     def __init__(self, model: type[T], registry: QueryRegistry, *, is_scoped: bool = True) -> None:
-        self.model: type[T] = model
+        self.model = model
         self.registry = registry
         self._statement = Statement(model_info(model), registry, is_scoped=is_scoped)
         self._related: tuple[str, ...] = ()
@@ -67,8 +68,8 @@ class QuerySet(Subquery, Generic[T]):
                 ones may meet.
 
         Raises:
-            InvalidArgument: The query set is a slice. A field, relation or lookup that does not exist is a
-                `FieldError` when the query runs.
+            FieldError: A field, relation or lookup does not exist; the message lists what does.
+            InvalidArgument: A value cannot be compared with its field, or the query set is a slice.
         """
         if not conditions and not expressions:
             return self._with(self._statement)
@@ -83,8 +84,12 @@ class QuerySet(Subquery, Generic[T]):
 
         Args:
             *fields: Names such as `"-created_at"` or `"run__started_at"`, or column expressions; none: by id.
+
+        Raises:
+            FieldError: A field does not exist or has no order.
         """
         self._statement.check_whole("sorted")
+        order_clauses(self._statement.compiler, self._statement.info, fields)
         return self._with(replace(self._statement, order=fields, is_reversed=False))
 
     def distinct(self) -> Self:
@@ -107,10 +112,7 @@ class QuerySet(Subquery, Generic[T]):
         """Return the records of either query."""
         if other.model is not self.model or other.registry != self.registry:
             raise errors.InvalidArgument("only query sets of one record class and one registry can be combined")
-        for each in (self, other):
-            each._statement.check_whole("combined")
-        either = Or((And(self._statement.conditions()), And(other._statement.conditions())))
-        return self._with(replace(self._statement, filters=(either,), is_scoped=False))
+        return self._with(self._statement.united(other._statement))
 
     # ------------------------------------------------------------------ one record
 

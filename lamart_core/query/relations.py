@@ -32,7 +32,7 @@ class ToOne(Relation, Generic[T]):
 
     def __init__(self, target: str, column: str) -> None:
         self.target = target
-        self.column: str = column
+        self.column = column
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
@@ -43,11 +43,10 @@ class ToOne(Relation, Generic[T]):
     def __get__(self, instance: Any, owner: type[Any]) -> Any:
         if instance is None:
             return self
-        key = getattr(instance, self.column)
+        key = getattr(instance, str(self.column))
         cached = instance.__dict__.get(cache_name(self.name))
         if key is None:
-            # An unsaved record may be assigned before it has an id.
-            return cached if cached is not None and cached.id is None else None
+            return None
         # The foreign key decides: it may have been assigned after the record was kept.
         if cached is None or cached.id != key:
             cached = self._load(instance, key)
@@ -61,7 +60,9 @@ class ToOne(Relation, Generic[T]):
             raise errors.InvalidArgument(
                 f"{type(instance).__name__}.{self.name} is a record of {self.target}, got {record!r}"
             )
-        setattr(instance, self.column, None if record is None else record.id)
+        if record is not None and record.id is None:
+            raise errors.InvalidArgument(f"{record!r} is not saved yet, so that nothing can refer to it; save it first")
+        setattr(instance, str(self.column), None if record is None else record.id)
         instance.__dict__[cache_name(self.name)] = record
 
     def _load(self, instance: Any, key: int) -> Any:

@@ -80,10 +80,12 @@ def fetch(session: Session, statement: Statement, selected: Sequence[Selected], 
     ids = [row[0] for row in rows]
     sets = {each.path: _fetch_sets(session, statement, each, ids) for each in selected if each.is_many}
     places = {each.path: position for position, each in enumerate(with_id) if position}
-    return [
-        tuple(sets[each.path].get(row[0], set[Any]()) if each.is_many else row[places[each.path]] for each in selected)
-        for row in rows
-    ]
+    columns = list(zip(*rows, strict=True)) or [()] * len(with_id)
+    merged = (
+        [sets[each.path].get(id_, set[Any]()) for id_ in ids] if each.is_many else columns[places[each.path]]
+        for each in selected
+    )
+    return list(zip(*merged, strict=True))
 
 
 def _fetch_single(session: Session, statement: Statement, selected: Sequence[Selected], distinct: bool) -> list[Any]:
@@ -110,26 +112,35 @@ def _fetch_sets(session: Session, statement: Statement, each: Selected, ids: lis
     joined, owner = _joined(statement.info, each)
     joined = joined.where(statement.compiler.dialect.among(owner, ids))
     found: dict[int, set[Any]] = {}
-    for owner_id, value in session.execute(joined):
-        value = _dig(value, each.keys)
+    for row in session.execute(joined).all():
+        owner_id, value = row[0], _dig(row[1], each.keys)
         if value is not None:
             found.setdefault(owner_id, set()).add(_hashable(value))
     return found
 
 
-def _joined(info: ModelInfo, each: Selected) -> tuple[Select[Any], ColumnElement[int]]:
+def _joined(info: ModelInfo, each: Selected) -> tuple[Select[Any, Any], ColumnElement[int]]:
     """Return the SELECT of owner ids and values along the relations of a field, and the column of the ids."""
     here = info.aliased()
-    owner = here.id
+    owner: ColumnElement[int] = here.id
     source: FromClause = here.source
-    for hop in each.hops:
+    for position, hop in enumerate(each.hops):
         target = here.target(hop).aliased()
         if hop.link is not None:
             link = info.table.metadata.tables[hop.link].alias()
-            source = source.join(link, link.c[str(hop.source)] == here.id)
-            source = source.join(target.source, link.c[str(hop.target_column)] == target.id)
+            back: ColumnElement[Any] = link.c[str(hop.source)]
+            onward = link.c[str(hop.target_column)] == target.id
+            if position:
+                source = source.join(link, back == here.id).join(target.source, onward)
+            else:
+                # The link refers to the owner: the owner's own table is not needed.
+                owner, source = back, link.join(target.source, onward)
         elif hop.many:
-            source = source.join(target.source, target.field(str(hop.column)).column == here.id)
+            back = target.field(str(hop.column)).column
+            if position:
+                source = source.join(target.source, back == here.id)
+            else:
+                owner, source = back, target.source
         else:
             source = source.join(target.source, target.id == here.field(str(hop.column)).column)
         here = target

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, select, true
 from sqlalchemy.sql.selectable import FromClause
 
 from lamart_core import errors
-from lamart_core.query.compile import Compiler
-from lamart_core.query.dialects import dialect_of
-from lamart_core.query.expressions import And, Expression, describe
+from lamart_core.query.compile import Compiler, compiler_of
+from lamart_core.query.expressions import And, Expression, Or, describe
 from lamart_core.query.model import ModelInfo, QueryRegistry
 from lamart_core.query.ordering import order_clauses
 from lamart_core.query.scope import default_scope, lifts_scope, without_any_branch
@@ -27,6 +26,7 @@ class Statement:
         info: The model.
         registry: Where to ask.
         filters: Conditions that all hold, one per call of `filter`.
+        clauses: The same as SQL.
         order: Fields to sort by; empty: by id.
         offset: How many records to skip.
         limit: How many records to return at most.
@@ -37,15 +37,17 @@ class Statement:
     info: ModelInfo
     registry: QueryRegistry
     filters: tuple[Expression, ...] = ()
+    clauses: tuple[ColumnElement[bool], ...] = ()
     order: tuple[OrderField, ...] = ()
     offset: int = 0
     limit: int | None = None
     is_scoped: bool = True
     is_reversed: bool = False
-    compiler: Compiler = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "compiler", Compiler(dialect_of(self.registry.engine.dialect.name)))
+    @property
+    def compiler(self) -> Compiler:
+        """The compiler for the database of the registry."""
+        return compiler_of(self.registry.engine.dialect.name)
 
     @property
     def is_slice(self) -> bool:
@@ -56,14 +58,29 @@ class Statement:
         """Return the statement with one more filter.
 
         Raises:
-            InvalidArgument: It is a slice.
+            FieldError: A field, relation or lookup does not exist.
+            InvalidArgument: A value cannot be compared with its field, or this is a slice.
         """
         self.check_whole("filtered")
+        expression_ = without_any_branch(self.info, expression)
+        # Each call of `filter` is compiled on its own: it may be about another related record than the others.
         return replace(
             self,
-            filters=(*self.filters, without_any_branch(self.info, expression)),
+            filters=(*self.filters, expression_),
+            clauses=(*self.clauses, self.compiler.where(self.info, expression_)),
             is_scoped=self.is_scoped and not lifts_scope(self.info, expression),
         )
+
+    def united(self, other: Statement) -> Statement:
+        """Return the statement for what this or another one finds.
+
+        Raises:
+            InvalidArgument: One of them is a slice.
+        """
+        self.check_whole("combined")
+        other.check_whole("combined")
+        either = Or((And(self.conditions()), And(other.conditions())))
+        return replace(self, filters=(), clauses=(), is_scoped=False).narrowed(either)
 
     def sliced(self, start: int, stop: int | None) -> Statement:
         """Return the part from `start` to before `stop`, counted within this statement's own part."""
@@ -88,19 +105,15 @@ class Statement:
         return (*self.filters, default_scope(self.info, self.registry.branch_id))
 
     def where(self) -> ColumnElement[bool]:
-        """Return the condition as SQL.
-
-        Raises:
-            FieldError: A field, relation or lookup does not exist.
-            InvalidArgument: A value cannot be compared with its field.
-        """
-        # Each call of `filter` is compiled on its own: it may be about another related record than the others.
-        clauses = [self.compiler.where(self.info, expression) for expression in self.conditions()]
+        """Return the condition as SQL."""
+        clauses = list(self.clauses)
+        if self.is_scoped and self.info.is_scoped:
+            clauses.append(self.compiler.where(self.info, default_scope(self.info, self.registry.branch_id)))
         return and_(*clauses) if clauses else true()
 
     def select(
         self, *columns: Any, source: FromClause | None = None, distinct: bool = False, ordered: bool = True
-    ) -> Select[Any]:
+    ) -> Select[*tuple[Any, ...]]:
         """Return the SELECT of the columns, or of a mapped class.
 
         Args:
@@ -109,7 +122,7 @@ class Statement:
             distinct: Whether to drop equal rows, which then come in the order of their columns.
             ordered: Whether the order of the rows matters.
         """
-        statement: Select[Any] = select(*columns).where(self.where())
+        statement: Select[*tuple[Any, ...]] = select(*columns).where(self.where())
         if source is not None:
             statement = statement.select_from(source)
         if distinct:
@@ -123,7 +136,7 @@ class Statement:
             statement = statement.offset(self.offset)
         return statement
 
-    def ids(self) -> Select[Any]:
+    def ids(self) -> Select[*tuple[Any, ...]]:
         """Return the SELECT of the ids."""
         return self.select(self.info.id, ordered=False)
 

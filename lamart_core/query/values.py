@@ -31,7 +31,7 @@ def bind(field: Field, value: Any) -> ColumnElement[Any]:
         case Kind.INTEGER | Kind.FLOAT:
             return _number(field, value)
         case Kind.BOOLEAN:
-            if value in (0, 1) and isinstance(value, int):
+            if isinstance(value, int) and value in (0, 1):
                 return literal(bool(value), field.column.type)
             raise _mismatch(field, value, "True or False")
         case Kind.DATETIME:
@@ -151,18 +151,22 @@ def _number(field: Field, value: Any) -> ColumnElement[Any]:
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise _mismatch(field, value, "a number")
     if isinstance(value, Integral):
-        number = int(value)
-        if abs(number) <= _MAX_INTEGER:
-            return literal(number, BigInteger)
-        # Larger than any stored integer: only its order matters, and every database knows infinity.
-        return literal(math.copysign(math.inf, number), Float(53))
-    if math.isnan(value):
+        return _integer(int(value))
+    number = float(value)
+    if math.isnan(number):
         raise _mismatch(field, value, "a number")
-    if field.kind is Kind.INTEGER and math.isfinite(value) and value == int(value):
-        return _number(field, int(value))
+    if field.kind is Kind.INTEGER and number.is_integer():
+        return _integer(int(number))
     if isinstance(value, Decimal) and field.kind is Kind.FLOAT:
         return literal(value, field.column.type)
-    return literal(float(value), Float(53))
+    return literal(number, Float(53))
+
+
+def _integer(number: int) -> ColumnElement[Any]:
+    if abs(number) <= _MAX_INTEGER:
+        return literal(number, BigInteger)
+    # Larger than any stored integer: only its order matters, and every database knows infinity.
+    return literal(math.copysign(math.inf, number), Float(53))
 
 
 def _mismatch(field: Field, value: Any, expected: str) -> errors.InvalidArgument:
