@@ -48,6 +48,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
 
     artifacts = ToMany("Artifact", column="storage_id")
 
+    _is_reference: bool = False
+
     def __init__(self, root: str | os.PathLike[str], **fields: Any) -> None:
         normalised = bytes_room.normalise_root(str(root))
         registry = current_registry()
@@ -68,8 +70,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         """
         if not self.is_saved:
             uid = uids.base62(12)
-            marker = bytes_room.read_marker(self.location)
-            if marker is None:
+            marker = None if self._is_reference else bytes_room.read_marker(self.location)
+            if marker is None and not self._is_reference:
                 marker = bytes_room.Marker(storage_uid=uid, registry_uid=self.registry.uid)
                 try:
                     bytes_room.write_marker(self.location, marker)
@@ -81,6 +83,13 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             self.uid = marker.storage_uid if marker else uid
             self.instance_uid = marker.registry_uid if marker else None
         return super().save()
+
+    @classmethod
+    def reference(cls, root: str) -> Storage:
+        """Return a location whose objects are only read: saving it writes nothing there, not even a marker."""
+        record = Storage(root)
+        record._is_reference = True
+        return record
 
     @classmethod
     def get(cls, idlike: int | str | None = None, **expressions: Any) -> Self:
