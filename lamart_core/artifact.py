@@ -225,6 +225,8 @@ class Artifact(ArtifactRecord):
     def _from(cls, otype: str, data: Any, request: Request, options: dict[str, Any], others: dict[str, Any]) -> Self:
         registry = current_registry()
         request = _with_others(registry, request, {"kind": "dataset", **others})
+        if request.key is not None:
+            storage.check_key(request.key)
         record = cls._blank()
         if isinstance(data, str | Path) or hasattr(data, "protocol"):
             given = {name for name, value in options.items() if value is not None}

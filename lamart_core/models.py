@@ -1,6 +1,7 @@
 """All record classes, for those who need them together."""
 
 from lamart_core.artifact import Artifact
+from lamart_core.query import QuerySet, RelatedManager
 from lamart_core.records import (
     Branch,
     HasScope,
@@ -23,7 +24,9 @@ __all__ = [
     "Branch",
     "HasScope",
     "IsVersioned",
+    "QuerySet",
     "Recreation",
+    "RelatedManager",
     "Run",
     "RunInput",
     "SQLRecord",

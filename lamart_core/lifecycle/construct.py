@@ -12,12 +12,12 @@ from sqlalchemy import Table, func, select
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import Registry
+from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lifecycle import resolve, stage
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Staged
 from lamart_core.lineage import context
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Branch, Run, Space, Storage
+from lamart_core.records import ArtifactRecord, Branch, Run, Space, Storage, StoredObject
 
 MAX_KIND_LENGTH = 20
 
@@ -50,6 +50,8 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     _check(request)
     source = stage.resolve_source(path)
     storages = _storages(registry)
+    if _adopt_own_object(record, registry, source, storages):
+        return
     is_folder = source.is_dir()
     suffix = request.suffix
     if suffix is None:
@@ -142,6 +144,26 @@ def _storages(registry: Registry) -> Sequence[Storage]:
 def _covering(source: Any, storages: Sequence[Storage]) -> Storage | None:
     root = bytes_room.match_root(bytes_room.address_of(source), [item.root for item in storages])
     return next((item for item in storages if item.root == root), None)
+
+
+def _adopt_own_object(record: ArtifactRecord, registry: Registry, source: Any, storages: Sequence[Storage]) -> bool:
+    """Become the newest artifact whose object in a version store is the source, if there is one."""
+    storage = _covering(source, storages)
+    if storage is None:
+        return False
+    relpath = bytes_room.relative_to(bytes_room.address_of(source), storage.root)
+    if not bytes_room.is_reserved(relpath):
+        return False
+    model = type(record)
+    named = select(StoredObject.id).where(StoredObject.storage_id == storage.id, StoredObject.path == relpath)
+    query = select(model).where(model.object_id.in_(named), model.branch_id != TRASH_BRANCH_ID)
+    with registry.read() as session:
+        row = session.scalars(query.order_by(model.id.desc()).limit(1)).one_or_none()
+    if row is None:
+        return False
+    record._registry = registry
+    record._adopt(row)
+    return True
 
 
 def _target_storage(registry: Registry, request: Request, storages: Sequence[Storage]) -> Storage:
