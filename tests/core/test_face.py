@@ -1,0 +1,47 @@
+"""The face of the package: light to import, and every name what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import lamart_core as ln
+
+HEAVY = ["pandas", "pyarrow", "anndata", "zarr", "dagster", "polars", "numpy", "h5py", "alembic"]
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.req("R290")
+def test_importing_loads_no_data_library() -> None:
+    assert run(f"import sys, lamart_core; print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+
+
+@pytest.mark.req("R290")
+def test_opening_a_known_registry_and_asking_it_loads_no_data_library(tmp_path: object) -> None:
+    code = f"""
+import sys, lamart_core as ln
+ln.connect("sqlite:///{tmp_path}/lab.db", storage="{tmp_path}/storage")
+print(ln.Artifact.filter(key="a").count(), [name for name in {HEAVY} if name in sys.modules])
+"""
+    run(code)
+    assert run(code) == "0 []"
+
+
+@pytest.mark.parametrize("first", ["lamart_core.settings", "lamart_core.connect", "lamart_core.cli"])
+def test_submodules_do_not_hide_public_names(first: str) -> None:
+    code = (
+        f"import {first}; import lamart_core as ln; print(callable(ln.connect), hasattr(type(ln.settings), 'storage'))"
+    )
+    assert run(code) == "True True"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in ln.__all__:
+        assert getattr(ln, name) is not None

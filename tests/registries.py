@@ -1,0 +1,77 @@
+"""Fresh registries for tests, and what a test asks about the bytes and rows that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+import lamart_core as ln
+from lamart_core.db import Registry, set_default_registry
+from lamart_core.db.schema import ensure_schema
+from lamart_core.models import Artifact, StoredObject
+from lamart_core.settings import Settings
+from tests.databases import fresh_database
+
+
+def create_tables(url: str) -> None:
+    """Fill an empty database with the tables of a registry."""
+    registry = Registry(url, settings=Settings(cache_dir=Path("unused")))
+    ensure_schema(registry)
+    registry.close()
+
+
+@contextmanager
+def fresh_registry(backend: str, folder: Path) -> Generator[Registry, None, None]:
+    """Give an empty registry with a local storage, as the default of the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with fresh_database(backend, folder, prepare=create_tables) as url:
+        registry = ln.connect(url, storage=folder / "storage", cache_dir=folder / "cache", user="tester")
+        try:
+            yield registry
+        finally:
+            registry.close()
+            set_default_registry(None)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a registry holds: numbers of rows, and the files of its storage without the marker."""
+
+    artifacts: int
+    objects: int
+    files: tuple[str, ...]
+
+
+def contents(registry: Registry) -> Contents:
+    """Return what a registry with a local storage holds, staging files included."""
+    root = storage_root(registry)
+    with registry.read() as session:
+        artifacts = session.scalar(select(func.count()).select_from(Artifact)) or 0
+        objects = session.scalar(select(func.count()).select_from(StoredObject)) or 0
+    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    return Contents(artifacts, objects, tuple(name for name in files if name != ".lamart/storage_uid.txt"))
+
+
+def storage_root(registry: Registry) -> Path:
+    """Return the folder of the default storage."""
+    return Path(registry.Storage.get(registry.storage_id).root)
+
+
+def tree(folder: Path, files: dict[str, str | bytes]) -> Path:
+    """Write files below a folder and return it."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    """Write one file and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
