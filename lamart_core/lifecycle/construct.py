@@ -255,6 +255,8 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
     key = request.key
     if key is None and revises is not None:
         key = revises.key
+    elif revises is not None and revises.key is not None and key != revises.key:
+        logger.warning("%s and its versions are renamed from %r to %r", revises.uid, revises.key, key)
     virtual = request.key_is_virtual
     real_key: str | None = None
     if staged.in_place is not None:

@@ -30,9 +30,9 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.req("R1")
 def test_one_positional_argument_and_keywords_that_default_to_none() -> None:
     parameters = inspect.signature(ln.Artifact).parameters
-    names = """key description kind features schema revises overwrite_versions run storage branch space
-        skip_hash_lookup key_is_virtual""".split()
-    for name in names:
+    names = "key description kind features schema revises overwrite_versions run storage branch space "
+    names += "skip_hash_lookup key_is_virtual"
+    for name in names.split():
         assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
         assert parameters[name].default is None
 
