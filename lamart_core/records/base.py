@@ -59,7 +59,7 @@ class SQLRecord(Base):
                 f"{cls.__name__}() got unknown keywords {unknown}; it takes: {', '.join(sorted(allowed))}"
             )
         for name, relation in to_one.items():
-            if fields.get(name) is not None and fields.get(relation.column) is not None:
+            if fields.get(name) is not None and fields.get(str(relation.column)) is not None:
                 raise errors.InvalidArgument(f"pass either {name} or {relation.column}, not both")
         for name, value in fields.items():
             if name not in to_one or value is not None:
