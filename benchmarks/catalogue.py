@@ -36,6 +36,7 @@ MEASUREMENTS = (
         "table",
         (
             Metric("save", "save a table of {rows} × 10; floor: bare parquet"),
+            Metric("durable", "the same; floor: then fsync"),
             Metric("load", "load a table of {rows} × 10; floor: bare parquet"),
         ),
         samples=2,
@@ -45,6 +46,7 @@ MEASUREMENTS = (
         "anndata_sparse",
         (
             Metric("save", "save AnnData of {cells} × {genes}, sparse; floor: bare h5ad"),
+            Metric("durable", "the same; floor: then fsync"),
             Metric("load", "load AnnData of {cells} × {genes}, sparse; floor: bare h5ad"),
         ),
         samples=2,
@@ -54,6 +56,7 @@ MEASUREMENTS = (
         "anndata_dense",
         (
             Metric("save", "save AnnData of {cells} × {genes}, dense; floor: bare h5ad"),
+            Metric("durable", "the same; floor: then fsync"),
             Metric("load", "load AnnData of {cells} × {genes}, dense; floor: bare h5ad"),
         ),
         samples=2,

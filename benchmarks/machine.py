@@ -13,10 +13,11 @@ _GIB = 1024**3
 
 
 def describe(peer_python: Path | None) -> dict[str, str]:
-    """Return cores, memory, system and the versions that matter."""
+    """Return cores, memory, system, how busy it is, and the versions that matter."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     found = {
         "machine": f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}",
+        "load": f"{os.getloadavg()[0]:.1f}",
         "python": platform.python_version(),
     }
     for name in _LIBRARIES:

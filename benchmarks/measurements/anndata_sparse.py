@@ -50,7 +50,7 @@ def bare(job: Job, *, is_sparse: bool) -> Samples:
         adata.write_h5ad(path)
         return path
 
-    return save_and_load(job, _changing(job, is_sparse), save, ad.read_h5ad)
+    return save_and_load(job, _changing(job, is_sparse), save, ad.read_h5ad, is_durable=False)
 
 
 def _changing(job: Job, is_sparse: bool) -> Callable[[float], Any]:

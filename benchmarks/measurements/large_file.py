@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 from benchmarks.data import MIB, write_file
+from benchmarks.measurements.containers import sync
 from benchmarks.model import Job, Samples
 from benchmarks.registries import open_ours
 from benchmarks.timing import seconds, settle
@@ -46,11 +47,7 @@ def floor(job: Job) -> Samples:
 
 def _copy_and_sync(source: Path, target: Path) -> None:
     subprocess.run(["cp", str(source), str(target)], check=True)
-    handle = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(target)
 
 
 def _changed_source(job: Job) -> Path:

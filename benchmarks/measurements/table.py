@@ -34,7 +34,7 @@ def floor(job: Job) -> Samples:
         df.to_parquet(path)
         return path
 
-    return save_and_load(job, _changing(job), save, pd.read_parquet)
+    return save_and_load(job, _changing(job), save, pd.read_parquet, is_durable=False)
 
 
 def _with_registry(job: Job, ln: Any) -> Samples:
