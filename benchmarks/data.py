@@ -52,7 +52,7 @@ def matrix(cells: int, genes: int, *, is_sparse: bool) -> Any:
             "cell_type": pd.Categorical.from_codes(random.integers(0, 20, cells), [f"type {n}" for n in range(20)]),
             "n_counts": random.integers(0, 10_000, cells),
         },
-        index=[f"cell-{number}" for number in range(cells)],
+        index=pd.Index([f"cell-{number}" for number in range(cells)]),
     )
-    var = pd.DataFrame(index=[f"gene-{number}" for number in range(genes)])
+    var = pd.DataFrame(index=pd.Index([f"gene-{number}" for number in range(genes)]))
     return ad.AnnData(X=values, obs=obs, var=var)

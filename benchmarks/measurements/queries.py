@@ -21,13 +21,13 @@ def prepare_ours(job: Job) -> None:
     ln, registry = open_ours(job)
     artifact = _first(ln, job)
     ids = range(artifact.id + 1, artifact.id + job.sizes.artifacts)
-    content = {number: _token(43) for number in ids}
+    content = {number: secrets.token_hex(21) for number in ids}
     connection = registry.engine.raw_connection()
     copy_row(
         connection.driver_connection,
         "lamart_storedobject",
         artifact.object_id,
-        lambda number: {"hash": content[number], "path": f".lamart/{_token(24)}.txt"},
+        lambda number: {"hash": content[number], "path": f".lamart/{secrets.token_hex(12)}.txt"},
         ids,
     )
     copy_row(
@@ -51,7 +51,7 @@ def prepare_peer(job: Job) -> None:
         connection.connection,
         "lamindb_artifact",
         artifact.id,
-        lambda number: {**_names(number), "hash": _token(22)},
+        lambda number: {**_names(number), "hash": secrets.token_hex(11)},
         range(artifact.id + 1, artifact.id + job.sizes.artifacts),
     )
 
@@ -101,10 +101,6 @@ def _names(number: int) -> dict[str, str]:
     """Return key and uid of a copy; the uid is a function of the number, so that every side can ask for it."""
     digits = random.Random(number).choices(_ALPHABET, k=16)
     return {"uid": "".join(digits) + "0000", "key": f"batch-{number % 100}/{number}.txt"}
-
-
-def _token(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
 def _samples(

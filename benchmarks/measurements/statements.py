@@ -25,7 +25,11 @@ def ours(job: Job) -> Samples:
 
     ln, registry = open_ours(job)
     seen: list[str] = []
-    event.listen(registry.engine, "before_cursor_execute", lambda _c, _r, sql, *_: seen.append(sql))
+
+    def note(_connection: Any, _cursor: Any, sql: str, *_: Any) -> None:
+        seen.append(sql)
+
+    event.listen(registry.engine, "before_cursor_execute", note)
     return _samples(job, ln, seen)
 
 
