@@ -54,8 +54,9 @@ def resolve(registry: Registry, names: Sequence[ArtifactName], view: View) -> di
         view: What the run sees.
 
     Example:
-        >>> resolve(registry, [ArtifactName("lab/cells")], View(until=1200))
-        {ArtifactName(stem='lab/cells', suffix=None): Artifact(uid='…', key='lab/cells.parquet', …)}
+        >>> import lamart_core as ln
+        >>> resolve(ln.connect(), [ArtifactName("lab/cells")], View(until=1200))
+        {}
     """
     chosen: dict[ArtifactName, int] = {}
     for condition in _in_order(view):

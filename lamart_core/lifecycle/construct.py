@@ -63,7 +63,9 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
         source, roots=[item.root for item in storages], algorithm=registry.hash_algorithm, suffix=suffix
     )
     if staged.root is not None:
-        target = next((item for item in storages if item.root == staged.root), None) or registry.Storage.reference(staged.root)
+        target = next((item for item in storages if item.root == staged.root), None) or registry.Storage.reference(
+            staged.root
+        )
     elif not target.is_managed:
         raise errors.InvalidArgument(
             f"the storage location {target.root} is not managed by this registry; nothing can be written there"

@@ -33,9 +33,14 @@ class RelatedManager(Generic[T]):
         registry: Registry of the owner.
 
     Example:
-        >>> artifact.ulabels.add(label)
-        >>> artifact.ulabels.to_list("name")
-        ['my-label']
+        >>> import lamart_core as ln
+        >>> run = ln.track("analysis.py")
+        >>> from pathlib import Path
+        >>> _ = Path("a.txt").write_text("a")
+        >>> artifact = ln.Artifact("a.txt", key="a.txt").save()
+        >>> run.output_artifacts.to_list("key")
+        ['a.txt']
+        >>> ln.finish()
     """
 
     def __init__(self, owner: DeclarativeBase, relation: Relation, registry: QueryRegistry) -> None:

@@ -41,7 +41,9 @@ class QuerySet(Subquery, Generic[T]):
             asks for an id, uid or hash.
 
     Example:
+        >>> import lamart_core as ln
         >>> ln.Artifact.filter(key__startswith="raw/", is_latest=True).order_by("-created_at")[:10]
+        <QuerySet []>
     """
 
     def __init__(self, model: type[T], registry: QueryRegistry, *, is_scoped: bool = True) -> None:

@@ -23,9 +23,7 @@ class ToOne(Relation, Generic[T]):
         target: Name of the related class.
         column: Foreign key of the owner.
 
-    Example:
-        >>> class Artifact(SQLRecord):
-        ...     run = ToOne["Run | None"]("Run", "run_id")
+    A record class declares one as `run = ToOne["Run | None"]("Run", "run_id")`.
     """
 
     many = False
@@ -87,9 +85,7 @@ class ToMany(Relation, Generic[T]):
         source: Column of the link table that refers to the owner.
         target_column: Column of the link table that refers to the target.
 
-    Example:
-        >>> class Run(SQLRecord):
-        ...     output_artifacts = ToMany["Artifact"]("Artifact", column="run_id")
+    A record class declares one as `output_artifacts = ToMany["Artifact"]("Artifact", column="run_id")`.
     """
 
     many = True
