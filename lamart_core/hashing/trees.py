@@ -136,10 +136,11 @@ def hash_tree(root: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM) 
         SourceChanged: A file vanished or changed its size in the meantime.
 
     Examples:
-        >>> _ = Path(folder, "a.txt").write_text("A")
-        >>> before = hash_tree(folder)
-        >>> _ = Path(folder, "a.txt").rename(Path(folder, "b.txt"))
-        >>> before.n_files, hash_tree(folder).digest == before.digest
+        >>> Path("plots").mkdir()
+        >>> _ = Path("plots/a.svg").write_text("<svg/>")
+        >>> before = hash_tree("plots")
+        >>> _ = Path("plots/a.svg").rename("plots/b.svg")
+        >>> before.n_files, hash_tree("plots").digest == before.digest
         (1, False)
     """
     check_algorithm(algorithm)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
@@ -94,8 +93,3 @@ def _is_client_error(error: BaseException) -> bool:
     # Known by name: botocore is optional, and loaded only when it raised this.
     names = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return bool(names & {"botocore", "aiobotocore", "aiohttp", "gcsfs"})
-
-
-def describe(path: str | os.PathLike[str]) -> str:
-    """Return a path as it stands in messages."""
-    return repr(os.fspath(path))

@@ -143,12 +143,16 @@ def _bare(path: str) -> str:
     return path.partition("?")[0].rstrip("/") if "://" in path else path.rstrip("/")
 
 
-def _query(path: str) -> str:
-    return path.partition("?")[2] if path.startswith("s3://") else ""
+def _server(path: str) -> str:
+    """Return the endpoint that an S3 path is reached at; "" for the public one."""
+    if not path.startswith("s3://"):
+        return ""
+    options = dict(parse_qsl(path.partition("?")[2]))
+    return (options.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL", "")).rstrip("/")
 
 
 def _covers(root: str, path: str) -> bool:
-    if ("://" in root) != ("://" in path) or _query(root) != _query(path):
+    if ("://" in root) != ("://" in path) or _server(root) != _server(path):
         return False
     return _bare(path) == _bare(root) or _bare(path).startswith(_bare(root) + "/")
 

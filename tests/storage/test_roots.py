@@ -100,6 +100,8 @@ def test_path_objects_carry_their_endpoint(monkeypatch: pytest.MonkeyPatch) -> N
     assert address_of(Path("/data/x")) == "/data/x"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://h")
     assert address_of(Location("s3://b").path("x")) == "s3://b/x"
+    assert match_root("s3://b/x", ["s3://b?endpoint_url=http://h"]) == "s3://b?endpoint_url=http://h"
+    assert match_root("s3://b/x", ["s3://b?endpoint_url=http://other"]) is None
 
 
 @pytest.mark.req("R54", "R57")
