@@ -3,7 +3,7 @@
 from lamart_core.storage.cache import Cache
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import RESERVED, check_key, is_reserved, object_path, register_suffixes, suffix_of
-from lamart_core.storage.objects import ObjectStat, StoredName
+from lamart_core.storage.objects import FilePut, ObjectStat, StoredName
 from lamart_core.storage.roots import (
     Marker,
     address_of,
@@ -17,12 +17,13 @@ from lamart_core.storage.roots import (
     write_marker,
 )
 from lamart_core.storage.survey import clear_staging, list_stored
-from lamart_core.storage.transfer import delete, exists, get, put_file, put_folder, staging_path, stat
+from lamart_core.storage.transfer import delete, exists, get, put_file, put_files, put_folder, staging_path, stat
 
 __all__ = [
     "PROTOCOLS",
     "RESERVED",
     "Cache",
+    "FilePut",
     "Location",
     "Marker",
     "ObjectStat",
@@ -41,6 +42,7 @@ __all__ = [
     "normalise_source",
     "object_path",
     "put_file",
+    "put_files",
     "put_folder",
     "read_marker",
     "register_suffixes",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from lamart_core.hashing import (
 from lamart_core.storage.copying import Copied, changed, copy_file, make_folders, remove_quietly, sync_file
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
-from lamart_core.storage.objects import ObjectStat
+from lamart_core.storage.objects import FilePut, ObjectStat
 
 _THREADS = 8
 # Answers of file systems that have no hard links.
@@ -47,13 +48,54 @@ def _prepare(location: Location) -> None:
 
 def put_file(source: Path, location: Location, relpath: str, *, digest: Digest | None, move: bool) -> ObjectStat:
     """Store a file. See `transfer.put_file`."""
+    return _put_file(FilePut(source, relpath, digest, move), location, sync_folder=True)
+
+
+def put_files(puts: Sequence[FilePut], location: Location) -> list[ObjectStat]:
+    """Store files. See `transfer.put_files`: each folder that got files is flushed once."""
+    found = put_side_by_side(puts, partial(_put_file, location=location, sync_folder=False), location, _THREADS)
+    with writing(location.root):
+        for folder in {location.local(put.relpath).parent for put in puts}:
+            sync_file(folder)
+    return found
+
+
+def put_side_by_side(
+    puts: Sequence[FilePut], put_one: Callable[[FilePut], ObjectStat], location: Location, threads: int
+) -> list[ObjectStat]:
+    """Store files in threads; when one fails, those that were stored before are removed again."""
+    found: list[ObjectStat | None] = [None] * len(puts)
+
+    def put(index: int) -> None:
+        found[index] = put_one(puts[index])
+
+    try:
+        run_all([partial(put, index) for index in range(len(puts))], threads)
+    except BaseException:
+        for put_before, stored in zip(puts, found, strict=True):
+            if stored is not None:
+                with contextlib.suppress(Exception):
+                    _remove(put_before, location)
+        raise
+    return [stored for stored in found if stored is not None]
+
+
+def _remove(put: FilePut, location: Location) -> None:
+    if location.is_local:
+        location.local(put.relpath).unlink(missing_ok=True)
+    else:
+        location.fs.rm_file(location.url(put.relpath))
+
+
+def _put_file(put: FilePut, location: Location, *, sync_folder: bool) -> ObjectStat:
+    source, relpath, digest, move = put.source, put.relpath, put.digest, put.move
     final = location.local(relpath)
     _check_free(final, location)
     if move and _is_staged(source, location):
         with writing(location.root):
             size = source.stat().st_size
             sync_file(source)
-            _publish_file(source, final, location)
+            _publish_file(source, final, location, sync_folder=sync_folder)
         return ObjectStat(size, None, False, digest)
     temporary = staging_path(location, "")
     try:
@@ -61,7 +103,7 @@ def put_file(source: Path, location: Location, relpath: str, *, digest: Digest |
         if is_checkable(digest) and copied.digest != digest:
             raise changed(source)
         with writing(location.root):
-            _publish_file(temporary, final, location)
+            _publish_file(temporary, final, location, sync_folder=sync_folder)
     finally:
         remove_quietly(temporary)
     if move:
@@ -92,7 +134,7 @@ def exists_already(name: str, location: Location) -> ObjectExists:
     return ObjectExists(f"{name!r} exists already in {location.root}; stored objects are never overwritten")
 
 
-def _publish_file(temporary: Path, final: Path, location: Location) -> None:
+def _publish_file(temporary: Path, final: Path, location: Location, *, sync_folder: bool) -> None:
     make_folders(final.parent, Path(location.root))
     try:
         # Unlike a rename, a link fails when another writer has taken the name in between.
@@ -105,7 +147,8 @@ def _publish_file(temporary: Path, final: Path, location: Location) -> None:
         _check_free(final, location)
         os.rename(temporary, final)
     try:
-        sync_file(final.parent)
+        if sync_folder:
+            sync_file(final.parent)
         temporary.unlink(missing_ok=True)
     except BaseException:
         remove_quietly(final)

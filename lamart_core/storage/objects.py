@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from lamart_core.hashing import Digest
 
@@ -39,3 +40,20 @@ class StoredName:
     relpath: str
     is_folder: bool
     modified: datetime
+
+
+@dataclass(frozen=True)
+class FilePut:
+    """A file to be stored.
+
+    Attributes:
+        source: The file.
+        relpath: Path of the new object, relative to the root of the location.
+        digest: What the file was when it was staged; compared with the bytes that are stored.
+        move: Whether the source is a staging file of ours that is not needed afterwards.
+    """
+
+    source: Path
+    relpath: str
+    digest: Digest | None = None
+    move: bool = False

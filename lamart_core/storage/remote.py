@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from lamart_core.hashing import Digest, FileEntry, TreeDigest, encode, hash_byte
 from lamart_core.storage.copying import changed, open_source
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
-from lamart_core.storage.local import check_entries, exists_already, is_checkable, run_all
-from lamart_core.storage.objects import ObjectStat
+from lamart_core.storage.local import check_entries, exists_already, is_checkable, put_side_by_side, run_all
+from lamart_core.storage.objects import FilePut, ObjectStat
 
 _THREADS = 16
 _PARTS_AT_ONCE = 4  # parts of one file that are in memory at once, 50 MiB each
@@ -50,6 +50,15 @@ def put_file(source: Path, location: Location, relpath: str, *, digest: Digest |
     if move:
         source.unlink()
     return ObjectStat(size, None, False, found)
+
+
+def put_files(puts: Sequence[FilePut], location: Location) -> list[ObjectStat]:
+    """Store files. See `transfer.put_files`."""
+
+    def put_one(put: FilePut) -> ObjectStat:
+        return put_file(put.source, location, put.relpath, digest=put.digest, move=put.move)
+
+    return put_side_by_side(puts, put_one, location, _THREADS)
 
 
 def _fingerprint(status: os.stat_result) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from lamart_core import uids
@@ -13,7 +14,7 @@ from lamart_core.storage import local, remote
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
-from lamart_core.storage.objects import ObjectStat
+from lamart_core.storage.objects import FilePut, ObjectStat
 
 
 def staging_path(location: Location, suffix: str, cache_dir: Path | None = None) -> Path:
@@ -93,6 +94,29 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     """
     _check_target(location, relpath)
     return (local if location.is_local else remote).put_folder(source, location, relpath, tree=tree, move=move)
+
+
+def put_files(puts: Sequence[FilePut], location: Location) -> list[ObjectStat]:
+    """Store many files, several at a time: all of them or none.
+
+    As safe as `put_file` for each, and faster: what waits for the disk or the network waits side by side.
+
+    Args:
+        puts: The files, each with a path of its own.
+        location: Storage to write to.
+
+    Returns:
+        Size and digest of what was stored, in the order of `puts`.
+
+    Raises:
+        ObjectExists, SourceChanged, StorageFull, ReadOnlyStorage, StorageError: As for `put_file`; what was stored
+            before is removed again. A file that was moved is then gone.
+    """
+    for put in puts:
+        _check_target(location, put.relpath)
+    if not puts:
+        return []
+    return (local if location.is_local else remote).put_files(puts, location)
 
 
 def _check_target(location: Location, relpath: str) -> None:

@@ -11,12 +11,14 @@ import pytest
 from lamart_core import errors
 from lamart_core.hashing import Digest, hash_bytes, hash_file, hash_tree
 from lamart_core.storage import (
+    FilePut,
     Location,
     delete,
     exists,
     get,
     object_path,
     put_file,
+    put_files,
     put_folder,
     staging_path,
     stat,
@@ -81,6 +83,32 @@ def test_what_only_the_server_says_is_inexact(s3: object, location: Location, so
         assert digest is None
     else:
         assert digest == Digest("md5", hash_file(source, "md5").value, is_exact=False)
+
+
+def test_many_files_are_stored_in_order(location: Location, tmp_path: Path) -> None:
+    puts: list[FilePut] = []
+    for number in range(50):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(str(number))
+        puts.append(FilePut(path, f"many/{number % 3}/{number}.txt", hash_file(path)))
+    stored = put_files(puts, location)
+    assert [item.digest for item in stored] == [put.digest for put in puts]
+    assert stat(location, "many").n_files == 50
+    assert put_files([], location) == []
+    if location.is_local:
+        assert list(Path(location.root, ".lamart/tmp").iterdir()) == []
+
+
+def test_of_many_files_all_are_stored_or_none(location: Location, tmp_path: Path) -> None:
+    puts: list[FilePut] = []
+    for number in range(20):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(str(number))
+        puts.append(FilePut(path, f"many/{number}.txt", hash_file(path)))
+    (tmp_path / "13.txt").write_text("changed")
+    with pytest.raises(errors.SourceChanged, match=r"13\.txt"):
+        put_files(puts, location)
+    assert leftovers(location) == []
 
 
 def test_nothing_is_ever_overwritten(location: Location, source: Path, folder: Path, tmp_path: Path) -> None:
