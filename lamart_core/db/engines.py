@@ -54,7 +54,8 @@ def make_engine(url: URL, *, busy_timeout: float) -> Engine:
         MissingExtra: The driver of this database is not installed.
     """
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": busy_timeout, "check_same_thread": False})
+        # Connections to a file cost little: no thread has to wait for one while writers queue for the lock.
+        engine = create_engine(url, connect_args={"timeout": busy_timeout, "check_same_thread": False}, max_overflow=-1)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

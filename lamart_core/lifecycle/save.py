@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,11 @@ def _save_new(record: ArtifactRecord, pending: Pending) -> SaveResult:
             break
         except _ObjectVanished:
             share = False
-        except BaseException:
+        except errors.LamartError:
             _take_back(plan, staged, put)
             raise
+        # Any other error may have come after the commit, a lost connection for example: then a record refers to the
+        # bytes. They stay, and garbage collection decides later with the database at hand.
     else:
         raise errors.DatabaseBusy(f"{record!r} could not be saved: equal content is deleted again and again")
     if put is not None and put.relpath != committed.object_path:
@@ -173,8 +176,13 @@ def _put(record: ArtifactRecord, staged: Staged, plan: Plan) -> _Put:
 
 
 def _take_back(plan: Plan, staged: Staged, put: _Put | None) -> None:
-    """Remove bytes that no record came to refer to."""
-    if put is not None and staged.in_place is None:
+    """Remove bytes that no record came to refer to; what was moved from a staging file goes back to it."""
+    if put is None or staged.in_place is not None:
+        return
+    stored = plan.storage.location.path(put.relpath)
+    if staged.is_owned and isinstance(stored, Path) and isinstance(staged.source, Path) and not staged.source.exists():
+        os.rename(stored, staged.source)
+    else:
         remove_bytes(plan.storage, put.relpath, is_folder=staged.is_folder)
 
 
