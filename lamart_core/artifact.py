@@ -524,7 +524,7 @@ def _get_version(query: QuerySet[Any], expressions: dict[str, Any], version: str
 
 
 def _id_of_path(registry: Registry, path: AnyPathStr) -> int:
-    text = str(path) if "://" in str(path) else storage.normalise_source(str(path))
+    text = storage.address_of(path) if "://" in str(path) else storage.normalise_source(str(path))
     locations = {item.root: item for item in QuerySet(Storage, registry).filter().to_list()}
     root = storage.match_root(text, locations)
     if root is None:
