@@ -207,25 +207,32 @@ def _with_ids(info: ModelInfo, relation: Relation | None, comparison: Comparison
     """Replace records by their ids."""
     target = info if relation is None else info.target(relation)
     value = comparison.value
-    if isinstance(value, DeclarativeBase):
-        value = _id_of(target, value)
-    elif isinstance(value, Subquery):
+    if isinstance(value, Subquery):
         if comparison.lookup != "in" or value.model is not target.model:
             raise errors.FieldError(f"{value!r} can only be what a relation to {value.model.__name__} is `in`")
     elif comparison.lookup == "in":
         listed = members(value, comparison.path[0])
-        value = [_id_of(target, each) if isinstance(each, DeclarativeBase) else each for each in listed]
+        value = [_id_of(target, each) for each in listed]
+    elif comparison.lookup == "exact":
+        value = _id_of(target, value)
     return Comparison(comparison.path, comparison.lookup, value)
 
 
-def _id_of(target: ModelInfo, record: Any) -> int:
+def _id_of(target: ModelInfo, value: Any) -> int | None:
+    """Return the id that a record, an id, or None stands for."""
+    value = plain(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if not isinstance(value, DeclarativeBase):
+        raise errors.InvalidArgument(f"a {target.name} is given as a record or its integer id, got {value!r}")
+    record: Any = value
     if not isinstance(record, target.model):
         raise errors.FieldError(f"expected a record of {target.name}, got {record!r}")
     if record.id is None:
         raise errors.InvalidArgument(
             f"{record!r} is not saved yet, so that nothing can be related to it; save it first"
         )
-    return record.id
+    return int(record.id)
 
 
 def _common_relation(info: ModelInfo, expression: Expression) -> str | None:

@@ -157,6 +157,9 @@ def json_condition(dialect: Dialect, field: Field, comparison: Comparison) -> Co
     column, keys, lookup = field.column, comparison.path[1:], comparison.lookup
     keyword = "__".join(comparison.path)
     value = values.plain(comparison.value)
+    for key in keys:
+        if '"' in key or "\\" in key or "\x00" in key:
+            raise errors.FieldError(f"the JSON key {key!r} holds a quote, backslash or NUL and cannot be queried")
     match lookup:
         case "isnull":
             exists = dialect.json_exists(column, keys)

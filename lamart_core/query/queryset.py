@@ -42,8 +42,13 @@ class QuerySet(Subquery, Generic[T]):
 
     Example:
         >>> import lamart_core as ln
-        >>> ln.Artifact.filter(key__startswith="raw/", is_latest=True).order_by("-created_at")[:10]
-        <QuerySet []>
+        >>> ln.Transform(key="ingest").save()
+        Transform(...)
+        >>> transforms = ln.Transform.filter(key__startswith="in", is_latest=True).order_by("-created_at")
+        >>> transforms.count()
+        1
+        >>> transforms[:10].to_list("key")
+        ['ingest']
     """
 
     def __init__(self, model: type[T], registry: QueryRegistry, *, is_scoped: bool = True) -> None:

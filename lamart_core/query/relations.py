@@ -23,7 +23,9 @@ class ToOne(Relation, Generic[T]):
         target: Name of the related class.
         column: Foreign key of the owner.
 
-    A record class declares one as `run = ToOne["Run | None"]("Run", "run_id")`.
+    Example, in the body of a record class (the type says what reading it gives):
+
+        run = ToOne["Run | None"]("Run", "run_id")
     """
 
     many = False
@@ -85,7 +87,9 @@ class ToMany(Relation, Generic[T]):
         source: Column of the link table that refers to the owner.
         target_column: Column of the link table that refers to the target.
 
-    A record class declares one as `output_artifacts = ToMany["Artifact"]("Artifact", column="run_id")`.
+    Example, in the body of a record class:
+
+        output_artifacts = ToMany["Artifact"]("Artifact", column="run_id")
     """
 
     many = True

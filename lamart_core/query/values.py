@@ -166,7 +166,7 @@ def _integer(number: int) -> ColumnElement[Any]:
     if abs(number) <= _MAX_INTEGER:
         return literal(number, BigInteger)
     # Larger than any stored integer: only its order matters, and every database knows infinity.
-    return literal(math.copysign(math.inf, number), Float(53))
+    return literal(math.inf if number > 0 else -math.inf, Float(53))
 
 
 def _mismatch(field: Field, value: Any, expected: str) -> errors.InvalidArgument:
