@@ -34,12 +34,13 @@ class RelatedManager(Generic[T]):
 
     Example:
         >>> import lamart_core as ln
-        >>> transform = ln.Transform(key="ingest").save()
-        >>> run = ln.Run(transform=transform).save()
-        >>> transform.runs.count()
-        1
-        >>> transform.runs.to_list("uid") == [run.uid]
-        True
+        >>> run = ln.track("analysis.py")
+        >>> from pathlib import Path
+        >>> _ = Path("a.txt").write_text("a")
+        >>> artifact = ln.Artifact("a.txt", key="a.txt").save()
+        >>> run.output_artifacts.to_list("key")
+        ['a.txt']
+        >>> ln.finish()
     """
 
     def __init__(self, owner: DeclarativeBase, relation: Relation, registry: QueryRegistry) -> None:
