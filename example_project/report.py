@@ -60,13 +60,7 @@ class ScratchFolder(dg.ConfigurableResource):
 @dg.asset(group_name="report", kinds={"matplotlib"}, owners=OWNERS, code_version="1")
 def marker_figures(marker_genes: dict[str, pd.DataFrame], scratch: ScratchFolder) -> Path:
     """A folder with one picture and one CSV file of the best markers per type of cell."""
-    folder = scratch.new("marker_figures")
-    folder.mkdir()
-    for cell_type, markers in sorted(marker_genes.items()):
-        name = re.sub(r"[^\w+-]+", "_", cell_type)
-        (folder / f"{name}.png").write_bytes(plots.png(plots.marker_bars(markers, title=cell_type)))
-        markers.to_csv(folder / f"{name}.csv", index=False)
-    return folder
+    return write_figures(scratch.new("marker_figures"), marker_genes)
 
 
 @dg.asset(group_name="report", kinds={"html"}, owners=OWNERS, code_version="1")
@@ -77,24 +71,44 @@ def report(
     scratch: ScratchFolder,
 ) -> Path:
     """One page: how many cells of each type there are, where they lie, and what marks them."""
-    picture = plots.png(plots.cell_map(normalised_cells.obsm["X_umap"], normalised_cells.obs["cell_type"]))
-    of_type = cell_table.groupby("cell_type", observed=True)
-    summary = pd.DataFrame(
-        {
-            "cells": of_type.size(),
-            "median molecules": of_type["n_molecules"].median().astype(int),
-            "cycling": (of_type["phase"].apply(lambda phase: (phase != "G1").mean()) * 100).map("{:.0f} %".format),
-            "markers": [", ".join(marker_genes[name]["gene"].head(6)) for name in of_type.groups],
-        }
-    ).sort_values("cells", ascending=False, kind="stable")
-    summary.index.name = None
-    path = scratch.new("report.html")
+    return write_page(scratch.new("report.html"), cell_table, normalised_cells, marker_genes)
+
+
+def write_figures(folder: Path, markers_of: dict[str, pd.DataFrame]) -> Path:
+    """Write a picture and a table per type of cell into a new folder; return the folder."""
+    folder.mkdir()
+    for cell_type, markers in sorted(markers_of.items()):
+        name = re.sub(r"[^\w+-]+", "_", cell_type)
+        (folder / f"{name}.png").write_bytes(plots.png(plots.marker_bars(markers, title=cell_type)))
+        markers.to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def write_page(path: Path, table: pd.DataFrame, cells: ad.AnnData, markers_of: dict[str, pd.DataFrame]) -> Path:
+    """Write the report with its picture inside; return its path."""
+    picture = plots.png(plots.cell_map(cells.obsm["X_umap"], cells.obs["cell_type"]))
+    summary = summarise(table, markers_of)
     page = _PAGE.substitute(
-        n_cells=len(cell_table),
+        n_cells=len(table),
         n_types=len(summary),
-        n_genes=normalised_cells.n_vars,
+        n_genes=cells.n_vars,
         picture=base64.b64encode(picture).decode(),
         table=summary.rename(index=html.escape).to_html(border=0, escape=False),
     )
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def summarise(table: pd.DataFrame, markers_of: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return one row per type of cell, the most frequent type first."""
+    of_type = table.groupby("cell_type", observed=True)
+    summary = pd.DataFrame(
+        {
+            "cells": of_type.size(),
+            "median molecules": of_type["n_molecules"].median().astype(int),
+            "cycling": (of_type["phase"].apply(lambda phase: (phase != "G1").mean()) * 100).map("{:.0f} %".format),
+            "markers": [", ".join(markers_of[name]["gene"].head(6)) for name in of_type.groups],
+        }
+    ).sort_values("cells", ascending=False, kind="stable")
+    summary.index.name = None
+    return summary

@@ -1,0 +1,81 @@
+"""The Dagster UI shows what the registry knows: looked at in a headless browser.
+
+The screenshots go to build/screenshots; those of the documents were copied from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from example_project.home import PROJECT
+from tests.tools import require_tool
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+
+SCREENSHOTS = PROJECT / "build" / "screenshots"
+SECONDS = 1000
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    chromium = require_tool("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1500, "height": 1250})
+        page.set_default_timeout(60 * SECONDS)
+        yield page
+        browser.close()
+
+
+def keep(page: Page, name: str, *, whole: bool = False) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+
+
+def test_asset_graph(page: Page, webserver: str) -> None:
+    page.goto(f"{webserver}/asset-groups")
+    expect(page.get_by_text("markers").first).to_be_visible()
+    page.keyboard.press("Alt+E")  # expands the groups
+    for asset in ("raw_counts", "filtered_cells", "normalised_cells", "cell_table", "marker_genes", "report"):
+        expect(page.get_by_text(asset, exact=True).first).to_be_visible()
+    keep(page, "asset-graph")
+
+
+def test_asset_page_of_a_table(page: Page, webserver: str) -> None:
+    page.goto(f"{webserver}/assets/marker_genes")
+    expect(page.get_by_text("Row count").first).to_be_visible()
+    for column in ("gene", "log2_fold_change", "adjusted_p_value"):
+        expect(page.get_by_text(column).first).to_be_visible()
+    for key in ("lamart/uid", "lamart/version", "lamart/hash", "lamart/inputs"):
+        expect(page.get_by_text(key, exact=True).first).to_be_visible()
+    inputs = page.get_by_role("row").filter(has_text="lamart/inputs")
+    expect(inputs.get_by_text("normalised_cells").first).to_be_visible()
+    keep(page, "asset-page")
+
+
+def test_asset_page_of_an_annotated_matrix(page: Page, webserver: str) -> None:
+    page.goto(f"{webserver}/assets/normalised_cells")
+    preview = page.get_by_role("row").filter(has_text="preview")
+    expect(preview.first).to_be_visible()
+    expect(page.get_by_text("659").first).to_be_visible()
+    expect(page.get_by_text("X_pca").first).to_be_visible()
+    keep(page, "annotated-matrix")
+
+
+def test_events_say_what_was_made_again(page: Page, webserver: str) -> None:
+    page.goto(f"{webserver}/assets/raw_counts?view=events")
+    expect(page.get_by_text("re-created").first).to_be_visible()
+    keep(page, "re-created")
