@@ -138,15 +138,16 @@ def show_lineage(place: Home) -> None:
     report = report_artifact()
     console.print(tree_text(report), markup=False, soft_wrap=True)
     drawing = report.view_lineage(return_graph=True)
-    source = place.folder / "report_lineage.dot"
-    drawing.save(source)
+    assert drawing is not None
+    picture = place.folder / "report_lineage.dot"
+    picture.write_text(drawing.source, encoding="utf-8")
     if shutil.which("dot"):
-        for format in ("svg", "png"):
-            drawing.render(outfile=source.with_suffix(f".{format}"))
-        source = source.with_suffix(".svg")
+        for suffix in (".png", ".svg"):
+            picture = picture.with_suffix(suffix)
+            picture.write_bytes(drawing.pipe(format=suffix[1:]))
     else:
-        console.print("  (the program `dot` of graphviz would render it)")
-    console.print(f"  drawn into [bold]{_short(source)}[/]")
+        console.print("  (the program `dot` of graphviz renders it)")
+    console.print(f"  drawn into [bold]{_short(picture)}[/]")
 
 
 def report_artifact() -> ln.Artifact:
@@ -177,7 +178,10 @@ def show_new_versions(before: Inventory, after: Inventory) -> None:
         table.add_row(key, f"{was.version} {was.hash[:8]}", f"{artifact.version} {artifact.hash[:8]}", verdict)
     console.print(table)
     added = after.n_artifacts - before.n_artifacts
-    console.print(f"  {added} new versions; the runs of the others are recorded as re-creations")
+    console.print(f"  {added} new versions; of the others the runs are recorded as re-creations")
+    known = {artifact.uid for artifact in before.latest.values()}
+    changed = sorted(item.key for item in report_artifact().run.input_artifacts.all() if item.uid not in known)
+    console.print(f"  the report is new because of {' and '.join(changed)}")
 
 
 def _size(n_bytes: int) -> str:

@@ -32,6 +32,7 @@ def examples() -> Iterator[doctest.DocTest]:
 
 @pytest.mark.parametrize("example", [pytest.param(example, id=example.name) for example in examples()])
 def test_example(example: doctest.DocTest, empty_folder: Path) -> None:
+    example.globs["folder"] = str(empty_folder)  # what an example may use without making it
     report: list[str] = []
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     result = doctest.DocTestRunner(optionflags=flags).run(example, out=report.append, clear_globs=False)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import lamart_core as ln
 from example_project.home import PROJECT, Home, home
+from lamart_core.db import Registry
 
 START_SECONDS = 120.0
 
@@ -35,6 +37,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env={**os.environ, "COLUMNS": "160"})
     assert done.returncode == 0, done.stdout + done.stderr
     return Demo(done.stdout, home(folder))
+
+
+@pytest.fixture
+def registry(demo: Demo) -> Iterator[Registry]:
+    """The registry of the demo, as the current one."""
+    environment = demo.home.environment
+    registry = ln.connect(environment["LAMART_DB_URL"], storage=environment["LAMART_STORAGE"], make_default=False)
+    with registry:
+        yield registry
+    registry.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import lamart_core as ln
@@ -23,15 +21,6 @@ UNPARTITIONED = {
     "report.html",
 }
 CHANGED_TYPES = {"CD4+/CD45RA+/CD25- Naive T", "CD4+/CD45RO+ Memory"}
-
-
-@pytest.fixture
-def registry(demo: Demo) -> Iterator[Registry]:
-    environment = demo.home.environment
-    registry = ln.connect(environment["LAMART_DB_URL"], storage=environment["LAMART_STORAGE"], make_default=False)
-    with registry:
-        yield registry
-    registry.close()
 
 
 def test_it_explains_itself(demo: Demo) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+import lamart_core as ln
 from example_project.home import PROJECT
+from lamart_core.db import Registry
 from tests.tools import require_tool
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
@@ -33,7 +35,7 @@ def page() -> Iterator[Page]:
     chromium = require_tool("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1500, "height": 1250})
+        page = browser.new_page(viewport={"width": 1500, "height": 1400})
         page.set_default_timeout(60 * SECONDS)
         yield page
         browser.close()
@@ -54,24 +56,36 @@ def test_asset_graph(page: Page, webserver: str) -> None:
     keep(page, "asset-graph")
 
 
-def test_asset_page_of_a_table(page: Page, webserver: str) -> None:
+def metadata(page: Page, key: str) -> Locator:
+    """Return the row of the metadata table with this key."""
+    return page.get_by_role("row").filter(has=page.get_by_text(key, exact=True)).first
+
+
+def test_asset_page_of_a_partitioned_table(page: Page, webserver: str, registry: Registry) -> None:
+    latest = ln.Artifact.get(key__contains="Dendritic", is_latest=True)
     page.goto(f"{webserver}/assets/marker_genes")
-    expect(page.get_by_text("Row count").first).to_be_visible()
     for column in ("gene", "log2_fold_change", "adjusted_p_value"):
-        expect(page.get_by_text(column).first).to_be_visible()
-    for key in ("lamart/uid", "lamart/version", "lamart/hash", "lamart/inputs"):
-        expect(page.get_by_text(key, exact=True).first).to_be_visible()
-    inputs = page.get_by_role("row").filter(has_text="lamart/inputs")
-    expect(inputs.get_by_text("normalised_cells").first).to_be_visible()
+        expect(page.get_by_text(column, exact=True).first).to_be_visible()
+    expect(metadata(page, "dagster/partition_row_count")).to_contain_text(str(latest.n_observations))
+    expect(metadata(page, "lamart/uid")).to_contain_text(latest.uid)
+    expect(metadata(page, "lamart/version")).to_contain_text(latest.version)
+    expect(metadata(page, "lamart/hash")).to_contain_text(latest.hash)
+    inputs = metadata(page, "lamart/inputs")
+    expect(inputs).to_contain_text("normalised_cells")
+    expect(inputs).to_contain_text(ln.Artifact.get(key="normalised_cells.h5ad").uid)
     keep(page, "asset-page")
+    metadata(page, "lamart/preview").get_by_text("Show Markdown").click()
+    expect(page.get_by_role("dialog")).to_contain_text("CST3")
+    keep(page, "preview")
 
 
 def test_asset_page_of_an_annotated_matrix(page: Page, webserver: str) -> None:
     page.goto(f"{webserver}/assets/normalised_cells")
-    preview = page.get_by_role("row").filter(has_text="preview")
-    expect(preview.first).to_be_visible()
-    expect(page.get_by_text("659").first).to_be_visible()
-    expect(page.get_by_text("X_pca").first).to_be_visible()
+    expect(page.get_by_text("Row count").first).to_be_visible()
+    expect(metadata(page, "lamart/shape")).to_contain_text("659 × 765")
+    expect(metadata(page, "lamart/inputs")).to_contain_text("filtered_cells")
+    metadata(page, "lamart/preview").get_by_text("Show Markdown").click()
+    expect(page.get_by_role("dialog")).to_contain_text("X_pca")
     keep(page, "annotated-matrix")
 
 
