@@ -36,7 +36,7 @@ ui: $(VENV)/installed-example
 	@$(RUN) example_project.ui --port $(PORT)
 
 test: $(VENV)/installed-test
-	@$(RUN) pytest -n $(CORES) --requirements-results=$(RESULTS) $(ARGS)
+	@$(RUN) pytest -n $(CORES) --dist loadgroup --requirements-results=$(RESULTS) $(ARGS)
 
 lint: $(VENV)/installed-dev
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/lint
@@ -45,7 +45,7 @@ format: $(VENV)/installed-dev
 	@$(RUN) ruff check --fix-only . && $(RUN) ruff format .
 
 requirements: $(VENV)/installed-test
-	@$(RUN) pytest -n $(CORES) -q -m req --requirements-results=$(RESULTS) $(ARGS)
+	@$(RUN) pytest -n $(CORES) --dist loadgroup -q -m req --requirements-results=$(RESULTS) $(ARGS)
 	@$(RUN) tests.requirements_report $(RESULTS)
 
 clean:

@@ -18,7 +18,6 @@ prepare_cells = dg.define_asset_job(
 find_markers = dg.define_asset_job(
     "find_markers",
     selection=dg.AssetSelection.assets(markers.marker_genes),
-    partitions_def=markers.cell_types,
     description="Marker genes of one type of cell; run it for all types as a backfill.",
 )
 write_report = dg.define_asset_job(
