@@ -67,6 +67,14 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
+    """What most tests need: Dagster's records in memory."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Lab(tmp_path, instance)
+
+
+@pytest.fixture
+def lab_on_disk(tmp_path: Path) -> Iterator[Lab]:
+    """For runs of several processes."""
     home = tmp_path / "dagster"
     home.mkdir()
     with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance:
