@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster import InitResourceContext, ResourceDependency
+from dagster._core.execution.plan.inputs import FromMultipleSources
 from pydantic import Field, PrivateAttr
 
 from lamart_core.db import MAIN_BRANCH_ID, Registry
@@ -13,7 +14,7 @@ from lamart_core.lineage import find_run
 from lamart_core.logging import logger
 from lamart_dagster import metadata, reading, storing, targets
 from lamart_dagster.lineage import step_id
-from lamart_dagster.loading import Request, request_of
+from lamart_dagster.loading import Request, item_request_of, request_of
 from lamart_dagster.resources import LamartRegistry
 from lamart_dagster.snapshot import View
 from lamart_dagster.steps import OpenStep, StepRuns
@@ -126,7 +127,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
         """
         registry = self.registry.connect()
         wanted = targets.input_targets(context, prefix=self.key_prefix)
-        request = request_of(context.dagster_type.typing_type)
+        request = _request(context)
         step = self._open_step(registry, _current_step(context))
         asset = context.asset_key.to_user_string() if context.has_asset_key else None
         pin = reading.pin_of(context.config, context.definition_metadata, self.pins, asset)
@@ -187,11 +188,17 @@ def _step_context(context: dg.OutputContext) -> "StepExecutionContext | None":
         return None
 
 
-def _current_step(context: dg.InputContext) -> "StepExecutionContext | None":
+def _step_of_input(context: dg.InputContext) -> "StepExecutionContext | None":
     try:
         return context.step_context
-    except dg.DagsterInvariantViolationError:
-        pass
+    except dg.DagsterInvariantViolationError:  # loaded by a call, not for a parameter
+        return None
+
+
+def _current_step(context: dg.InputContext) -> "StepExecutionContext | None":
+    step = _step_of_input(context)
+    if step is not None:
+        return step
     try:  # context.load_asset_value(…) in the body of a step
         return dg.OpExecutionContext.get()._step_execution_context  # pyright: ignore[reportPrivateUsage]
     except dg.DagsterInvariantViolationError:  # outside of any run
@@ -208,6 +215,17 @@ def _upstream_step(context: dg.InputContext) -> str | None:
     except dg.DagsterInvariantViolationError:  # never made in a run, or in one that is not known
         return None
     return None if run_id.startswith("__") or step_key == "none" else step_id(run_id, step_key)
+
+
+def _request(context: dg.InputContext) -> Request:
+    """Return what the annotation of an input asks for; collected outputs are loaded one by one."""
+    annotation = context.dagster_type.typing_type
+    step = _step_of_input(context)
+    if step is not None:
+        source = step.step.step_input_named(context.name).source
+        if isinstance(source, FromMultipleSources):
+            return item_request_of(annotation)
+    return request_of(annotation)
 
 
 def _none_outputs(registry: Registry, wanted: list[targets.Target], upstream: str | None) -> list[targets.Target]:

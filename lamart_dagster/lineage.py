@@ -195,7 +195,9 @@ def record_ends(registry: Registry, instance: dg.DagsterInstance, run_id: str, s
         status = ended.get(key)
         if status is not None and status is not _status_of(run):
             statuses[run.id] = status
-    of_run = _RUN_STATUS.get(dagster_run.status) or _status_so_far(instance, dagster_run)
+    of_run = _RUN_STATUS.get(dagster_run.status)
+    if of_run is None:
+        of_run = _status_so_far(instance, dagster_run)
     parent_id = next(iter(steps.values())).initiated_by_run_id
     if of_run is not None and parent_id is not None:
         statuses[parent_id] = of_run
@@ -228,8 +230,10 @@ def settle_runs(registry: Registry, instance: dg.DagsterInstance, *, limit: int 
     for dagster_run in instance.get_runs(dg.RunsFilter(run_ids=list(run_ids), statuses=list(_RUN_STATUS))):
         steps = unfinished.filter(initiated_by_run__external_id=dagster_run.run_id).to_list()
         ended = _ended_steps(instance, dagster_run.run_id, [run.extra_data["step_key"] for run in steps])
-        # A step without an end in a run that has ended was interrupted.
-        statuses |= {run.id: ended.get(run.extra_data["step_key"]) or RunStatus.ABORTED for run in steps}
+        for run in steps:
+            status = ended.get(run.extra_data["step_key"])
+            # A step without an end in a run that has ended was interrupted.
+            statuses[run.id] = status if status is not None else RunStatus.ABORTED
         if dagster_run.run_id in parents:
             statuses[parents[dagster_run.run_id].id] = _RUN_STATUS[dagster_run.status]
     close_runs(registry, statuses)

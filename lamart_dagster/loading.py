@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # Types that documents hold: an annotation with them alone never says that there are several partitions.
 _PLAIN = (str, bytes, int, float, bool, list, dict, tuple, set, type(None), object)
 _MAPPINGS = (dict, Mapping)
-_SEQUENCES = (list, tuple)
 
 
 class Shape(Enum):
@@ -71,9 +70,18 @@ def request_of(annotation: Any) -> Request:
     origin, arguments = typing.get_origin(bare), typing.get_args(bare)
     if origin in _MAPPINGS and len(arguments) == 2:
         request = replace(request, values=request_of(arguments[1]))
-    elif origin in _SEQUENCES and arguments and not request_of(arguments[0]).is_plain:
-        request = request_of(arguments[0])  # collected outputs of several steps, loaded one by one
     return replace(request, is_optional=is_optional, annotation=annotation)
+
+
+def item_request_of(annotation: Any) -> Request:
+    """Return what an annotation such as `list[T]` asks for of each item, where several outputs are collected.
+
+    Args:
+        annotation: The type of a parameter; `typing.Any` or None where it has none.
+    """
+    bare, _ = _without_none(annotation)
+    arguments = typing.get_args(bare)
+    return request_of(arguments[0] if arguments else None)
 
 
 def fetch(artifact: Artifact, request: Request) -> Any:

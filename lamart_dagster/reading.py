@@ -116,8 +116,9 @@ def missing_error(
 def is_collection(request: Request, n_targets: int, *, maps_many: Callable[[], bool]) -> bool:
     """Return whether an input wants a dict of partitions rather than one object.
 
-    With one partition, `dict[str, T]` can mean a dict with that partition, or a JSON object with values of type T.
-    A T that no document holds decides it, else how the partitions are mapped.
+    Without any partition, what wants one object gets None. With one partition, `dict[str, T]` can mean a dict with
+    that partition, or a JSON object with values of type T: a T that no document holds decides it, else how the
+    partitions are mapped.
 
     Args:
         request: What the input asks for.
@@ -127,8 +128,10 @@ def is_collection(request: Request, n_targets: int, *, maps_many: Callable[[], b
     Raises:
         SeveralPartitions: The annotation wants one object, and there are several partitions.
     """
-    if n_targets != 1:
-        if request.values is None and request.as_type is not None and n_targets > 1:
+    if n_targets == 0:
+        return request.values is not None
+    if n_targets > 1:
+        if request.values is None and request.as_type is not None:
             raise SeveralPartitions(
                 f"the input has {n_targets} partitions, but is annotated {request.annotation!r}, which is one object: "
                 "annotate it dict[str, …] to get them by partition key, or choose a partition mapping that gives one"

@@ -117,6 +117,7 @@ def test_column_lineage_that_an_asset_states_is_shown_with_versions(lab: Lab) ->
 # ---------------------------------------------------------------------- versions
 
 
+@pytest.mark.slow
 def test_equal_output_a_hundred_times_is_one_artifact_and_a_hundred_runs(lab: Lab) -> None:
     @dg.asset
     def raw() -> pd.DataFrame:
@@ -131,6 +132,7 @@ def test_equal_output_a_hundred_times_is_one_artifact_and_a_hundred_runs(lab: La
     assert len(_stored_files(lab)) == 1
 
 
+@pytest.mark.slow
 def test_different_output_is_a_version_each_with_its_own_inputs(lab: Lab) -> None:
     state = {"n": 0}
 
@@ -554,7 +556,9 @@ def test_an_asset_can_use_the_registry_itself(lab: Lab) -> None:
     def n_artifacts(lamart: LamartRegistry) -> int:
         return lamart.connect().Artifact.filter(key="raw.json").count()
 
-    dg.materialize([raw, n_artifacts], instance=lab.instance, resources={"io_manager": lab.io(), "lamart": lab.resource})
+    dg.materialize(
+        [raw, n_artifacts], instance=lab.instance, resources={"io_manager": lab.io(), "lamart": lab.resource}
+    )
     assert lab.latest("n_artifacts.json").load() == 1
 
 

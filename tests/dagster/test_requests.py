@@ -11,7 +11,7 @@ from upath import UPath
 
 import lamart_core as ln
 from lamart_dagster.errors import SeveralPartitions
-from lamart_dagster.loading import Request, Shape, request_of
+from lamart_dagster.loading import Request, Shape, item_request_of, request_of
 from lamart_dagster.reading import is_collection
 
 
@@ -33,7 +33,7 @@ def test_paths_and_records_are_no_objects() -> None:
     assert request_of(ln.Artifact).shape is Shape.RECORD
 
 
-@pytest.mark.parametrize("annotation", [Optional[Path], Path | None, Union[None, Path], Annotated[Path | None, "x"]])  # noqa: UP007
+@pytest.mark.parametrize("annotation", [Optional[Path], Path | None, Union[None, Path], Annotated[Path | None, "x"]])  # noqa: UP007, UP045
 def test_none_is_an_option_beside_a_type(annotation: Any) -> None:
     request = request_of(annotation)
     assert request.is_optional
@@ -41,7 +41,7 @@ def test_none_is_an_option_beside_a_type(annotation: Any) -> None:
     assert not request_of(Path).is_optional
 
 
-@pytest.mark.parametrize("annotation", [dict[str, Path], Dict[str, Path], Optional[Dict[str, Path]]])  # noqa: UP006
+@pytest.mark.parametrize("annotation", [dict[str, Path], Dict[str, Path], Optional[Dict[str, Path]]])  # noqa: UP006, UP045
 def test_a_mapping_tells_what_is_wanted_of_each_partition(annotation: Any) -> None:
     values = request_of(annotation).values
     assert values is not None
@@ -49,8 +49,11 @@ def test_a_mapping_tells_what_is_wanted_of_each_partition(annotation: Any) -> No
     assert request_of(dict).values is None
 
 
-def test_a_list_of_objects_is_what_several_steps_made() -> None:
-    assert request_of(List[pd.DataFrame]).as_type is pd.DataFrame  # noqa: UP006
+def test_a_list_tells_what_is_wanted_of_each_step() -> None:
+    assert item_request_of(List[pd.DataFrame]).as_type is pd.DataFrame  # noqa: UP006
+    assert item_request_of(Optional[list[Path]]).shape is Shape.PATH  # noqa: UP045
+    assert item_request_of(list).as_type is None
+    assert item_request_of(Any).as_type is None
     assert request_of(list[int]).as_type == list[int]
 
 
@@ -65,7 +68,8 @@ def test_a_list_of_objects_is_what_several_steps_made() -> None:
         (pd.DataFrame, 1, True, False),
         (None, 1, True, False),
         (None, 3, True, True),
-        (None, 0, True, True),
+        (None, 0, True, False),
+        (dict[str, int], 0, True, True),
     ],
 )
 def test_a_dict_of_partitions_is_told_from_a_json_object(
