@@ -219,7 +219,10 @@ def _upstream_step(context: dg.InputContext) -> str | None:
 
 def _request(context: dg.InputContext) -> Request:
     """Return what the annotation of an input asks for; collected outputs are loaded one by one."""
-    annotation = context.dagster_type.typing_type
+    try:
+        annotation = context.dagster_type.typing_type
+    except dg.DagsterInvariantViolationError:  # a context made by hand
+        annotation = None
     step = _step_of_input(context)
     if step is not None:
         source = step.step.step_input_named(context.name).source
