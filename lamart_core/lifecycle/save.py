@@ -206,6 +206,10 @@ def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
             row = _existing(connection, table, resolution, plan)
             return _Committed(resolution, row, object_path="", replaced=())
         object_id, object_path = _object(connection, staged, plan, put)
+        is_shared = put is None or object_path != put.relpath
+        if is_shared and resolve.find(connection, table, staged, plan).equal is not None:
+            # Whoever stored these bytes may have named them after this transaction looked: look again.
+            raise errors.Conflict("another writer saved equal content")
         head = found.head or found.newest
         if head is not None and plan.revises_uid is not None and resolution.key not in (None, head["key"]):
             assert resolution.key is not None
@@ -266,7 +270,8 @@ def _shared_object(connection: Connection, staged: Staged, plan: Plan) -> Row | 
         columns.is_exact,
         columns.size > 0,
     )
-    row = connection.execute(query).first()
+    # Locked (where rows can be), so that nobody deletes it, or names it under another key, before this commit.
+    row = connection.execute(query.with_for_update()).first()
     return row._asdict() if row is not None else None
 
 
