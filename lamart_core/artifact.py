@@ -279,7 +279,7 @@ class Artifact(ArtifactRecord):
         if version is not None:
             record = _get_version(query, expressions, version)
         elif isinstance(idlike, str) and len(idlike) <= _STEM_LENGTH and not expressions:
-            record = _latest(query.filter(uid__startswith=idlike), f"uid {idlike!r}")
+            record = _latest(query.filter(uid__startswith=idlike), f"uid {idlike!r} (for a key: get(key={idlike!r}))")
         elif idlike is None and key is not None and set(expressions) == {"key"}:
             record = _latest(query.filter(key=key), f"key {key!r}")
         else:
