@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_importing_loads_no_data_library() -> None:
 
 
 @pytest.mark.req("R290")
-def test_opening_a_known_registry_and_asking_it_loads_no_data_library(tmp_path: object) -> None:
+def test_opening_a_known_registry_and_asking_it_loads_no_data_library(tmp_path: Path) -> None:
     code = f"""
 import sys, lamart_core as ln
 ln.connect("sqlite:///{tmp_path}/lab.db", storage="{tmp_path}/storage")
@@ -43,3 +44,39 @@ def test_submodules_do_not_hide_public_names(first: str) -> None:
 def test_every_public_name_is_there() -> None:
     for name in ln.__all__:
         assert getattr(ln, name) is not None
+
+
+OFFLINE = """
+import sys
+seen = []
+def guard(event, arguments):
+    # Stricter than the guard of all tests: not even loopback, and no name is looked up.
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        seen.append((event, arguments[1:]))
+        raise ConnectionRefusedError(event)
+sys.addaudithook(guard)
+from pathlib import Path
+import pandas as pd
+import lamart_core as ln
+folder = Path(sys.argv[1])
+ln.connect(f"sqlite:///{folder}/lab.db", storage=folder / "storage")
+(folder / "a.txt").write_text("a")
+(folder / "in").mkdir()
+(folder / "in" / "b.txt").write_text("b")
+ln.track("script")
+text = ln.Artifact(folder / "a.txt", key="a.txt").save()
+ln.Artifact(folder / "in", key="in").save()
+ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key="t.parquet").save()
+assert ln.Artifact.get(key="t.parquet").load()["a"].tolist() == [1]
+assert text.view_lineage(return_graph=True) is not None
+ln.finish()
+text.delete(permanent=True)
+print(ln.Artifact.filter().count(), seen)
+"""
+
+
+@pytest.mark.req("R289")
+def test_local_use_opens_no_connection(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", OFFLINE, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "2 []"
