@@ -10,7 +10,6 @@ from dagster._core.execution.plan.inputs import FromMultipleSources
 from pydantic import Field, PrivateAttr
 
 from lamart_core.db import MAIN_BRANCH_ID, Registry
-from lamart_core.lineage import find_run
 from lamart_core.logging import logger
 from lamart_dagster import metadata, reading, storing, targets
 from lamart_dagster.lineage import step_id
@@ -132,11 +131,9 @@ class LamartIOManager(dg.ConfigurableIOManager):
         asset = context.asset_key.to_user_string() if context.has_asset_key else None
         pin = reading.pin_of(context.config, context.definition_metadata, self.pins, asset)
         upstream = _upstream_step(context)
-        none = _none_outputs(registry, wanted, upstream) if pin is None else []
-        there = [target for target in wanted if target not in none]
-        found = reading.find(registry, there, _view(context, step, upstream), pin)
-        if (none or found.missing) and not _may_be_missing(context, request):
-            raise reading.missing_error(registry, none, found.missing, self._branch(registry))
+        found = reading.find(registry, wanted, _view(context, step, upstream), upstream=upstream, pin=pin)
+        if found.missing and not _may_be_missing(context, request):
+            raise reading.missing_error(registry, found, self._branch(registry))
         as_dict = reading.is_collection(request, len(wanted), maps_many=lambda: _maps_many(context))
         if step is not None:
             step.record_uses(registry, found.uses)
@@ -231,12 +228,6 @@ def _request(context: dg.InputContext) -> Request:
     return request_of(annotation)
 
 
-def _none_outputs(registry: Registry, wanted: list[targets.Target], upstream: str | None) -> list[targets.Target]:
-    """Return the targets for which the upstream step returned None: an older version must not stand in."""
-    run = find_run(registry, upstream) if upstream is not None else None
-    return [target for target in wanted if run is not None and storing.returned_none(run, target)]
-
-
 def _may_be_missing(context: dg.InputContext, request: Request) -> bool:
     """Return whether what has no artifact is None, or left out of a dict."""
     if request.is_optional or (request.values is not None and request.values.is_optional):
@@ -246,11 +237,9 @@ def _may_be_missing(context: dg.InputContext, request: Request) -> bool:
 
 
 def _view(context: dg.InputContext, step: OpenStep | None, upstream: str | None) -> View:
-    if not context.has_asset_key:
-        return View()  # the output of an op is named by its run
-    if step is None:
-        return View(step=upstream)
-    return step.view(upstream, of_run=upstream is None)
+    if step is None or not context.has_asset_key:
+        return View()  # outside of a run; or the output of an op, which is named by its run
+    return step.view(of_run=upstream is None)
 
 
 def _maps_many(context: dg.InputContext) -> bool:

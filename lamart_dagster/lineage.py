@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -174,7 +174,14 @@ def source_of(op: dg.OpDefinition) -> str | None:
         return None
 
 
-def record_ends(registry: Registry, instance: dg.DagsterInstance, run_id: str, steps: Mapping[str, Run]) -> None:
+def record_ends(
+    registry: Registry,
+    instance: dg.DagsterInstance,
+    run_id: str,
+    steps: Mapping[str, Run],
+    *,
+    completed: Collection[str] = (),
+) -> None:
     """Record how steps of a Dagster run ended, and the run itself when nothing is left to do.
 
     An IO manager sees a step only when it loads and stores, and never how it ends: so this is called when the
@@ -185,19 +192,21 @@ def record_ends(registry: Registry, instance: dg.DagsterInstance, run_id: str, s
         instance: The Dagster instance that executed them.
         run_id: The Dagster run.
         steps: Registry runs of the steps that this process executed, by step key.
+        completed: Keys of the steps whose runs are called complete already.
     """
     dagster_run = instance.get_run_by_id(run_id)
     if dagster_run is None or not steps:
         return
-    ended = _ended_steps(instance, run_id, list(steps))
+    planned = _planned_steps(instance, dagster_run)
+    ended = _ended_steps(instance, run_id, list(steps) if planned is None else None)
     statuses: dict[int, RunStatus] = {}
     for key, run in steps.items():
         status = ended.get(key)
-        if status is not None and status is not _status_of(run):
+        if status is not None and not (status is RunStatus.COMPLETED and key in completed):
             statuses[run.id] = status
     of_run = _RUN_STATUS.get(dagster_run.status)
-    if of_run is None:
-        of_run = _status_so_far(instance, dagster_run)
+    if of_run is None and planned is not None:
+        of_run = _status_so_far(planned, ended)
     parent_id = next(iter(steps.values())).initiated_by_run_id
     if of_run is not None and parent_id is not None:
         statuses[parent_id] = of_run
@@ -262,21 +271,19 @@ def _ended_steps(
     return {item.step_key: _STEP_STATUS.get(item.status) if item.status else None for item in stats}
 
 
-def _status_of(run: Run) -> RunStatus:
-    return RunStatus[run.status.upper()]
+def _planned_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Sequence[str] | None:
+    """Return the keys of the steps that a run executes; None where there are many, or it is not known."""
+    if run.execution_plan_snapshot_id is None:
+        return None
+    planned = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id).step_keys_to_execute
+    return planned if len(planned) <= _MANY_STEPS else None
 
 
-def _status_so_far(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunStatus | None:
+def _status_so_far(planned: Sequence[str], ended: Mapping[str, RunStatus | None]) -> RunStatus | None:
     """Return how a run ends if no other step starts; one that does opens it again.
 
     The resources of the last step are torn down before Dagster calls the run finished.
     """
-    if run.execution_plan_snapshot_id is None:
-        return None
-    planned = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id).step_keys_to_execute
-    if len(planned) > _MANY_STEPS:
-        return None
-    ended = _ended_steps(instance, run.run_id, None)
     if None in ended.values():
         return None
     if RunStatus.ERRORED in ended.values():

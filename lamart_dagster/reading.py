@@ -6,18 +6,23 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from lamart_core.db import Registry
 from lamart_core.errors import InvalidArgument
+from lamart_core.lineage import find_run
 from lamart_dagster.errors import MissingMaterialization, NoValue, SeveralPartitions
+from lamart_dagster.keys import ArtifactName
 from lamart_dagster.loading import Request, Shape, fetch
 from lamart_dagster.metadata import InputUse
-from lamart_dagster.snapshot import View, names_below, pinned, resolve
-from lamart_dagster.storing import PICKLE_SUFFIX
+from lamart_dagster.snapshot import View, made_by, names_below, pinned, resolve
+from lamart_dagster.storing import PICKLE_SUFFIX, returned_none
 from lamart_dagster.targets import Target
+
+if TYPE_CHECKING:
+    from lamart_core.artifact import Artifact
 
 VERSION = "lamart/version"
 Pin = str | Mapping[str, str]
@@ -30,10 +35,12 @@ class Found:
     Attributes:
         uses: An artifact for each target that has one.
         missing: Targets without an artifact.
+        none: Those of the missing ones for which the upstream step returned None.
     """
 
     uses: tuple[InputUse, ...]
-    missing: tuple[Target, ...]
+    missing: tuple[Target, ...] = ()
+    none: tuple[Target, ...] = ()
 
 
 def pin_of(config: Any, metadata: Mapping[str, Any] | None, pins: Mapping[str, str], asset: str | None) -> Pin | None:
@@ -59,48 +66,59 @@ def pin_of(config: Any, metadata: Mapping[str, Any] | None, pins: Mapping[str, s
     return pin
 
 
-def find(registry: Registry, targets: Sequence[Target], view: View, pin: Pin | None = None) -> Found:
+def find(
+    registry: Registry, targets: Sequence[Target], view: View, *, upstream: str | None = None, pin: Pin | None = None
+) -> Found:
     """Find the artifact of each target.
 
     Args:
         registry: Registry to look in.
         targets: What is wanted.
-        view: What the run sees.
+        view: What the run sees of what its upstream step did not make.
+        upstream: External id of the upstream step; what it made comes first, and where it returned None, no older
+            version stands in.
         pin: A version that was chosen by hand, for all targets or by partition.
 
     Raises:
         ObjectDoesNotExist: There is no such version.
     """
     chosen = {target: _pinned(registry, target, pin) for target in targets} if pin is not None else {}
-    free = [target for target in targets if chosen.get(target) is None]
-    seen = resolve(registry, [target.name for target in free], view) if free else {}
+    left = [target for target in targets if chosen.get(target) is None]
+    seen: dict[ArtifactName, Artifact] = {}
+    none: list[Target] = []
+    if left and upstream is not None:
+        seen = made_by(registry, [target.name for target in left], upstream)
+        left = [target for target in left if target.name not in seen]
+        run = find_run(registry, upstream) if left else None
+        none = [target for target in left if run is not None and returned_none(run, target)]
+        left = [target for target in left if target not in none]
+    if left:
+        seen |= resolve(registry, [target.name for target in left], view)
     uses: list[InputUse] = []
     for target in targets:
         by_hand = chosen.get(target)
         artifact = by_hand or seen.get(target.name)
         if artifact is not None:
             uses.append(InputUse(target.label, artifact, target.partition, by_hand is not None, target.asset))
-    missing = tuple(target for target in free if target.name not in seen)
-    return Found(tuple(uses), missing)
+    missing = [target for target in targets if chosen.get(target) is None and target.name not in seen]
+    return Found(tuple(uses), tuple(missing), tuple(none))
 
 
-def missing_error(
-    registry: Registry, none: Sequence[Target], missing: Sequence[Target], branch: str
-) -> MissingMaterialization:
+def missing_error(registry: Registry, found: Found, branch: str) -> MissingMaterialization:
     """Return the error for targets that cannot be loaded: what was looked for, where, and what exists.
 
     Args:
         registry: Registry that was looked in.
-        none: Targets for which the upstream step returned None.
-        missing: Targets without an artifact.
+        found: What is missing.
         branch: Name of the branch.
     """
-    if none:
+    if found.none:
         return NoValue(
-            f"{none[0].label} returned None, so there is nothing to load. Where no value is meant to be passed, "
+            f"{found.none[0].label} returned None, so there is nothing to load. Where no value is meant to be passed, "
             "annotate the upstream with -> None and name it in deps=[…]; where it may be missing, annotate the input "
             "T | None"
         )
+    missing = found.missing
     target = missing[0]
     more = f" (and {len(missing) - 1} more partitions)" if len(missing) > 1 else ""
     key = target.name.key or f"{target.name.stem}.*"

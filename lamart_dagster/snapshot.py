@@ -29,12 +29,10 @@ class View:
     """What a run sees of the registry.
 
     Attributes:
-        step: External id of the run of the upstream step, when the artifact must come from it.
         run: External id of the Dagster run whose steps come before what others made.
         until: Highest id of an artifact that counts; None without a limit.
     """
 
-    step: str | None = None
     run: str | None = None
     until: int | None = None
 
@@ -54,19 +52,30 @@ def resolve(registry: Registry, names: Sequence[ArtifactName], view: View) -> di
         view: What the run sees.
 
     Example:
-        >>> import lamart_core as ln
-        >>> resolve(ln.connect(), [ArtifactName("lab/cells")], View(until=1200))
-        {}
+        >>> resolve(registry, [ArtifactName("lab/cells")], View(until=1200))
+        {ArtifactName(stem='lab/cells', suffix=None): Artifact(uid='…', key='lab/cells.parquet', …)}
     """
-    chosen: dict[ArtifactName, int] = {}
+    seen: dict[ArtifactName, Artifact] = {}
     for condition in _in_order(view):
-        left = [name for name in names if name not in chosen]
-        if left:
-            chosen |= _newest(registry, left, condition)
-    found: dict[int, Artifact] = {}
-    if chosen:
-        found = {artifact.id: artifact for artifact in registry.Artifact.filter(id__in=list(chosen.values()))}
-    return {name: found[id_] for name, id_ in chosen.items() if id_ in found}
+        for choose in (_heads, _newest):
+            left = [name for name in names if name not in seen]
+            if left:
+                seen |= choose(registry, left, condition)
+    return seen
+
+
+def made_by(registry: Registry, names: Sequence[ArtifactName], step: str) -> dict[ArtifactName, Artifact]:
+    """Return what one step made or made again under each name.
+
+    Args:
+        registry: The registry.
+        names: Names of artifacts.
+        step: External id of the run of the step.
+    """
+    condition = _Condition(Q(run__external_id=step) | Q(recreating_runs__external_id=step))
+    heads = _heads(registry, names, condition)
+    left = [name for name in names if name not in heads]
+    return heads | _newest(registry, left, condition) if left else heads
 
 
 def pinned(registry: Registry, name: ArtifactName, pin: str) -> Artifact:
@@ -100,17 +109,51 @@ def names_below(registry: Registry, stem: str) -> list[str]:
     return list(rows[:SHOWN])
 
 
-def _in_order(view: View) -> Iterable[Q]:
-    if view.step is not None:
-        yield Q(run__external_id=view.step) | Q(recreating_runs__external_id=view.step)
+@dataclass(frozen=True)
+class _Condition:
+    """What counts: made by somebody, or up to an id."""
+
+    made: Q | None = None
+    until: int | None = None
+
+    @property
+    def query(self) -> Q:
+        if self.made is not None:
+            return self.made
+        return Q() if self.until is None else Q(id__lte=self.until)
+
+
+def _in_order(view: View) -> Iterable[_Condition]:
     if view.run is not None:
         made = Q(run__initiated_by_run__external_id=view.run)
-        yield made | Q(recreating_runs__initiated_by_run__external_id=view.run)
-    yield Q() if view.until is None else Q(id__lte=view.until)
+        yield _Condition(made | Q(recreating_runs__initiated_by_run__external_id=view.run))
+    yield _Condition(until=view.until)
 
 
-def _newest(registry: Registry, names: Sequence[ArtifactName], condition: Q) -> dict[ArtifactName, int]:
-    rows = _visible(registry, names).filter(condition).values_list("id", "key", "branch_id")
+def _heads(registry: Registry, names: Sequence[ArtifactName], condition: _Condition) -> dict[ArtifactName, Artifact]:
+    """Return latest versions where they are the answer: one family under a name, and its head counts.
+
+    The usual case, and one statement however long the history is.
+    """
+    query = _visible(registry, names).filter(is_latest=True)
+    if condition.made is not None:
+        query = query.filter(condition.made)
+    name_of = _Names(names)
+    found: dict[ArtifactName, list[Artifact]] = {}
+    for artifact in query:
+        name = name_of(artifact.key)
+        if name is not None:
+            found.setdefault(name, []).append(artifact)
+    return {
+        name: artifacts[0]
+        for name, artifacts in found.items()
+        if len(artifacts) == 1 and (condition.until is None or artifacts[0].id <= condition.until)
+    }
+
+
+def _newest(registry: Registry, names: Sequence[ArtifactName], condition: _Condition) -> dict[ArtifactName, Artifact]:
+    """Return the newest versions that count."""
+    rows = _visible(registry, names).filter(condition.query).values_list("id", "key", "branch_id")
     candidates: dict[ArtifactName, dict[str, _Row]] = {}
     name_of = _Names(names)
     for row in map(_Row._make, rows):
@@ -121,7 +164,11 @@ def _newest(registry: Registry, names: Sequence[ArtifactName], condition: Q) -> 
         best = candidates.setdefault(name, {})
         if row.key not in best or _rank(registry, row) > _rank(registry, best[row.key]):
             best[row.key] = row
-    return {name: _latest_of(registry, list(by_key.values())) for name, by_key in candidates.items()}
+    chosen = {name: _latest_of(registry, list(by_key.values())) for name, by_key in candidates.items()}
+    if not chosen:
+        return {}
+    artifacts = {artifact.id: artifact for artifact in registry.Artifact.filter(id__in=list(chosen.values()))}
+    return {name: artifacts[id_] for name, id_ in chosen.items() if id_ in artifacts}
 
 
 def _rank(registry: Registry, row: _Row) -> tuple[bool, int]:

@@ -32,6 +32,7 @@ class OpenStep:
         uses: What it read, in order.
         has_dependencies: Whether what it depends on without loading is among them.
         handled: Names of the outputs that were stored.
+        is_completed: Whether its run was called complete.
     """
 
     step: Step
@@ -40,6 +41,7 @@ class OpenStep:
     uses: list[InputUse] = field(default_factory=list[InputUse])
     has_dependencies: bool = False
     handled: set[str] = field(default_factory=set[str])
+    is_completed: bool = False
 
     def record_uses(self, registry: Registry, uses: Iterable[InputUse]) -> None:
         """Record artifacts as inputs of the step; one that it read already is recorded once."""
@@ -49,14 +51,13 @@ class OpenStep:
             add_inputs(registry, self.run, [use.artifact for use in new], kind=CHECK if self.step.is_check else None)
             self.uses += new
 
-    def view(self, upstream_step: str | None = None, *, of_run: bool = False) -> View:
+    def view(self, *, of_run: bool) -> View:
         """Return what the step sees.
 
         Args:
-            upstream_step: External id of the step that the artifact comes from.
             of_run: Whether what any step of the same Dagster run made comes before older versions.
         """
-        return View(step=upstream_step, run=self.step.run_id if of_run else None, until=self.until)
+        return View(run=self.step.run_id if of_run else None, until=self.until)
 
 
 class StepRuns:
@@ -64,6 +65,7 @@ class StepRuns:
 
     def __init__(self) -> None:
         self._open: dict[str, OpenStep] = {}
+        self._snapshots: dict[str, int | None] = {}
 
     def open(self, registry: Registry, context: StepExecutionContext, *, ui_url: str | None = None) -> OpenStep:
         """Return the run of a step, opening it when the step is first met, and again for each retry.
@@ -79,8 +81,10 @@ class StepRuns:
             return known
         step = step_of(context)
         run = open_run(registry, run_spec(step, ui_url=ui_url))
-        parent: Run | None = run.initiated_by_run
-        opened = OpenStep(step, run, snapshot_of(parent) if parent is not None else None)
+        if step.run_id not in self._snapshots:
+            parent: Run | None = run.initiated_by_run
+            self._snapshots[step.run_id] = snapshot_of(parent) if parent is not None else None
+        opened = OpenStep(step, run, self._snapshots[step.run_id])
         self._open[context.step.key] = opened
         return opened
 
@@ -97,13 +101,15 @@ class StepRuns:
         awaited = {output.name for output in outputs if output.properties.asset_check_key is None}
         if awaited <= opened.handled:
             close_runs(registry, {opened.run.id: RunStatus.COMPLETED})
-            opened.run.refresh()
+            opened.is_completed = True
 
     def record_ends(self, registry: Registry, instance: dg.DagsterInstance) -> None:
         """Record how the steps ended, when the resources of the process are torn down."""
-        by_run: dict[str, dict[str, Run]] = {}
+        by_run: dict[str, list[OpenStep]] = {}
         for opened in self._open.values():
-            by_run.setdefault(opened.step.run_id, {})[opened.step.step_key] = opened.run
+            by_run.setdefault(opened.step.run_id, []).append(opened)
         self._open.clear()
-        for run_id, runs in by_run.items():
-            record_ends(registry, instance, run_id, runs)
+        for run_id, steps in by_run.items():
+            runs = {opened.step.step_key: opened.run for opened in steps}
+            completed = {opened.step.step_key for opened in steps if opened.is_completed}
+            record_ends(registry, instance, run_id, runs, completed=completed)
