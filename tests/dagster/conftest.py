@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 from lamart_core.connect import connect
 from lamart_core.db import Registry
 from lamart_dagster import LamartIOManager, LamartRegistry
+from tests.databases import fresh_database
+from tests.registries import create_tables
 
 
 @dataclass
@@ -19,13 +23,15 @@ class Lab:
 
     folder: Path
     instance: dg.DagsterInstance
+    url: str
 
     @property
     def resource(self) -> LamartRegistry:
-        return LamartRegistry(url=f"sqlite:///{self.folder}/lab.db", storage=str(self.folder / "storage"))
+        return LamartRegistry(url=self.url, storage=str(self.folder / "storage"))
 
-    @property
+    @cached_property
     def registry(self) -> Registry:
+        """A connection of its own, as another process has one."""
         return connect(self.resource.url, storage=self.resource.storage, make_default=False)
 
     def io(self, **options: Any) -> LamartIOManager:
@@ -65,17 +71,24 @@ class Lab:
         return {name: value.value for name, value in self.materialization(asset).metadata.items()}
 
 
+@contextmanager
+def a_lab(backend: str, folder: Path, *, on_disk: bool = False) -> Iterator[Lab]:
+    """A registry on a database, and Dagster's records in memory or, for runs of several processes, on disk."""
+    home = folder / "dagster"
+    home.mkdir()
+    with ExitStack() as stack:
+        url = stack.enter_context(fresh_database(backend, folder, prepare=create_tables))
+        if on_disk:
+            settings = {"telemetry": {"enabled": False}}
+            instance = stack.enter_context(dg.DagsterInstance.local_temp(str(home), overrides=settings))
+        else:
+            instance = stack.enter_context(dg.DagsterInstance.ephemeral())
+        lab = Lab(folder, instance, url)
+        yield lab
+        lab.registry.close()
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """What most tests need: Dagster's records in memory."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Lab(tmp_path, instance)
-
-
-@pytest.fixture
-def lab_on_disk(tmp_path: Path) -> Iterator[Lab]:
-    """For runs of several processes."""
-    home = tmp_path / "dagster"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home), overrides={"telemetry": {"enabled": False}}) as instance:
-        yield Lab(tmp_path, instance)
+    with a_lab("sqlite", tmp_path) as lab:
+        yield lab

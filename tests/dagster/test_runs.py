@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from lamart_core.lifecycle.create import create
 from lamart_core.lineage import RunSpec, TransformSpec, close_runs, find_run, open_run, snapshot_of
 from lamart_core.records import RunInput, RunStatus
 from lamart_dagster import LamartIOManager, LamartRegistry, settle_runs
-from tests.dagster.conftest import Lab
+from tests.dagster.conftest import Lab, a_lab
 from tests.dagster.project import everything
+from tests.databases import BACKENDS
 
 
 @dg.asset
@@ -218,6 +220,12 @@ def test_loads_of_checks_are_marked(lab: Lab) -> None:
 
 
 # ---------------------------------------------------------------------- other processes
+
+
+@pytest.fixture(params=BACKENDS)
+def lab_on_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    with a_lab(request.param, tmp_path, on_disk=True) as lab:
+        yield lab
 
 
 @pytest.mark.slow

@@ -1,4 +1,6 @@
 import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -8,7 +10,14 @@ from lamart_core.errors import InvalidArgument, MultipleObjectsReturned, ObjectD
 from lamart_core.lifecycle.create import create
 from lamart_dagster.keys import ArtifactName
 from lamart_dagster.snapshot import View, pinned, resolve
-from tests.dagster.conftest import Lab
+from tests.dagster.conftest import Lab, a_lab
+from tests.databases import BACKENDS
+
+
+@pytest.fixture(params=BACKENDS)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
+    with a_lab(request.param, tmp_path) as lab:
+        yield lab
 
 
 @dg.asset
