@@ -52,8 +52,10 @@ def resolve(registry: Registry, names: Sequence[ArtifactName], view: View) -> di
         view: What the run sees.
 
     Example:
+        >>> import lamart_core as ln
+        >>> registry = ln.connect()
         >>> resolve(registry, [ArtifactName("lab/cells")], View(until=1200))
-        {ArtifactName(stem='lab/cells', suffix=None): Artifact(uid='…', key='lab/cells.parquet', …)}
+        {}
     """
     seen: dict[ArtifactName, Artifact] = {}
     for condition in _in_order(view):
