@@ -25,7 +25,7 @@ help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
 
 # One stamp per extra: a second call is instant, a changed pyproject.toml installs again.
-$(VENV)/installed-%: pyproject.toml
+$(VENV)/installed-%: pyproject.toml constraints.txt
 	@$(PYTHON) scripts/bootstrap.py $(VENV) $*
 	@touch $@
 

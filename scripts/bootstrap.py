@@ -29,6 +29,10 @@ def main(folder: str, extra: str) -> int:
         if subprocess.run([sys.executable, "-m", "venv", str(environment)]).returncode:
             print("The module venv does not work with this Python; on Debian: apt-get install python3-venv")
             return 1
+        # The pip that comes with Python may be years old and resolve dependencies badly.
+        upgrade = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "pip"]
+        if subprocess.run(upgrade).returncode:
+            say("pip could not be upgraded; going on with the one that came with Python")
     say(f"installing lamart-dagster[{extra}] and what it needs; the first time takes some minutes")
     return install(python, extra)
 
@@ -36,7 +40,7 @@ def main(folder: str, extra: str) -> int:
 def install(python: Path, extra: str) -> int:
     """Run pip, showing what it is at, and its whole output only if it fails."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
-    command += ["--no-input", "--editable", f".[{extra}]"]
+    command += ["--no-input", "--constraint", "constraints.txt", "--editable", f".[{extra}]"]
     started = shown = time.monotonic()
     lines: list[str] = []
     n_packages = 0
