@@ -2,9 +2,10 @@
 
 import anndata as ad
 import dagster as dg
+import numpy as np
 import pandas as pd
-import scanpy as sc
 from pydantic import Field
+from scipy import stats
 
 from example_project.cells import OWNERS
 
@@ -23,15 +24,6 @@ CELL_TYPES = (
 
 cell_types = dg.StaticPartitionsDefinition(list(CELL_TYPES))
 
-_COLUMNS = {
-    "names": "gene",
-    "scores": "score",
-    "logfoldchanges": "log2_fold_change",
-    "pvals_adj": "adjusted_p_value",
-    "pct_nz_group": "share_of_type",
-    "pct_nz_reference": "share_of_others",
-}
-
 
 class MarkerSearch(dg.Config):
     """Which genes count as markers."""
@@ -40,19 +32,44 @@ class MarkerSearch(dg.Config):
     max_p_value: float = Field(default=0.05, description="Highest p-value, adjusted for the number of genes.")
 
 
-@dg.asset(partitions_def=cell_types, group_name="markers", kinds={"pandas", "scanpy"}, owners=OWNERS, code_version="1")
+@dg.asset(partitions_def=cell_types, group_name="markers", kinds={"pandas", "scipy"}, owners=OWNERS, code_version="1")
 def marker_genes(context: dg.AssetExecutionContext, normalised_cells: ad.AnnData, config: MarkerSearch) -> pd.DataFrame:
     """Genes that cells of one type express more than all others do, by a Wilcoxon rank-sum test; best first."""
-    cell_type = context.partition_key
-    n_cells = int((normalised_cells.obs["cell_type"] == cell_type).sum())
-    if n_cells < 2:
-        context.log.warning(f"{n_cells} cells of type {cell_type!r} are too few for a test")
-        gene, *measures = _COLUMNS.values()
-        return pd.DataFrame(columns=[gene, *measures]).astype(dict.fromkeys(measures, float))
-    cells = normalised_cells.copy()
-    sc.tl.rank_genes_groups(
-        cells, "cell_type", groups=[cell_type], reference="rest", method="wilcoxon", tie_correct=True, pts=True
+    of_type = (normalised_cells.obs["cell_type"] == context.partition_key).to_numpy()
+    genes = compare(normalised_cells, of_type)
+    markers = genes[(genes["adjusted_p_value"] <= config.max_p_value) & (genes["log2_fold_change"] > 0)]
+    return markers.head(config.n_genes).reset_index(drop=True)
+
+
+def compare(cells: ad.AnnData, of_type: np.ndarray) -> pd.DataFrame:
+    """Compare some cells with the others, gene by gene.
+
+    Args:
+        cells: Cells with logarithms of expression.
+        of_type: Which of the cells belong to the type. Fewer than two tell nothing: then no gene differs.
+
+    Returns:
+        One row per gene, the one that tells the cells apart best first. `score` is the probability that a cell of the
+        type expresses the gene more than another one does.
+    """
+    expression = cells.X.toarray().astype(np.float64)
+    inside, outside = expression[of_type], expression[~of_type]
+    if len(inside) < 2:
+        inside = outside
+    test = stats.mannwhitneyu(inside, outside, axis=0, method="asymptotic")
+    table = pd.DataFrame(
+        {
+            "gene": cells.var_names.to_numpy(),
+            "score": test.statistic / (len(inside) * len(outside)),
+            "log2_fold_change": np.log2(_mean(inside) / _mean(outside)),
+            "adjusted_p_value": stats.false_discovery_control(test.pvalue),
+            "share_of_type": (inside > 0).mean(axis=0),
+            "share_of_others": (outside > 0).mean(axis=0),
+        }
     )
-    genes = sc.get.rank_genes_groups_df(cells, group=cell_type, pval_cutoff=config.max_p_value, log2fc_min=0)
-    genes = genes.rename(columns=_COLUMNS)[list(_COLUMNS.values())]
-    return genes.head(config.n_genes).reset_index(drop=True)
+    return table.sort_values(["score", "gene"], ascending=[False, True])
+
+
+def _mean(logarithms: np.ndarray) -> np.ndarray:
+    """Return the mean expression of each gene, never zero."""
+    return np.expm1(logarithms).mean(axis=0) + 1e-9

@@ -23,7 +23,7 @@ def marker_bars(markers: pd.DataFrame, title: str, n_genes: int = 15) -> Figure:
     axes.barh(np.arange(len(best)), best["score"].to_numpy(dtype=float), color=colours)
     axes.set_yticks(np.arange(len(best)), best["gene"].tolist(), fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("score of the rank-sum test")
+    axes.set(xlim=(0.5, 1), xlabel="probability that a cell of this type expresses more")
     axes.set_title(title)
     _plain(axes)
     return figure

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,15 +53,20 @@ def registry(demo: Demo) -> Iterator[Registry]:
 @pytest.fixture(scope="session")
 def webserver(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Dagster UI on the demo."""
+    with serve(demo.home, tmp_path_factory.mktemp("webserver") / "log.txt") as address:
+        yield address
+
+
+@contextmanager
+def serve(place: Home, log: Path) -> Generator[str, None, None]:
+    """Run a Dagster UI on a home, on a free port of loopback; give its address."""
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "dagster_webserver", "--workspace", "workspace.yaml"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    log = tmp_path_factory.mktemp("webserver") / "log.txt"
+    environment = {**os.environ, **place.environment}
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=PROJECT, env={**os.environ, **demo.home.environment}, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
             _wait_until_up(address, process, log)
             yield address

@@ -76,6 +76,7 @@ def test_known_markers_are_found(normalised: ad.AnnData) -> None:
     genes = find_markers(normalised, "CD19+ B")
     assert {"CD79A", "MS4A1"} <= set(genes["gene"].head(5))
     assert genes["score"].is_monotonic_decreasing
+    assert genes["score"].between(0.5, 1).all()
     assert (genes["adjusted_p_value"] <= 0.05).all()
     assert len(find_markers(normalised, "CD19+ B", n_genes=3)) == 3
 

@@ -35,16 +35,17 @@ def page() -> Iterator[Page]:
     chromium = require_tool("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1500, "height": 1400})
+        page = browser.new_page(viewport={"width": 1900, "height": 1330})
         page.set_default_timeout(60 * SECONDS)
         yield page
         browser.close()
 
 
-def keep(page: Page, name: str, *, whole: bool = False) -> None:
+def keep(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole)
+    page.wait_for_timeout(SECONDS)  # a dialog fades in
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
 def test_asset_graph(page: Page, webserver: str) -> None:
