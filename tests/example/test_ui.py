@@ -35,7 +35,7 @@ def page() -> Iterator[Page]:
     chromium = require_tool("chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1900, "height": 1330})
+        page = browser.new_page(viewport={"width": 1900, "height": 1450})
         page.set_default_timeout(60 * SECONDS)
         yield page
         browser.close()
