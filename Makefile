@@ -2,6 +2,7 @@
 # make ui            the Dagster UI on what the demo made
 # make test          all tests; no network is needed once the libraries are installed
 # make lint          ruff, pyright, import contracts, docs
+# make benchmarks    measurements beside the floor and beside lamindb (installs lamindb apart, on first use)
 # make requirements  the requirements of docs/specification.md that no passing test proves
 # make clean         removes everything that these commands made, the virtual environment included
 #
@@ -19,7 +20,7 @@ RESULTS := build/requirements.json
 export DAGSTER_DISABLE_TELEMETRY := yes
 export PYTHONDONTWRITEBYTECODE   := 1
 
-.PHONY: help demo ui test lint format requirements clean
+.PHONY: help benchmarks demo ui test lint format requirements clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -43,6 +44,9 @@ lint: $(VENV)/installed-dev
 
 format: $(VENV)/installed-dev
 	@$(RUN) ruff check --fix-only . && $(RUN) ruff format .
+
+benchmarks: $(VENV)/installed-test
+	@$(RUN) benchmarks $(ARGS)
 
 requirements: $(VENV)/installed-test
 	@$(RUN) pytest -n $(CORES) --dist loadgroup -q -m req --requirements-results=$(RESULTS) $(ARGS)

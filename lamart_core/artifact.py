@@ -272,6 +272,7 @@ class Artifact(ArtifactRecord):
         """
         query = QuerySet(cls, current_registry())
         version = expressions.pop("version", None)
+        expressions = _through_run(expressions)
         if path is not None:
             expressions["id"] = _id_of_path(current_registry(), path)
         if key is not None:
@@ -287,6 +288,11 @@ class Artifact(ArtifactRecord):
         if is_run_input is not False:
             track_input(record, is_run_input)
         return record
+
+    @classmethod
+    def filter(cls, *queries: Any, **expressions: Any) -> QuerySet[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]  # the same query set, of this class
+        """Query artifacts; see `SQLRecord.filter`. `transform__key=…` means `run__transform__key=…`."""
+        return super().filter(*queries, **_through_run(expressions))
 
     # ------------------------------------------------------------------ content
 
@@ -422,6 +428,14 @@ class Artifact(ArtifactRecord):
     def describe(self, return_str: bool = False) -> str | None:
         """Print what is known about the artifact, or return it as plain text."""
         return describe(self, return_str=return_str)
+
+
+def _through_run(expressions: dict[str, Any]) -> dict[str, Any]:
+    """Read `transform…` as `run__transform…`: an artifact has a transform through its run only."""
+    return {
+        f"run__{name}" if name == "transform" or name.startswith("transform__") else name: value
+        for name, value in expressions.items()
+    }
 
 
 _STEM_LENGTH = 16

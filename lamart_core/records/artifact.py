@@ -37,7 +37,7 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
     _memory: Any = None
 
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
-    key: Mapped[str | None] = mapped_column(String(1024))
+    key: Mapped[str | None] = mapped_column(uid_type(1024))
     _real_key: Mapped[str | None] = mapped_column(String(1024))
     description: Mapped[str | None] = mapped_column(Text)
     suffix: Mapped[str] = mapped_column(String(30))

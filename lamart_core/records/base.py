@@ -25,7 +25,7 @@ class SQLRecord(Base):
     """
 
     __abstract__ = True
-    __relations__: ClassVar[dict[str, Relation]]
+    __relations__: ClassVar[dict[str, Relation]] = {}
     # What identifies a record or follows from its content is never assigned by hand.
     __frozen__: ClassVar[frozenset[str]] = frozenset({"id", "uid", "created_at", "created_on_id"})
     # Field that names a record: what `get` takes as a uid, what `repr` shows.
@@ -284,7 +284,7 @@ class HasScope:
 
     @declared_attr
     def branch_id(cls) -> Mapped[int]:
-        return mapped_column(ForeignKey("lamart_branch.id"), index=True)
+        return mapped_column(ForeignKey("lamart_branch.id"))
 
     @declared_attr
     def created_on_id(cls) -> Mapped[int]:

@@ -53,7 +53,7 @@ class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest"}
 
     uid: Mapped[str] = mapped_column(uid_type(16), unique=True)
-    key: Mapped[str] = mapped_column(String(1024))
+    key: Mapped[str] = mapped_column(uid_type(1024))
     description: Mapped[str | None] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(String(20))
     source_code: Mapped[str | None] = mapped_column(Text)

@@ -97,7 +97,9 @@ def test_unknown_files_and_folders_have_a_format_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.req("R9")
-@pytest.mark.parametrize("obj", [object(), {1, 2}, None, lambda: 1, Path("x"), pd.Series([1])], ids=lambda obj: type(obj).__name__)
+@pytest.mark.parametrize(
+    "obj", [object(), {1, 2}, None, lambda: 1, Path("x"), pd.Series([1])], ids=lambda obj: type(obj).__name__
+)
 def test_objects_of_unknown_types_are_refused(obj: object) -> None:
     with pytest.raises(errors.UnsupportedObject, match=type(obj).__qualname__) as caught:
         for_object(obj)

@@ -71,7 +71,7 @@ def upgrade() -> None:
     op.create_table(
         "lamart_transform",
         sa.Column("uid", uid_type(16), nullable=False),
-        sa.Column("key", sa.String(length=1024), nullable=False),
+        sa.Column("key", uid_type(1024), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("source_code", sa.Text(), nullable=True),
@@ -99,7 +99,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("uid", name=op.f("uq_lamart_transform_uid")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_lamart_transform_branch_id"), "lamart_transform", ["branch_id"], unique=False)
     op.create_index("uq_lamart_transform_key_hash", "lamart_transform", ["key", "hash"], unique=True)
     op.create_index(
         "uq_lamart_transform_latest",
@@ -156,7 +155,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("uid", name=op.f("uq_lamart_run_uid")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_lamart_run_branch_id"), "lamart_run", ["branch_id"], unique=False)
     op.create_index(op.f("ix_lamart_run_initiated_by_run_id"), "lamart_run", ["initiated_by_run_id"], unique=False)
     op.create_index(op.f("ix_lamart_run_transform_id"), "lamart_run", ["transform_id"], unique=False)
     op.create_table(
@@ -187,7 +185,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("uid", name=op.f("uq_lamart_storage_uid")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_lamart_storage_branch_id"), "lamart_storage", ["branch_id"], unique=False)
     op.create_index(op.f("ix_lamart_storage_run_id"), "lamart_storage", ["run_id"], unique=False)
     op.create_table(
         "lamart_storedobject",
@@ -218,7 +215,7 @@ def upgrade() -> None:
     op.create_table(
         "lamart_artifact",
         sa.Column("uid", uid_type(20), nullable=False),
-        sa.Column("key", sa.String(length=1024), nullable=True),
+        sa.Column("key", uid_type(1024), nullable=True),
         sa.Column("_real_key", sa.String(length=1024), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("suffix", sa.String(length=30), nullable=False),
@@ -257,7 +254,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("uid", name=op.f("uq_lamart_artifact_uid")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_lamart_artifact_branch_id"), "lamart_artifact", ["branch_id"], unique=False)
     op.create_index(op.f("ix_lamart_artifact_hash"), "lamart_artifact", ["hash"], unique=False)
     op.create_index("ix_lamart_artifact_key", "lamart_artifact", ["key", "storage_id"], unique=False)
     op.create_index(op.f("ix_lamart_artifact_object_id"), "lamart_artifact", ["object_id"], unique=False)
