@@ -290,7 +290,9 @@ class Artifact(ArtifactRecord):
         return record
 
     @classmethod
-    def filter(cls, *queries: Any, **expressions: Any) -> QuerySet[Self]:  # pyright: ignore[reportIncompatibleMethodOverride]  # the same query set, of this class
+    def filter(  # pyright: ignore[reportIncompatibleMethodOverride]  # the same query set, of this class
+        cls, *queries: Any, **expressions: Any
+    ) -> QuerySet[Self]:
         """Query artifacts; see `SQLRecord.filter`. `transform__key=…` means `run__transform__key=…`."""
         return super().filter(*queries, **_through_run(expressions))
 
