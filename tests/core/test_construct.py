@@ -251,7 +251,7 @@ def test_fields_as_keywords(file: Path) -> None:
     assert (artifact.otype, artifact.n_observations, artifact.version) == ("Protocol", 7, "1.0")
 
 
-@pytest.mark.req("R36", "R60")
+@pytest.mark.req("R36", "R60", "R263")
 def test_constructing_stores_nothing(tmp_path: Path, sqlite_registry: Registry) -> None:
     folder = tree(tmp_path / "in", {"a.txt": "1", "deep/b.txt": "2"})
     artifact = ln.Artifact(folder, key="in")
@@ -292,7 +292,7 @@ def test_otype_of_paths(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.req("R54", "R59", "R80")
+@pytest.mark.req("R54", "R59", "R80", "R263")
 def test_a_path_inside_the_storage_is_registered_in_place(sqlite_registry: Registry, tmp_path: Path) -> None:
     root = storage_root(sqlite_registry)
     nested = ln.Storage(root=root / "nested").save()

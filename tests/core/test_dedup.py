@@ -67,7 +67,7 @@ def test_swapped_and_renamed_files_are_other_content(registry: Registry, tmp_pat
         ln.Artifact(tmp_path / "empty", key="empty")
 
 
-@pytest.mark.req("R80", "R81", "R88")
+@pytest.mark.req("R30", "R80", "R81", "R88")
 def test_skipping_the_lookup(registry: Registry, tmp_path: Path) -> None:
     first = ln.Artifact(write(tmp_path / "a.txt", "equal"), key="a.txt").save()
     other = ln.Artifact(tmp_path / "a.txt", key="b.txt", skip_hash_lookup=True).save()

@@ -42,6 +42,19 @@ def test_trash_restore_and_delete(registry: Registry, tmp_path: Path) -> None:
         ln.Artifact.get(first.uid)
 
 
+@pytest.mark.req("R252", "R289")
+def test_deleting_never_asks(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(prompt: object = "") -> str:
+        raise AssertionError(f"asked {prompt!r}")
+
+    monkeypatch.setattr("builtins.input", ask)
+    monkeypatch.setattr("sys.stdin", None)
+    artifact = save(tmp_path, "1")
+    artifact.delete()
+    artifact.delete()
+    assert contents(registry).artifacts == 0
+
+
 @pytest.mark.req("R261")
 def test_deleting_what_a_query_finds(registry: Registry, tmp_path: Path) -> None:
     first, second = save(tmp_path, "1"), save(tmp_path, "2")

@@ -90,7 +90,7 @@ def check_content(artifact: ln.Artifact, kind: str, number: int) -> None:
         assert found == expected
 
 
-@pytest.mark.req("R267", "R47")
+@pytest.mark.req("R267", "R47", "R93")
 @pytest.mark.parametrize("kind", ["file", "folder", "table"])
 def test_killed_saves(kind: str, registry: Registry, saver: Saver, tmp_path: Path) -> None:
     durations: list[float] = []
@@ -112,7 +112,7 @@ def test_killed_saves(kind: str, registry: Registry, saver: Saver, tmp_path: Pat
         assert len({item.key for item in heads}) == len(heads)
         if number % 5 == 4:
             check_all_whole()
-    assert len(killed) >= KILLS // 2
+    assert len(killed) >= KILLS // 4
     check_all_whole()
 
     # Saving again works, whatever the killed one left.

@@ -54,7 +54,7 @@ tell(told)
 PARTS = 6
 
 
-@pytest.mark.req("R43", "R47", "R50", "R79", "R89", "R91", "R257", "R258", "R287")
+@pytest.mark.req("R43", "R47", "R49", "R50", "R79", "R89", "R91", "R257", "R258", "R287")
 def test_eight_processes_save_at_the_same_time(registry: Registry, tmp_path: Path) -> None:
     processes = [
         start(registry, CODE, number=number, folder=tmp_path, versions=VERSIONS) for number in range(PROCESSES)
