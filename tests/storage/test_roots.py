@@ -72,7 +72,7 @@ def test_other_roots_are_refused(root: str, named: str) -> None:
 
 
 def test_the_storage_of_an_embedded_registry_is_allowed() -> None:
-    assert normalise_root("/work/.lamart/storage/") == "/work/.lamart/storage"
+    assert normalise_root("/data/.lamart/storage/") == "/data/.lamart/storage"
 
 
 @pytest.mark.req("R59")
