@@ -18,7 +18,6 @@ RUN     := $(VENV)/bin/python -m
 RESULTS := build/requirements.json
 
 export DAGSTER_DISABLE_TELEMETRY := yes
-export PYTHONDONTWRITEBYTECODE   := 1
 
 .PHONY: help benchmarks demo ui test lint format requirements clean
 
