@@ -26,7 +26,9 @@ from lamart_core.lineage import tree_text
 STRICTER = 0.001
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
-console = Console(highlight=False)
+# A pipe has no width: a log should not be wrapped to one.
+WIDE = 150
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def main(arguments: list[str]) -> int:
@@ -43,7 +45,7 @@ def main(arguments: list[str]) -> int:
         registry = ln.connect()
 
         console.rule("[bold]2. Every output is a versioned artifact")
-        console.print(artifact_table())
+        show_artifacts()
 
         console.rule("[bold]3. Where the report comes from")
         show_lineage(place)
@@ -118,19 +120,17 @@ class Inventory:
         )
 
 
-def artifact_table() -> Table:
-    """Return all artifacts as a table."""
+def show_artifacts() -> None:
+    """Print all artifacts: as a table, or in pairs of lines where the screen is too narrow for one."""
     table = Table("key", "uid", "version", "size", "hash", "run", box=None, header_style="bold", pad_edge=False)
     for artifact in ln.Artifact.filter().order_by("key"):
-        table.add_row(
-            artifact.key,
-            artifact.uid,
-            artifact.version,
-            _size(artifact.size or 0),
-            f"{artifact.hash[:10]}…",
-            f"{artifact.transform.key} · {artifact.run.uid[:8]}",
-        )
-    return table
+        run = f"{artifact.transform.key} · {artifact.run.uid[:8]}"
+        row = (artifact.uid, artifact.version, _size(artifact.size or 0), f"{artifact.hash[:8]}…", run)
+        table.add_row(artifact.key, *row)
+        if console.width < WIDE:
+            console.print(f"[bold]{artifact.key}[/]", "  " + "  ".join(row), sep="\n", soft_wrap=True)
+    if console.width >= WIDE:
+        console.print(table)
 
 
 def show_lineage(place: Home) -> None:
@@ -185,7 +185,7 @@ def show_new_versions(before: Inventory, after: Inventory) -> None:
 
 
 def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1000:,.1f} kB"
+    return f"{n_bytes / 1000:,.1f} kB".rjust(10)
 
 
 def _short(path: Path) -> str:

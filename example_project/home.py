@@ -40,10 +40,16 @@ class Home:
         return (self.folder / "registry.db").exists()
 
     def start_afresh(self) -> None:
-        """Remove what an earlier demo left, and make the folders."""
-        if self.folder.exists():
+        """Remove what an earlier demo left, and make the folders.
+
+        Raises:
+            FileExistsError: There are files, and not those of a demo.
+        """
+        if self.folder.exists() and any(self.folder.iterdir()):
+            if not (self.folder / "dagster" / "dagster.yaml").exists():
+                raise FileExistsError(f"{self.folder} holds files that no demo made; choose another folder")
             shutil.rmtree(self.folder)
-        (self.folder / "dagster").mkdir(parents=True)
+        (self.folder / "dagster").mkdir(parents=True, exist_ok=True)
         (self.folder / "dagster" / "dagster.yaml").write_text(_DAGSTER_YAML, encoding="utf-8")
         (self.folder / "storage").mkdir()
 

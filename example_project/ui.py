@@ -26,7 +26,8 @@ def main(arguments: list[str]) -> int:
     os.chdir(PROJECT)
     print(f"Dagster UI: http://127.0.0.1:{options.port}/assets (ends with Ctrl-C)", flush=True)
     command = ["dagster", "dev", "--workspace", "workspace.yaml", "--host", "127.0.0.1", "--port", str(options.port)]
-    return os.execv(sys.executable, [sys.executable, "-m", *command])
+    # Warnings of the command about itself are no matter of those who look at the demo.
+    return os.execv(sys.executable, [sys.executable, "-W", "ignore", "-m", *command])
 
 
 if __name__ == "__main__":

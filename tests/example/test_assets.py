@@ -131,6 +131,11 @@ def test_a_demo_starts_in_an_empty_folder(tmp_path: Path) -> None:
     place.start_afresh()
     assert not (place.folder / "left over").exists()
     assert not place.exists
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(FileExistsError, match="no demo made"):
+        home(tmp_path / "mine").start_afresh()
+    assert (tmp_path / "mine" / "thesis.txt").exists()
     assert home() == Home(PROJECT / ".demo")
 
 
