@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm.attributes import manager_of_class
@@ -71,7 +71,6 @@ class Artifact(ArtifactRecord):
     """
 
     __tablename__ = "lamart_artifact"
-    _name_field: ClassVar[str] = "key"
 
     def __init__(
         self,
@@ -235,7 +234,7 @@ class Artifact(ArtifactRecord):
                     f"{sorted(given)} apply when an object in memory is written, not to a path"
                 )
             _check_content(data, otype)
-            construct.from_path(record, registry, data, _set(request, suffix=None, otype=request.otype or otype))
+            construct.from_path(record, registry, data, replace(request, suffix=None, otype=request.otype or otype))
             return record
         file_format = (
             formats.for_object(data, request.suffix or _suffix_of(request.key)) if _takes(data, otype) else None
@@ -487,10 +486,6 @@ def _with_others(registry: Registry, request: Request, others: dict[str, Any]) -
         if getattr(request, name) is not None or values.get(name) is not None:
             raise errors.InvalidArgument(f"pass either {name} or {name}_id, not both")
         values[name] = QuerySet(model, registry).get(record_id)
-    return _set(request, **values)
-
-
-def _set(request: Request, **values: Any) -> Request:
     return replace(request, **values)
 
 
@@ -523,10 +518,12 @@ def _check_content(path: Any, otype: str) -> None:
 
 
 def _latest(query: QuerySet[Any], asked: str) -> Any:
-    found = query.filter(is_latest=True).order_by("-id")[:2].to_list()
-    if len(found) > 1 and len({item.stem_uid for item in found}) > 1:
+    found = query.filter(is_latest=True).order_by("-id")[:3].to_list()
+    if len({item.stem_uid for item in found}) > 1:
         raise errors.MultipleObjectsReturned(f"several artifacts match {asked}: {', '.join(map(repr, found))}")
-    record = found[0] if found else query.order_by("-uid").first()
+    # A family has one latest version on the current branch and one on main; main is what a branch falls back to.
+    own = (item for item in found if item.branch_id == item.registry.branch_id)
+    record = next(own, found[0]) if found else query.order_by("-uid").first()
     if record is None:
         raise errors.ObjectDoesNotExist(f"no artifact matches {asked}; what is in the trash needs branch_id=-1")
     return record

@@ -80,7 +80,12 @@ def connect(
     _choose_storage(registry, storage)
     if branch is not None:
         _choose_branch(registry, branch)
-    registry.options = {"storage": str(storage) if storage else None, "cache_dir": str(cache), "branch": branch}
+    registry.options = {
+        "storage": str(storage) if storage else None,
+        "cache_dir": str(cache),
+        "branch": branch,
+        "user": user,
+    }
     if make_default:
         set_default_registry(registry)
     if created and embedded:

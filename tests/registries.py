@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select
 
 import lamart_core as ln
@@ -14,7 +15,7 @@ from lamart_core.db import Registry, set_default_registry
 from lamart_core.db.schema import ensure_schema
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.settings import Settings
-from tests.databases import fresh_database
+from tests.databases import BACKENDS, fresh_database
 
 
 def create_tables(url: str) -> None:
@@ -35,6 +36,20 @@ def fresh_registry(backend: str, folder: Path) -> Generator[Registry, None, None
         finally:
             registry.close()
             set_default_registry(None)
+
+
+@pytest.fixture(params=BACKENDS)
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Registry, None, None]:
+    """An empty registry on each database, the default of the process."""
+    with fresh_registry(request.param, tmp_path / "lab") as registry:
+        yield registry
+
+
+@pytest.fixture
+def sqlite_registry(tmp_path: Path) -> Generator[Registry, None, None]:
+    """An empty registry on SQLite, for what does not depend on the database."""
+    with fresh_registry("sqlite", tmp_path / "lab") as registry:
+        yield registry
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,8 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
         target = next((item for item in storages if item.root == staged.root), None) or registry.Storage.reference(
             staged.root
         )
-    elif not target.is_managed:
-        raise errors.InvalidArgument(
-            f"the storage location {target.root} is not managed by this registry; nothing can be written there"
-        )
+    else:
+        _check_writable(target)
     _fill(record, registry, staged, request, target)
 
 
@@ -80,13 +78,10 @@ def from_object(
     _check(request)
     _check_named(registry, request, in_storage=False)
     target = _target_storage(registry, request, _storages(registry))
-    if not target.is_managed:
-        raise errors.InvalidArgument(
-            f"the storage location {target.root} is not managed by this registry; nothing can be written there"
-        )
+    _check_writable(target)
     suffix = request.suffix
     if suffix is None and request.key is not None:
-        suffix = _key_suffix(request.key)
+        suffix = bytes_room.suffix_of(request.key) or None
     staged = stage.stage_object(
         obj,
         location=target.location,
@@ -103,8 +98,11 @@ def from_object(
         raise
 
 
-def _key_suffix(key: str) -> str | None:
-    return bytes_room.suffix_of(key) or None
+def _check_writable(target: Storage) -> None:
+    if not target.is_managed:
+        raise errors.InvalidArgument(
+            f"the storage location {target.root} is not managed by this registry; nothing can be written there"
+        )
 
 
 def _check(request: Request) -> None:
@@ -202,7 +200,7 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
     pending = Pending(replace(staged, memory=None), plan)
     record._memory = staged.memory
     if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
-        _adopt_existing(record, resolution.existing, staged, plan)
+        _adopt_existing(record, resolution.existing, plan)
         record._pending = pending
         stage.discard(staged)
         return
@@ -306,7 +304,7 @@ def _rebase(plan: Plan, head: str | None) -> Plan:
     return replace(plan, expected_head=head)
 
 
-def _adopt_existing(record: ArtifactRecord, row: Any, staged: Staged, plan: Plan) -> None:
+def _adopt_existing(record: ArtifactRecord, row: Any, plan: Plan) -> None:
     """Become the existing artifact of equal content; what was passed and differs is taken over or warned about."""
     record._adopt_row(row)
     if plan.key is not None and record.key != plan.key:

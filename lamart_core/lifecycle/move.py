@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Table, func, select, update
 from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import now
+from lamart_core.hashing import Digest
 from lamart_core.records import ArtifactRecord, StoredObject
 
 _OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
@@ -54,6 +55,7 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
 
     Raises:
         ObjectExists: Something is at the new key.
+        IntegrityError: The bytes are not those that the record describes; they are not moved.
         StorageError: The copy failed; nothing is left of it.
     """
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
@@ -64,13 +66,14 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
     is_folder = stored.n_files is not None
     if bytes_room.exists(location, key):
         raise errors.ObjectExists(f"there is something at {location.root}/{key} already")
+    digest = Digest(stored.hash_type, stored.hash) if stored.is_exact else None
     source = bytes_room.Cache(record.registry.settings.cache_dir).fetch(
-        location, stored.path, size=stored.size, is_folder=is_folder
+        location, stored.path, size=stored.size, digest=digest, is_folder=is_folder, verify=digest is not None
     )
     if is_folder:
         bytes_room.put_folder(source, location, key, tree=hashing.hash_tree(source, record.registry.hash_algorithm))
     else:
-        bytes_room.put_file(source, location, key)
+        bytes_room.put_file(source, location, key, digest=digest)
 
     def work(connection: Connection) -> None:
         rename_family(connection, table, record.uid, key)
@@ -78,7 +81,8 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
 
     try:
         record.registry.unit_of_work(work)
-    except BaseException:
+    except errors.LamartError:
         bytes_room.delete(location, key, is_folder=is_folder)
         raise
+    # Any other error may have come after the commit: then the record says the new place. Both copies stay.
     bytes_room.delete(location, stored.path, is_folder=is_folder)

@@ -28,7 +28,6 @@ class _Where:
     size: int | None
     digest: Digest | None
     is_folder: bool
-    is_managed: bool
 
 
 def path(record: ArtifactRecord) -> Path | UPath:
@@ -140,11 +139,10 @@ def _fetch(record: ArtifactRecord, where: _Where, *, verify: bool) -> Path:
     target = where.storage.location.path(where.relpath)
     if isinstance(target, Path):
         _check(record, where, target)
-        local = target
         if verify:
-            _check_digest(record, where, local)
-        return local
-    fetched = bytes_room.Cache(record.registry.settings.cache_dir).fetch(
+            _check_digest(record, where, target)
+        return target
+    return bytes_room.Cache(record.registry.settings.cache_dir).fetch(
         where.storage.location,
         where.relpath,
         size=where.size,
@@ -152,7 +150,6 @@ def _fetch(record: ArtifactRecord, where: _Where, *, verify: bool) -> Path:
         is_folder=where.is_folder,
         verify=verify,
     )
-    return Path(fetched)
 
 
 def _where(record: ArtifactRecord) -> _Where:
@@ -166,8 +163,6 @@ def _where(record: ArtifactRecord) -> _Where:
     query = (
         select(
             _OBJECT,
-            table.c.is_latest,
-            table.c._overwrite_versions,
             table.c.hash.label("artifact_hash"),
             overwritten.scalar_subquery().label("later"),
         )
@@ -189,7 +184,7 @@ def _where(record: ArtifactRecord) -> _Where:
         )
     storage = record.registry.memo(("storage", row.storage_id), lambda: record.registry.Storage.get(row.storage_id))
     digest = Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
-    return _Where(storage, row.path, row.size, digest, row.n_files is not None, row.is_managed)
+    return _Where(storage, row.path, row.size, digest, row.n_files is not None)
 
 
 def _check(record: ArtifactRecord, where: _Where, local: Path) -> None:

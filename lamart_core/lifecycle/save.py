@@ -326,7 +326,7 @@ def _replace_older(
     )
     old_objects = set(connection.execute(select(columns.object_id).where(older)).scalars())
     connection.execute(update(table).where(older).values(object_id=object_id))
-    return tuple(path for path in delete_unreferenced(connection, table, old_objects))
+    return tuple(delete_unreferenced(connection, table, old_objects))
 
 
 def delete_unreferenced(connection: Connection, table: Table, object_ids: set[int]) -> list[str]:

@@ -276,3 +276,18 @@ def test_versions_of_tables(registry: Registry) -> None:
     assert second.uid == first.stem_uid + "0001"
     assert [list(ln.Artifact.get(item.uid).load()["a"]) for item in (first, second)] == [[1], [2]]
     assert contents(registry).objects == 2
+
+
+@pytest.mark.req("R216", "R222")
+def test_a_key_means_the_version_of_the_current_branch(registry: Registry, tmp_path: Path) -> None:
+    main = ln.Artifact(write(tmp_path / "a.txt", "main"), key="a.txt").save()
+    other = ln.connect(registry.url.render_as_string(hide_password=False), branch="other", make_default=False)
+    with other:
+        assert ln.Artifact.get(key="a.txt") == main  # falls back to main
+        mine = ln.Artifact(write(tmp_path / "b.txt", "other"), key="a.txt").save()
+    later = ln.Artifact(write(tmp_path / "c.txt", "later"), key="a.txt").save()
+    assert mine.stem_uid == main.stem_uid == later.stem_uid
+    with other:
+        assert ln.Artifact.get(key="a.txt") == mine
+    assert ln.Artifact.get(key="a.txt") == later
+    other.close()
