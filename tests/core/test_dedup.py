@@ -108,6 +108,14 @@ def test_trash_is_not_found_and_comes_back_under_its_key(
     assert back.is_latest
 
 
+@pytest.mark.req("R83")
+def test_trash_does_not_hide_what_is_visible(registry: Registry, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "equal")
+    visible = ln.Artifact(path, key="a.txt").save()
+    ln.Artifact(path, key="b.txt", skip_hash_lookup=True).save().delete()  # newer, and in the trash
+    assert ln.Artifact(path, key="c.txt") == visible
+
+
 @pytest.mark.req("R85")
 def test_a_hit_takes_the_description(registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path / "a.txt", "equal")

@@ -9,6 +9,7 @@ import pytest
 import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.lineage import run_context, tree_text
+from lamart_core.models import RunInput
 from tests.registries import write
 
 
@@ -119,6 +120,19 @@ def test_cycles_end(registry: Registry, tmp_path: Path) -> None:
     assert f"artifact_{c.uid} -> run_{a.run.uid}" in source
     assert f"artifact_{a.uid} -> run_{a.run.uid}" not in source
     assert tree_text(a)
+
+
+@pytest.mark.req("R274")
+def test_what_a_run_read_and_made_is_shown_as_made(registry: Registry, tmp_path: Path) -> None:
+    run = ln.track("loop.py")
+    artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
+    ln.finish()
+    # Other writers than this library may have recorded it.
+    RunInput(run_id=run.id, artifact_id=artifact.id).save()
+    graph = artifact.view_lineage(return_graph=True)
+    assert graph is not None
+    edges = [line.strip() for line in graph.source.splitlines() if "->" in line]
+    assert edges == [f"run_{run.uid} -> artifact_{artifact.uid}"]
 
 
 @pytest.mark.req("R275")
