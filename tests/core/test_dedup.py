@@ -55,6 +55,7 @@ def test_swapped_and_renamed_files_are_other_content(registry: Registry, tmp_pat
     others = {
         "swapped": {**files, "one.txt": "2", "two.txt": "1"},
         "renamed": {"uno.txt": "1", "two.txt": "2", "deep/three.txt": "3"},
+        "renamed in its place of the order": {"one_.txt": "1", "two.txt": "2", "deep/three.txt": "3"},
         "moved": {"one.txt": "1", "two.txt": "2", "three.txt": "3"},
     }
     for name, changed in others.items():
