@@ -1,8 +1,10 @@
 """All record classes, for those who need them together."""
 
 from lamart_core.artifact import Artifact
+from lamart_core.collection import Collection
 from lamart_core.query import QuerySet, RelatedManager
 from lamart_core.records import (
+    ArtifactBlock,
     Branch,
     HasScope,
     IsVersioned,
@@ -21,7 +23,9 @@ from lamart_core.records import (
 
 __all__ = [
     "Artifact",
+    "ArtifactBlock",
     "Branch",
+    "Collection",
     "HasScope",
     "IsVersioned",
     "QuerySet",

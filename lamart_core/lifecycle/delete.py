@@ -11,11 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.lifecycle.heads import promote_newest
-from lamart_core.lifecycle.save import delete_unreferenced, remove_bytes
+from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
+from lamart_core.lifecycle.put import remove_bytes
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, StoredObject
-
-_OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
+from lamart_core.records import ArtifactRecord
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,10 @@ def _remove_rows(connection: Connection, record: ArtifactRecord, storage: bool |
     if storage is False:
         return _Removed((), ())
     gone = delete_unreferenced(connection, table, objects)
-    referred = select(columns.id).where(columns.object_id == _OBJECT.c.id).exists()
-    unmanaged = select(_OBJECT.c.path).where(_OBJECT.c.id.in_(objects), ~_OBJECT.c.is_managed, ~referred)
+    referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
+    unmanaged = select(OBJECT.c.path).where(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred)
     paths = list(connection.execute(unmanaged).scalars())
-    connection.execute(_OBJECT.delete().where(_OBJECT.c.id.in_(objects), ~_OBJECT.c.is_managed, ~referred))
+    connection.execute(OBJECT.delete().where(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred))
     return _Removed((*gone, *paths), ()) if storage else _Removed(tuple(gone), tuple(paths))
 
 

@@ -8,9 +8,8 @@ from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import now
 from lamart_core.hashing import Digest
-from lamart_core.records import ArtifactRecord, StoredObject
-
-_OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
+from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.records import ArtifactRecord
 
 
 def check_rename(record: ArtifactRecord, key: str | None) -> None:
@@ -60,9 +59,9 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
     """
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     location = record.storage.location
-    columns = _OBJECT.c
+    columns = OBJECT.c
     with record.registry.engine.connect() as connection:
-        stored = connection.execute(select(_OBJECT).where(columns.id == record.object_id)).one()
+        stored = connection.execute(select(OBJECT).where(columns.id == record.object_id)).one()
     is_folder = stored.n_files is not None
     if bytes_room.exists(location, key):
         raise errors.ObjectExists(f"there is something at {location.root}/{key} already")
@@ -77,7 +76,7 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
 
     def work(connection: Connection) -> None:
         rename_family(connection, table, record.uid, key)
-        connection.execute(update(_OBJECT).where(columns.id == stored.id).values(path=key))
+        connection.execute(update(OBJECT).where(columns.id == stored.id).values(path=key))
 
     try:
         record.registry.unit_of_work(work)

@@ -13,10 +13,9 @@ from upath import UPath
 from lamart_core import errors, formats, hashing
 from lamart_core import storage as bytes_room
 from lamart_core.hashing import Digest
+from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lineage.links import track_input
-from lamart_core.records import ArtifactRecord, Run, Storage, StoredObject
-
-_OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
+from lamart_core.records import ArtifactRecord, Run, Storage
 
 
 @dataclass(frozen=True)
@@ -155,18 +154,18 @@ def _fetch(record: ArtifactRecord, where: _Where, *, verify: bool) -> Path:
 def _where(record: ArtifactRecord) -> _Where:
     """Read from the database where the bytes are now: the record in hand may be older than a move or an overwrite."""
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
-    columns = _OBJECT.c
-    later = _OBJECT.alias("later")
+    columns = OBJECT.c
+    later = OBJECT.alias("later")
     overwritten = (
         select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
     ).where(later.c.storage_id == columns.storage_id)
     query = (
         select(
-            _OBJECT,
+            OBJECT,
             table.c.hash.label("artifact_hash"),
             overwritten.scalar_subquery().label("later"),
         )
-        .join(_OBJECT, table.c.object_id == columns.id)
+        .join(OBJECT, table.c.object_id == columns.id)
         .where(table.c.id == record.id)
     )
     with record.registry.engine.connect() as connection:

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, insert, update
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
-from lamart_core.db import Registry, now
+from lamart_core.db import Registry
 from lamart_core.lifecycle import resolve
 from lamart_core.lifecycle.heads import promote_newest
 from lamart_core.lifecycle.move import check_rename, move_real_key, rename_family
+from lamart_core.lifecycle.objects import ObjectVanished, insert_object, replace_older, shared_object
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
+from lamart_core.lifecycle.put import Put, put_bytes, remove_bytes, take_back
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lineage.links import add_recreation
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Storage, StoredObject
+from lamart_core.records import ArtifactRecord, StoredObject
 
 _OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
 _ATTEMPTS = 20
-
-
-class _ObjectVanished(errors.LamartError):
-    """Equal bytes that were going to be shared were deleted meanwhile: put our own, and try again."""
-
-
-@dataclass(frozen=True)
-class _Put:
-    """Bytes that this save has put into the storage, and which only the commit makes known."""
-
-    relpath: str
-    is_managed: bool
 
 
 @dataclass(frozen=True)
@@ -106,25 +92,25 @@ def _save_new(record: ArtifactRecord, pending: Pending) -> SaveResult:
     registry = record.registry
     plan = _with_saved_storage(pending.plan)
     staged = pending.staged
-    put: _Put | None = None
+    put: Put | None = None
     share = _may_share(registry, staged, plan)
     for _ in range(_ATTEMPTS):
         try:
             if put is None and not share:
-                put = _put(record, staged, plan)
+                put = put_bytes(record, staged, plan)
             committed = _commit(record, registry, staged, plan, put)
             break
-        except _ObjectVanished:
+        except ObjectVanished:
             share = False
         except errors.LamartError:
-            _take_back(plan, staged, put)
+            take_back(plan, staged, put)
             raise
         # Any other error may have come after the commit, a lost connection for example: then a record refers to the
         # bytes. They stay, and garbage collection decides later with the database at hand.
     else:
         raise errors.DatabaseBusy(f"{record!r} could not be saved: equal content is deleted again and again")
     if put is not None and put.relpath != committed.object_path:
-        _take_back(plan, staged, put)
+        take_back(plan, staged, put)
     discard(staged)
     for relpath in committed.replaced:
         remove_bytes(plan.storage, relpath, is_folder=staged.is_folder)
@@ -154,47 +140,10 @@ def _may_share(registry: Registry, staged: Staged, plan: Plan) -> bool:
         # Bytes that an artifact names were found by the constructor; others are rare, and then put in vain.
         return False
     with registry.engine.connect() as connection:
-        return _shared_object(connection, staged, plan) is not None
+        return shared_object(connection, staged, plan) is not None
 
 
-def _put(record: ArtifactRecord, staged: Staged, plan: Plan) -> _Put:
-    """Put the bytes under a name that no other save can choose; nothing refers to them yet."""
-    if staged.in_place is not None:
-        return _Put(staged.in_place, is_managed=False)
-    if not isinstance(staged.source, Path) or not staged.source.exists():
-        raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")
-    location = plan.storage.location
-    relpath = bytes_room.object_path(uids.stem_of(record.uid), staged.suffix)
-    if not plan.key_is_virtual:
-        assert plan.key is not None
-        relpath = plan.key
-    if staged.tree is not None:
-        bytes_room.put_folder(staged.source, location, relpath, tree=staged.tree, move=staged.is_owned)
-    else:
-        bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, move=staged.is_owned)
-    return _Put(relpath, is_managed=plan.key_is_virtual)
-
-
-def _take_back(plan: Plan, staged: Staged, put: _Put | None) -> None:
-    """Remove bytes that no record came to refer to; what was moved from a staging file goes back to it."""
-    if put is None or staged.in_place is not None:
-        return
-    stored = plan.storage.location.path(put.relpath)
-    if staged.is_owned and isinstance(stored, Path) and isinstance(staged.source, Path) and not staged.source.exists():
-        os.rename(stored, staged.source)
-    else:
-        remove_bytes(plan.storage, put.relpath, is_folder=staged.is_folder)
-
-
-def remove_bytes(storage: Storage, relpath: str, *, is_folder: bool) -> None:
-    """Remove bytes that no record refers to; what fails here is removed by a later garbage collection."""
-    try:
-        bytes_room.delete(storage.location, relpath, is_folder=is_folder)
-    except OSError as error:
-        logger.warning("%s/%s could not be removed and is left to garbage collection: %s", storage.root, relpath, error)
-
-
-def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan, put: _Put | None) -> _Committed:
+def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan, put: Put | None) -> _Committed:
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     record._defaults(registry)
     values = record._values()
@@ -205,7 +154,7 @@ def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
         if resolution.existing is not None:
             row = _existing(connection, table, resolution, plan)
             return _Committed(resolution, row, object_path="", replaced=())
-        object_id, object_path = _object(connection, staged, plan, put)
+        object_id, object_path = insert_object(connection, staged, plan, put)
         is_shared = put is None or object_path != put.relpath
         if is_shared and resolve.find(connection, table, staged, plan).equal is not None:
             # Whoever stored these bytes may have named them after this transaction looked: look again.
@@ -225,7 +174,7 @@ def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
             "is_latest": True,
         }
         row_id = connection.execute(insert(table).values(new).returning(table.c.id)).scalar_one()
-        replaced = _replace_older(connection, table, resolution, object_id, plan)
+        replaced = replace_older(connection, table, resolution, object_id, plan)
         return _Committed(resolution, _complete(table, new, row_id), object_path, replaced)
 
     return registry.unit_of_work(work)
@@ -256,86 +205,6 @@ def _demote(connection: Connection, table: Table, head_id: int) -> None:
     demote = update(table).where(table.c.id == head_id, table.c.is_latest).values(is_latest=False)
     if connection.execute(demote).rowcount != 1:
         raise errors.Conflict(f"another writer made a version after artifact {head_id}")
-
-
-def _shared_object(connection: Connection, staged: Staged, plan: Plan) -> Row | None:
-    columns = _OBJECT.c
-    assert staged.digest is not None
-    query = select(columns.id, columns.path).where(
-        columns.storage_id == plan.storage.id,
-        columns.hash == staged.digest.value,
-        columns.hash_type == staged.digest.algorithm,
-        columns.suffix == staged.suffix,
-        columns.is_managed,
-        columns.is_exact,
-        columns.size > 0,
-    )
-    # Locked (where rows can be), so that nobody deletes it, or names it under another key, before this commit.
-    row = connection.execute(query.with_for_update()).first()
-    return row._asdict() if row is not None else None
-
-
-def _object(connection: Connection, staged: Staged, plan: Plan, put: _Put | None) -> tuple[int, str]:
-    """Return id and path of the stored object: the one that was put, or one of equal bytes that is there."""
-    if put is None:
-        shared = _shared_object(connection, staged, plan)
-        if shared is None:
-            raise _ObjectVanished
-        return shared["id"], shared["path"]
-    digest = staged.digest
-    values = {
-        "storage_id": plan.storage.id,
-        "path": put.relpath,
-        "suffix": staged.suffix,
-        "hash": digest.value if digest is not None else None,
-        "hash_type": digest.algorithm if digest is not None else None,
-        "is_exact": digest is not None and digest.is_exact,
-        "size": staged.size,
-        "n_files": staged.n_files,
-        "is_managed": put.is_managed,
-        "created_at": now(),
-    }
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(_OBJECT).values(values).on_conflict_do_nothing().returning(_OBJECT.c.id)
-    object_id = connection.execute(statement).scalar_one_or_none()
-    if object_id is not None:
-        return object_id, put.relpath
-    if put.is_managed:
-        shared = _shared_object(connection, staged, plan)
-        if shared is None:
-            raise errors.Conflict("an object of equal content was deleted in this moment")
-        return shared["id"], shared["path"]
-    same = select(_OBJECT.c.id).where(
-        _OBJECT.c.storage_id == plan.storage.id, _OBJECT.c.path == put.relpath, _OBJECT.c.hash == values["hash"]
-    )
-    return connection.execute(same).scalar_one(), put.relpath
-
-
-def _replace_older(
-    connection: Connection, table: Table, resolution: Resolution, object_id: int, plan: Plan
-) -> tuple[str, ...]:
-    """Let older versions of an overwritten family point at the new object; return the paths nobody refers to."""
-    if not plan.overwrite_versions or resolution.outcome is not Outcome.NEW_VERSION:
-        return ()
-    columns = table.c
-    older = and_(
-        func.substr(columns.uid, 1, uids.STEM_LENGTH) == uids.stem_of(resolution.uid),
-        columns._overwrite_versions,
-        columns.object_id != object_id,
-        columns.storage_id == plan.storage.id,
-    )
-    old_objects = set(connection.execute(select(columns.object_id).where(older)).scalars())
-    connection.execute(update(table).where(older).values(object_id=object_id))
-    return tuple(delete_unreferenced(connection, table, old_objects))
-
-
-def delete_unreferenced(connection: Connection, table: Table, object_ids: set[int]) -> list[str]:
-    """Delete the rows of managed objects that no artifact refers to any more, and return their paths."""
-    if not object_ids:
-        return []
-    referred = select(table.c.id).where(table.c.object_id == _OBJECT.c.id).exists()
-    gone = _OBJECT.delete().where(_OBJECT.c.id.in_(object_ids), _OBJECT.c.is_managed, ~referred)
-    return list(connection.execute(gone.returning(_OBJECT.c.path)).scalars())
 
 
 def _warn_restored(record: ArtifactRecord, resolution: Resolution) -> None:

@@ -2,23 +2,49 @@
 
 from lamart_core.records.artifact import ArtifactRecord
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
+from lamart_core.records.blocks import ArtifactBlock
+from lamart_core.records.collection import CollectionRecord
+from lamart_core.records.folders import FolderFile, FolderHistory
+from lamart_core.records.holds import Lease, Tombstone
+from lamart_core.records.links import (
+    ArtifactArtifact,
+    ArtifactRun,
+    ArtifactUser,
+    CollectionArtifact,
+    CollectionInput,
+    CollectionRecreation,
+    RunArtifact,
+)
 from lamart_core.records.run import Recreation, Run, RunInput, RunStatus, Transform
 from lamart_core.records.scope import Branch, Space, User
 from lamart_core.records.storage import Storage, StoredObject
 
 __all__ = [
+    "ArtifactArtifact",
+    "ArtifactBlock",
     "ArtifactRecord",
+    "ArtifactRun",
+    "ArtifactUser",
     "Branch",
+    "CollectionArtifact",
+    "CollectionInput",
+    "CollectionRecord",
+    "CollectionRecreation",
+    "FolderFile",
+    "FolderHistory",
     "HasScope",
     "IsVersioned",
+    "Lease",
     "Recreation",
     "Run",
+    "RunArtifact",
     "RunInput",
     "RunStatus",
     "SQLRecord",
     "Space",
     "Storage",
     "StoredObject",
+    "Tombstone",
     "TracksRun",
     "TracksUpdates",
     "Transform",

@@ -89,3 +89,14 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
     object = ToOne("StoredObject", "object_id")
     input_of_runs = ToMany("Run", link="lamart_runinput", source="artifact_id", target_column="run_id")
     recreating_runs = ToMany("Run", link="lamart_recreation", source="artifact_id", target_column="run_id")
+    artifacts = ToMany("Artifact", link="lamart_artifactartifact", source="artifact_id", target_column="value_id")
+    linked_by_artifacts = ToMany(
+        "Artifact", link="lamart_artifactartifact", source="value_id", target_column="artifact_id"
+    )
+    users = ToMany("User", link="lamart_artifactuser", source="artifact_id", target_column="user_id")
+    runs = ToMany("Run", link="lamart_artifactrun", source="artifact_id", target_column="run_id")
+    linked_by_runs = ToMany("Run", link="lamart_runartifact", source="artifact_id", target_column="run_id")
+    collections = ToMany(
+        "Collection", link="lamart_collectionartifact", source="artifact_id", target_column="collection_id"
+    )
+    ablocks = ToMany("ArtifactBlock", column="artifact_id")

@@ -62,8 +62,12 @@ class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
     reference_type: Mapped[str | None] = mapped_column(String(25))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by_id: Mapped[int] = mapped_column(ForeignKey("lamart_user.id"))
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
 
     created_by = ToOne("User", "created_by_id")
+    environment = ToOne("Artifact", "environment_id")
+    plan = ToOne("Artifact", "plan_id")
     runs = ToMany("Run", column="transform_id")
 
     def _default_values(self, registry: Registry) -> dict[str, Any]:
@@ -106,6 +110,9 @@ class Run(HasScope, TracksUpdates, SQLRecord):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_by_id: Mapped[int] = mapped_column(ForeignKey("lamart_user.id", ondelete="CASCADE"))
     initiated_by_run_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_run.id", ondelete="CASCADE"), index=True)
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
     _is_consecutive: Mapped[bool | None] = mapped_column(Boolean)
     _status_code: Mapped[int] = mapped_column(SmallInteger)
 
@@ -116,6 +123,20 @@ class Run(HasScope, TracksUpdates, SQLRecord):
     output_artifacts = ToMany("Artifact", column="run_id")
     input_artifacts = ToMany("Artifact", link="lamart_runinput", source="run_id", target_column="artifact_id")
     recreated_artifacts = ToMany("Artifact", link="lamart_recreation", source="run_id", target_column="artifact_id")
+    report = ToOne("Artifact", "report_id")
+    environment = ToOne("Artifact", "environment_id")
+    plan = ToOne("Artifact", "plan_id")
+    artifacts = ToMany("Artifact", link="lamart_artifactrun", source="run_id", target_column="artifact_id")
+    # Two names of one relation: what the artifact's end is called, and what it is.
+    linked_artifacts = ToMany("Artifact", link="lamart_runartifact", source="run_id", target_column="artifact_id")
+    linked_by_artifacts = ToMany("Artifact", link="lamart_runartifact", source="run_id", target_column="artifact_id")
+    output_collections = ToMany("Collection", column="run_id")
+    input_collections = ToMany(
+        "Collection", link="lamart_collectioninput", source="run_id", target_column="collection_id"
+    )
+    recreated_collections = ToMany(
+        "Collection", link="lamart_collectionrecreation", source="run_id", target_column="collection_id"
+    )
 
     @property
     def status(self) -> str:

@@ -27,6 +27,7 @@ class User(TracksUpdates, SQLRecord):
     created_artifacts = ToMany("Artifact", column="created_by_id")
     created_runs = ToMany("Run", column="created_by_id")
     created_transforms = ToMany("Transform", column="created_by_id")
+    artifacts = ToMany("Artifact", link="lamart_artifactuser", source="user_id", target_column="artifact_id")
 
 
 class Space(SQLRecord):

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String, Text, select, text
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String, Text, false, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 from upath import UPath
 
@@ -138,6 +138,9 @@ class StoredObject(SQLRecord):
         path: Path relative to the root of the storage location.
         is_managed: Whether the object lies in the version store, where it never changes and may be shared.
             Objects at real keys and registered in place are not managed in this sense: others may write there.
+        history_id: For a folder whose files are known one by one: the history that it is a part of.
+        position: Its place in that history.
+        is_scattered: Whether the files of the folder are stored objects of their own, so that nothing lies at `path`.
     """
 
     __tablename__ = "lamart_storedobject"
@@ -154,6 +157,7 @@ class StoredObject(SQLRecord):
             sqlite_where=_SHARED,
             postgresql_where=_SHARED,
         ),
+        Index("uq_lamart_storedobject_history", "history_id", "position", unique=True),
     )
 
     storage_id: Mapped[int] = mapped_column(ForeignKey("lamart_storage.id"))
@@ -166,6 +170,9 @@ class StoredObject(SQLRecord):
     n_files: Mapped[int | None] = mapped_column(BigInteger)
     is_managed: Mapped[bool] = mapped_column(Boolean)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    history_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_folderhistory.id"))
+    position: Mapped[int | None]
+    is_scattered: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
     storage = ToOne("Storage", "storage_id")
     artifacts = ToMany("Artifact", column="object_id")

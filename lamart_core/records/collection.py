@@ -1,0 +1,63 @@
+"""The columns of a collection, for the rooms that work on rows and do not need the class itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+
+from lamart_core.db import uid_type
+from lamart_core.query import ToMany, ToOne
+from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
+
+_LATEST = text("is_latest")
+
+
+class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
+    """Columns and relations of a collection; `Collection` adds the methods."""
+
+    __abstract__ = True
+    __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest", "created_by_id", "created_by"}
+    __uid_length__ = 20
+
+    uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
+    key: Mapped[str] = mapped_column(uid_type(1024))
+    description: Mapped[str | None] = mapped_column(Text)
+    hash: Mapped[str | None] = mapped_column(uid_type(64), index=True)
+    reference: Mapped[str | None] = mapped_column(String(255))
+    reference_type: Mapped[str | None] = mapped_column(String(25))
+
+    @declared_attr
+    def meta_artifact_id(cls) -> Mapped[int | None]:
+        return mapped_column(ForeignKey("lamart_artifact.id"))
+
+    @declared_attr.directive
+    def __table_args__(cls) -> tuple[Any, ...]:
+        return (
+            Index(
+                "uq_lamart_collection_latest",
+                text("substr(uid, 1, 16)"),
+                "branch_id",
+                unique=True,
+                sqlite_where=_LATEST,
+                postgresql_where=_LATEST,
+            ),
+            Index(
+                "uq_lamart_collection_key",
+                "key",
+                "branch_id",
+                unique=True,
+                sqlite_where=_LATEST,
+                postgresql_where=_LATEST,
+            ),
+            Index("ix_lamart_collection_key", "key"),
+            Index("uq_lamart_collection_tag", text("substr(uid, 1, 16)"), "version_tag", unique=True),
+        )
+
+    meta_artifact = ToOne("Artifact", "meta_artifact_id")
+    artifacts = ToMany(
+        "Artifact", link="lamart_collectionartifact", source="collection_id", target_column="artifact_id"
+    )
+    input_of_runs = ToMany("Run", link="lamart_collectioninput", source="collection_id", target_column="run_id")
+    recreating_runs = ToMany("Run", link="lamart_collectionrecreation", source="collection_id", target_column="run_id")
