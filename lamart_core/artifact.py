@@ -366,12 +366,20 @@ class Artifact(ArtifactRecord):
 
     # ------------------------------------------------------------------ life
 
-    def save(self, upload: bool | None = None, transfer: str = "record", **kwargs: Any) -> Self:
+    def save(
+        self,
+        upload: bool | None = None,
+        transfer: str = "record",
+        print_progress: bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
         """Save to database and storage.
 
         Args:
             upload: Not used: artifacts are always written to their storage location.
             transfer: `"record"` or `"annotations"`; only for artifacts of another registry.
+            print_progress: Whether an upload draws a bar on stderr: True always, False never. Default:
+                `settings.progress`, which draws one for large uploads on a terminal.
             **kwargs: None are known.
 
         Returns:
@@ -386,7 +394,7 @@ class Artifact(ArtifactRecord):
             raise errors.InvalidArgument(f"transfer={transfer!r} is neither 'record' nor 'annotations'")
         if kwargs:
             raise errors.FieldValidationError(f"save() got unknown keywords {sorted(kwargs)}")
-        save.save(self)
+        save.save(self, show_progress=print_progress)
         return self
 
     def delete(

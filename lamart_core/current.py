@@ -59,6 +59,15 @@ class CurrentSettings:
         current_registry().settings.track_run_inputs = value
 
     @property
+    def progress(self) -> bool | None:
+        """Whether transfers draw a progress bar on stderr: None for large ones on a terminal, True always."""
+        return current_registry().settings.progress
+
+    @progress.setter
+    def progress(self, value: bool | None) -> None:
+        current_registry().settings.progress = value
+
+    @property
     def cache_dir(self) -> Path:
         """Folder for copies of remote objects."""
         return current_registry().settings.cache_dir

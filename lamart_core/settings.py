@@ -28,7 +28,8 @@ class Settings:
         cache_dir: Folder that holds copies of remote objects.
         track_run_inputs: Whether `load`, `open` and `cache` record the artifact as an input of the current run.
         verify_on_read: Whether every read hashes the bytes again, and not only their size is compared.
-        progress: Whether transfers draw a progress bar on stderr.
+        progress: Whether transfers draw a progress bar on stderr: None where that is a terminal and the transfer is
+            large, True always, False never.
         busy_timeout: Seconds that a write waits for other writers before it fails.
         creation: Settings for new artifacts.
     """
@@ -36,7 +37,7 @@ class Settings:
     cache_dir: Path
     track_run_inputs: bool = True
     verify_on_read: bool = False
-    progress: bool = False
+    progress: bool | None = None
     busy_timeout: float = 60.0
     creation: CreationSettings = field(default_factory=CreationSettings)
 

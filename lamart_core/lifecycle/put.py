@@ -21,7 +21,7 @@ class Put:
     is_managed: bool
 
 
-def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan) -> Put:
+def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progress: bool | None = None) -> Put:
     """Put the bytes under a name that no other save can choose; nothing refers to them yet."""
     if staged.in_place is not None:
         return Put(staged.in_place, is_managed=False)
@@ -32,10 +32,12 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan) -> Put:
     if not plan.key_is_virtual:
         assert plan.key is not None
         relpath = plan.key
-    if staged.tree is not None:
-        bytes_room.put_folder(staged.source, location, relpath, tree=staged.tree, move=staged.is_owned)
-    else:
-        bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, move=staged.is_owned)
+    label = f"saving {record.key or staged.source.name}"
+    with bytes_room.progress(label, total=staged.size, enabled=show_progress) as bar:
+        if staged.tree is not None:
+            bytes_room.put_folder(staged.source, location, relpath, tree=staged.tree, move=staged.is_owned)
+        else:
+            bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, move=staged.is_owned, bar=bar)
     return Put(relpath, is_managed=plan.key_is_virtual)
 
 

@@ -41,7 +41,7 @@ def path(record: ArtifactRecord) -> Path | UPath:
 
 def cache(record: ArtifactRecord, *, is_run_input: bool | Run | None = None, mute: bool = False) -> Path:
     """Return a local path with the bytes; see `Artifact.cache`."""
-    local = _local(record)
+    local = _local(record, mute=mute)
     if record.is_saved:
         track_input(record, is_run_input)
     return local
@@ -61,7 +61,7 @@ def load(
         if record.is_saved:
             track_input(record, is_run_input)
         return memory
-    local = _local(record)
+    local = _local(record, mute=mute)
     content = formats.for_path(local, record.suffix).load(local, suffix=record.suffix, as_type=as_type, **options)
     if record.is_saved:
         track_input(record, is_run_input)
@@ -123,7 +123,7 @@ def verify(record: ArtifactRecord) -> bool:
     return True
 
 
-def _local(record: ArtifactRecord) -> Path:
+def _local(record: ArtifactRecord, *, mute: bool) -> Path:
     if not record.is_saved:
         source = path(record)
         if not isinstance(source, Path):
@@ -131,23 +131,26 @@ def _local(record: ArtifactRecord) -> Path:
         if not source.exists():
             raise errors.PathNotFound(f"the source {source} of the unsaved artifact is gone")
         return source
-    return _fetch(record, _where(record), verify=record.registry.settings.verify_on_read)
+    return _fetch(record, _where(record), mute=mute)
 
 
-def _fetch(record: ArtifactRecord, where: _Where, *, verify: bool) -> Path:
+def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
+    settings = record.registry.settings
+    verify = settings.verify_on_read
     target = where.storage.location.path(where.relpath)
     if isinstance(target, Path):
         _check(record, where, target)
         if verify:
             _check_digest(record, where, target)
         return target
-    return bytes_room.Cache(record.registry.settings.cache_dir).fetch(
+    return bytes_room.Cache(settings.cache_dir).fetch(
         where.storage.location,
         where.relpath,
         size=where.size,
         digest=where.digest,
         is_folder=where.is_folder,
         verify=verify,
+        show_progress=False if mute else settings.progress,
     )
 
 

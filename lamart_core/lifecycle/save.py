@@ -32,8 +32,12 @@ class _Committed:
     replaced: tuple[str, ...]
 
 
-def save(record: ArtifactRecord) -> SaveResult:
+def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveResult:
     """Save an artifact: a new one with its bytes, an existing one with its changed fields.
+
+    Args:
+        record: The artifact.
+        show_progress: Whether the upload draws a bar; None is the setting of the registry.
 
     Returns:
         The artifact and what was done.
@@ -49,7 +53,7 @@ def save(record: ArtifactRecord) -> SaveResult:
         return _save_fields(record)
     if record.is_saved:
         return _save_again(record, pending)
-    return _save_new(record, pending)
+    return _save_new(record, pending, show_progress)
 
 
 def _save_fields(record: ArtifactRecord) -> SaveResult:
@@ -88,8 +92,9 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
     return SaveResult(record, outcome)
 
 
-def _save_new(record: ArtifactRecord, pending: Pending) -> SaveResult:
+def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | None) -> SaveResult:
     registry = record.registry
+    shown = registry.settings.progress if show_progress is None else show_progress
     plan = _with_saved_storage(pending.plan)
     staged = pending.staged
     put: Put | None = None
@@ -97,7 +102,7 @@ def _save_new(record: ArtifactRecord, pending: Pending) -> SaveResult:
     for _ in range(_ATTEMPTS):
         try:
             if put is None and not share:
-                put = put_bytes(record, staged, plan)
+                put = put_bytes(record, staged, plan, show_progress=shown)
             committed = _commit(record, registry, staged, plan, put)
             break
         except ObjectVanished:

@@ -4,6 +4,7 @@ from lamart_core.storage.cache import Cache
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import RESERVED, check_key, is_reserved, object_path, register_suffixes, suffix_of
 from lamart_core.storage.objects import FilePut, ObjectStat, StoredName
+from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.roots import (
     Marker,
     address_of,
@@ -20,8 +21,10 @@ from lamart_core.storage.survey import clear_staging, list_stored
 from lamart_core.storage.transfer import delete, exists, get, put_file, put_files, put_folder, staging_path, stat
 
 __all__ = [
+    "NO_BAR",
     "PROTOCOLS",
     "RESERVED",
+    "Bar",
     "Cache",
     "FilePut",
     "Location",
@@ -41,6 +44,7 @@ __all__ = [
     "normalise_root",
     "normalise_source",
     "object_path",
+    "progress",
     "put_file",
     "put_files",
     "put_folder",

@@ -17,6 +17,7 @@ from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import suffix_of
+from lamart_core.storage.progress import progress
 
 _MAX_NAME = 200  # file systems take 255 bytes, object stores names of any length
 
@@ -53,6 +54,7 @@ class Cache:
         digest: Digest | None = None,
         is_folder: bool = False,
         verify: bool = False,
+        show_progress: bool | None = False,
     ) -> Path:
         """Return a path on this machine with the object's bytes, copying them only when they are not there yet.
 
@@ -66,6 +68,7 @@ class Cache:
             is_folder: Whether it is a folder.
             verify: Whether its bytes are hashed and compared with the digest. For an inexact digest the server is
                 asked again.
+            show_progress: Whether a download draws a bar, as `enabled` of `progress`.
 
         Raises:
             PathNotFound: The object is not there.
@@ -88,7 +91,8 @@ class Cache:
         with _locked(path.parent / ".lock"):
             if not _is_whole(path, wanted, verify=verify):
                 remove_quietly(path)
-                transfer.get(location, relpath, path, is_folder=is_folder)
+                with progress(f"downloading {path.name}", total=size, enabled=show_progress) as bar:
+                    transfer.get(location, relpath, path, is_folder=is_folder, bar=bar)
         try:
             _check(path, wanted, verify=verify)
         except ContentMismatch:

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from lamart_core.errors import SourceChanged
 from lamart_core.hashing import Digest, Hasher, check_regular
 from lamart_core.storage.failures import writing
+from lamart_core.storage.progress import NO_BAR, Bar
 
 # A piece is hashed by another thread while the next one is read and written; below one piece a thread costs more
 # than it saves.
@@ -30,7 +31,9 @@ class Copied:
     digest: Digest
 
 
-def copy_file(source: Path, target: Path, *, root: str, algorithm: str, durable: bool = True) -> Copied:
+def copy_file(
+    source: Path, target: Path, *, root: str, algorithm: str, durable: bool = True, bar: Bar = NO_BAR
+) -> Copied:
     """Copy a file to a new path, hashing the bytes that are written.
 
     Args:
@@ -39,6 +42,7 @@ def copy_file(source: Path, target: Path, *, root: str, algorithm: str, durable:
         root: Root of the storage that is written to, for messages.
         algorithm: Hash algorithm.
         durable: Whether the bytes are flushed to the disk before this returns.
+        bar: Progress that the copy is part of.
 
     Raises:
         SourceChanged: The source is gone, or its size or time changed while it was copied.
@@ -51,9 +55,9 @@ def copy_file(source: Path, target: Path, *, root: str, algorithm: str, durable:
         with writing(root), open(target, "xb", buffering=0) as writer:
             hasher = Hasher(algorithm, parallel=False)
             if before.st_size <= _PIECE:
-                _copy_small(reader, writer, hasher)
+                _copy_small(reader, writer, hasher, bar)
             else:
-                _copy_large(reader, writer, hasher)
+                _copy_large(reader, writer, hasher, bar)
             if durable:
                 os.fsync(writer.fileno())
         after = os.fstat(reader.fileno())
@@ -83,13 +87,14 @@ def changed(source: Path) -> SourceChanged:
     )
 
 
-def _copy_small(reader: FileIO, writer: FileIO, hasher: Hasher) -> None:
+def _copy_small(reader: FileIO, writer: FileIO, hasher: Hasher, bar: Bar) -> None:
     while data := reader.read(_PIECE):
         _write_all(writer, memoryview(data))
         hasher.update(data)
+        bar.advance(len(data))
 
 
-def _copy_large(reader: FileIO, writer: FileIO, hasher: Hasher) -> None:
+def _copy_large(reader: FileIO, writer: FileIO, hasher: Hasher, bar: Bar) -> None:
     free: SimpleQueue[bytearray] = SimpleQueue()
     full: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
     for _ in range(_PIECES_AHEAD):
@@ -113,6 +118,7 @@ def _copy_large(reader: FileIO, writer: FileIO, hasher: Hasher) -> None:
             full.put((buffer, count))
             _write_all(writer, memoryview(buffer)[:count])
             written += count
+            bar.advance(count)
             if written - flushed >= _FLUSH:
                 _begin_flush(writer, flushed, written - flushed)
                 flushed = written

@@ -25,6 +25,7 @@ from lamart_core.storage.copying import Copied, changed, copy_file, make_folders
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.objects import FilePut, ObjectStat
+from lamart_core.storage.progress import NO_BAR, Bar
 
 _THREADS = 8
 # Answers of file systems that have no hard links.
@@ -46,14 +47,17 @@ def _prepare(location: Location) -> None:
     make_folders(location.temporary, root)
 
 
-def put_file(source: Path, location: Location, relpath: str, *, digest: Digest | None, move: bool) -> ObjectStat:
+def put_file(
+    source: Path, location: Location, relpath: str, *, digest: Digest | None, move: bool, bar: Bar = NO_BAR
+) -> ObjectStat:
     """Store a file. See `transfer.put_file`."""
-    return _put_file(FilePut(source, relpath, digest, move), location, sync_folder=True)
+    return _put_file(FilePut(source, relpath, digest, move), location, sync_folder=True, bar=bar)
 
 
-def put_files(puts: Sequence[FilePut], location: Location) -> list[ObjectStat]:
+def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR) -> list[ObjectStat]:
     """Store files. See `transfer.put_files`: each folder that got files is flushed once."""
-    found = put_side_by_side(puts, partial(_put_file, location=location, sync_folder=False), location, _THREADS)
+    put_one = partial(_put_file, location=location, sync_folder=False, bar=bar)
+    found = put_side_by_side(puts, put_one, location, _THREADS)
     with writing(location.root):
         for folder in {location.local(put.relpath).parent for put in puts}:
             sync_file(folder)
@@ -87,7 +91,7 @@ def _remove(put: FilePut, location: Location) -> None:
         location.fs.rm_file(location.url(put.relpath))
 
 
-def _put_file(put: FilePut, location: Location, *, sync_folder: bool) -> ObjectStat:
+def _put_file(put: FilePut, location: Location, *, sync_folder: bool, bar: Bar) -> ObjectStat:
     source, relpath, digest, move = put.source, put.relpath, put.digest, put.move
     final = location.local(relpath)
     _check_free(final, location)
@@ -96,10 +100,11 @@ def _put_file(put: FilePut, location: Location, *, sync_folder: bool) -> ObjectS
             size = source.stat().st_size
             sync_file(source)
             _publish_file(source, final, location, sync_folder=sync_folder)
+        bar.advance(size)
         return ObjectStat(size, None, False, digest)
     temporary = staging_path(location, "")
     try:
-        copied = copy_file(source, temporary, root=location.root, algorithm=_algorithm(digest))
+        copied = copy_file(source, temporary, root=location.root, algorithm=_algorithm(digest), bar=bar)
         if is_checkable(digest) and copied.digest != digest:
             raise changed(source)
         with writing(location.root):
@@ -244,7 +249,7 @@ def _publish_folder(temporary: Path, final: Path, location: Location) -> None:
     sync_file(final.parent)
 
 
-def get(location: Location, relpath: str, target: Path, *, is_folder: bool) -> None:
+def get(location: Location, relpath: str, target: Path, *, is_folder: bool, bar: Bar = NO_BAR) -> None:
     """Copy an object out of the storage. See `transfer.get`; `target` is a path where nothing is."""
     source = location.local(relpath)
     with reading(location.root, relpath):
@@ -257,7 +262,7 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool) -> N
     def copy(path: str) -> None:
         try:
             place = str(target.parent)
-            copy_file(source / path, target / path, root=place, algorithm=DEFAULT_ALGORITHM, durable=False)
+            copy_file(source / path, target / path, root=place, algorithm=DEFAULT_ALGORITHM, durable=False, bar=bar)
         except SourceChanged as error:
             raise ContentMismatch(f"{relpath!r} in {location.root} was modified while it was read") from error
 

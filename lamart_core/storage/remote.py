@@ -19,13 +19,16 @@ from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.local import check_entries, exists_already, is_checkable, put_side_by_side, run_all
 from lamart_core.storage.objects import FilePut, ObjectStat
+from lamart_core.storage.progress import NO_BAR, Bar, BarCallback
 
 _THREADS = 16
 _PARTS_AT_ONCE = 4  # parts of one file that are in memory at once, 50 MiB each
 _NO_CONDITIONS = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501", "400"}
 
 
-def put_file(source: Path, location: Location, relpath: str, *, digest: Digest | None, move: bool) -> ObjectStat:
+def put_file(
+    source: Path, location: Location, relpath: str, *, digest: Digest | None, move: bool, bar: Bar = NO_BAR
+) -> ObjectStat:
     """Store a file. See `transfer.put_file`."""
     _check_free(location, relpath)
     with open_source(source) as file:
@@ -34,7 +37,7 @@ def put_file(source: Path, location: Location, relpath: str, *, digest: Digest |
     found = hash_file(source, digest.algorithm) if digest is not None and is_checkable(digest) else None
     if found is not None and found != digest:
         raise changed(source)
-    _upload(source, location, relpath)
+    _upload(source, location, relpath, bar)
     try:
         with writing(location.root):
             size = int(location.fs.info(location.url(relpath))["size"])
@@ -52,11 +55,11 @@ def put_file(source: Path, location: Location, relpath: str, *, digest: Digest |
     return ObjectStat(size, None, False, found)
 
 
-def put_files(puts: Sequence[FilePut], location: Location) -> list[ObjectStat]:
+def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR) -> list[ObjectStat]:
     """Store files. See `transfer.put_files`."""
 
     def put_one(put: FilePut) -> ObjectStat:
-        return put_file(put.source, location, put.relpath, digest=put.digest, move=put.move)
+        return put_file(put.source, location, put.relpath, digest=put.digest, move=put.move, bar=bar)
 
     return put_side_by_side(puts, put_one, location, _THREADS)
 
@@ -71,15 +74,17 @@ def _check_free(location: Location, relpath: str) -> None:
             raise exists_already(relpath, location)
 
 
-def _upload(source: Path, location: Location, relpath: str) -> None:
+def _upload(source: Path, location: Location, relpath: str, bar: Bar = NO_BAR) -> None:
     """Upload one file in one atomic step; a name that another writer takes in between is not overwritten."""
     url = location.url(relpath)
     with writing(location.root):
         try:
             if location.protocol != "s3":
-                location.fs.put_file(str(source), url)
+                location.fs.put_file(str(source), url, callback=BarCallback(bar))
                 return
-            put = partial(location.fs.put_file, str(source), url, max_concurrency=_PARTS_AT_ONCE)
+            put = partial(
+                location.fs.put_file, str(source), url, max_concurrency=_PARTS_AT_ONCE, callback=BarCallback(bar)
+            )
             try:
                 put(mode="create")
             except OSError as error:
@@ -146,7 +151,7 @@ def _files(location: Location, relpath: str) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def get(location: Location, relpath: str, target: Path, *, is_folder: bool) -> None:
+def get(location: Location, relpath: str, target: Path, *, is_folder: bool, bar: Bar = NO_BAR) -> None:
     """Copy an object out of the storage. See `transfer.get`; `target` is a path where nothing is."""
     filesystem = location.fs
     with reading(location.root, relpath):
@@ -161,7 +166,8 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool) -> N
         place = target / path
         with reading(location.root, relpath), writing_locally(target):
             place.parent.mkdir(parents=True, exist_ok=True)
-            filesystem.get_file(location.url(f"{relpath}/{path}" if path else relpath), str(place))
+            url = location.url(f"{relpath}/{path}" if path else relpath)
+            filesystem.get_file(url, str(place), callback=BarCallback(bar))
             size = place.stat().st_size
         if sizes[path] is not None and size != sizes[path]:
             raise StorageError(errno.EIO, f"only {size:,} of {sizes[path]:,} bytes of {relpath!r} arrived; try again")

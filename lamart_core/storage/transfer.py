@@ -15,6 +15,7 @@ from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.objects import FilePut, ObjectStat
+from lamart_core.storage.progress import NO_BAR, Bar
 
 
 def staging_path(location: Location, suffix: str, cache_dir: Path | None = None) -> Path:
@@ -45,7 +46,13 @@ def staging_path(location: Location, suffix: str, cache_dir: Path | None = None)
 
 
 def put_file(
-    source: Path, location: Location, relpath: str, *, digest: Digest | None = None, move: bool = False
+    source: Path,
+    location: Location,
+    relpath: str,
+    *,
+    digest: Digest | None = None,
+    move: bool = False,
+    bar: Bar = NO_BAR,
 ) -> ObjectStat:
     """Store a file as a new object, whole or not at all.
 
@@ -59,6 +66,7 @@ def put_file(
         digest: What the file was when it was staged; compared with the bytes that are stored.
         move: The source is a staging file of ours that is not needed afterwards. From `staging_path` of the same
             local location it is published without copying, and without hashing it again.
+        bar: Progress that the transfer is part of.
 
     Returns:
         Size and digest of what was stored.
@@ -71,7 +79,8 @@ def put_file(
         StorageError: The storage failed in another way.
     """
     _check_target(location, relpath)
-    return (local if location.is_local else remote).put_file(source, location, relpath, digest=digest, move=move)
+    put = local.put_file if location.is_local else remote.put_file
+    return put(source, location, relpath, digest=digest, move=move, bar=bar)
 
 
 def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDigest, move: bool = False) -> ObjectStat:
@@ -96,7 +105,7 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     return (local if location.is_local else remote).put_folder(source, location, relpath, tree=tree, move=move)
 
 
-def put_files(puts: Sequence[FilePut], location: Location) -> list[ObjectStat]:
+def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR) -> list[ObjectStat]:
     """Store many files, several at a time: all of them or none.
 
     As safe as `put_file` for each, and faster: what waits for the disk or the network waits side by side.
@@ -104,6 +113,7 @@ def put_files(puts: Sequence[FilePut], location: Location) -> list[ObjectStat]:
     Args:
         puts: The files, each with a path of its own.
         location: Storage to write to.
+        bar: Progress that the transfer is part of.
 
     Returns:
         Size and digest of what was stored, in the order of `puts`.
@@ -116,7 +126,7 @@ def put_files(puts: Sequence[FilePut], location: Location) -> list[ObjectStat]:
         _check_target(location, put.relpath)
     if not puts:
         return []
-    return (local if location.is_local else remote).put_files(puts, location)
+    return (local if location.is_local else remote).put_files(puts, location, bar=bar)
 
 
 def _check_target(location: Location, relpath: str) -> None:
@@ -125,7 +135,7 @@ def _check_target(location: Location, relpath: str) -> None:
         raise InvalidArgument("the path of an object cannot be empty: that is the root of the storage")
 
 
-def get(location: Location, relpath: str, target: Path, *, is_folder: bool = False) -> None:
+def get(location: Location, relpath: str, target: Path, *, is_folder: bool = False, bar: Bar = NO_BAR) -> None:
     """Copy an object out of a storage; the target appears whole or not at all.
 
     Args:
@@ -133,6 +143,7 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool = Fal
         relpath: Path of the object, relative to the root of the location.
         target: Where the copy goes. A file that is there is replaced in one step, a folder is exchanged.
         is_folder: Whether the object is a folder.
+        bar: Progress that the transfer is part of.
 
     Raises:
         PathNotFound: The object is not there.
@@ -143,7 +154,7 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool = Fal
         target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{uids.base62(20)}.part")
     try:
-        (local if location.is_local else remote).get(location, relpath, temporary, is_folder=is_folder)
+        (local if location.is_local else remote).get(location, relpath, temporary, is_folder=is_folder, bar=bar)
         with writing(str(target.parent)):
             _exchange(temporary, target)
     finally:
