@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from lamart_core.db.schema import ensure_schema
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.settings import Settings
 from tests.databases import BACKENDS, fresh_database
+from tests.storage.s3_server import credentials, shared_server
+
+STORAGES = ("local", "s3")
 
 
 def create_tables(url: str) -> None:
@@ -26,11 +29,22 @@ def create_tables(url: str) -> None:
 
 
 @contextmanager
-def fresh_registry(backend: str, folder: Path) -> Generator[Registry, None, None]:
-    """Give an empty registry with a local storage, as the default of the process."""
+def fresh_registry(backend: str, folder: Path, storage: str = "local") -> Generator[Registry, None, None]:
+    """Give an empty registry, as the default of the process.
+
+    Args:
+        backend: One of `BACKENDS`.
+        folder: Where its local files may lie.
+        storage: One of `STORAGES`: what its default storage is, a folder or a bucket of its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with fresh_database(backend, folder, prepare=create_tables) as url:
-        registry = ln.connect(url, storage=folder / "storage", cache_dir=folder / "cache", user="tester")
+    is_remote = storage == "s3"
+    with (
+        credentials() if is_remote else nullcontext(),
+        fresh_database(backend, folder, prepare=create_tables) as url,
+    ):
+        root = shared_server().new_root() if is_remote else folder / "storage"
+        registry = ln.connect(url, storage=root, cache_dir=folder / "cache", user="tester")
         try:
             yield registry
         finally:
@@ -42,6 +56,14 @@ def fresh_registry(backend: str, folder: Path) -> Generator[Registry, None, None
 def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Registry, None, None]:
     """An empty registry on each database, the default of the process."""
     with fresh_registry(request.param, tmp_path / "lab") as registry:
+        yield registry
+
+
+@pytest.fixture(params=[f"{backend}-{storage}" for storage in STORAGES for backend in BACKENDS])
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Registry, None, None]:
+    """An empty registry on each database and each kind of default storage, the default of the process."""
+    backend, storage = request.param.split("-")
+    with fresh_registry(backend, tmp_path / "lab", storage) as registry:
         yield registry
 
 
@@ -62,13 +84,22 @@ class Contents:
 
 
 def contents(registry: Registry) -> Contents:
-    """Return what a registry with a local storage holds, staging files included."""
-    root = storage_root(registry)
+    """Return what a registry holds in database and default storage, staging files included."""
     with registry.read() as session:
         artifacts = session.scalar(select(func.count()).select_from(Artifact)) or 0
         objects = session.scalar(select(func.count()).select_from(StoredObject)) or 0
-    files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    return Contents(artifacts, objects, tuple(name for name in files if name != ".lamart/storage_uid.txt"))
+    location = registry.Storage.get(registry.storage_id).location
+    if location.is_local:
+        files = _files(Path(location.root))
+    else:
+        prefix = location.stored_name() + "/"
+        files = [str(name).removeprefix(prefix) for name in location.fs.find(location.url())]
+        files += [f"staged/{name}" for name in _files(registry.settings.cache_dir / "tmp")]
+    return Contents(artifacts, objects, tuple(sorted(name for name in files if name != ".lamart/storage_uid.txt")))
+
+
+def _files(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
 def storage_root(registry: Registry) -> Path:

@@ -1,5 +1,5 @@
 """Fixtures of the tests of artifacts."""
 
-from tests.registries import registry, sqlite_registry
+from tests.registries import lab, registry, sqlite_registry
 
-__all__ = ["registry", "sqlite_registry"]
+__all__ = ["lab", "registry", "sqlite_registry"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import subprocess
@@ -10,8 +11,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 
@@ -91,10 +93,27 @@ def _wait(url: str) -> None:
     raise RuntimeError(f"the S3 server at {url} does not answer")
 
 
-@pytest.fixture(scope="session")
-def s3() -> Generator[S3Server, None, None]:
-    """A server for the whole session, with credentials for it in the environment."""
-    with pytest.MonkeyPatch.context() as patch, serve_s3() as server:
+@cache
+def shared_server() -> S3Server:
+    """Return the server of this process; it starts with the first test that needs it and ends with the process."""
+    stack = ExitStack()
+    server = stack.enter_context(serve_s3())
+    # A child process made by fork inherits what runs at exit, but not the server.
+    atexit.register(lambda owner: stack.close() if os.getpid() == owner else None, os.getpid())
+    return server
+
+
+@contextmanager
+def credentials() -> Generator[None, None, None]:
+    """Set the credentials for the servers of the tests in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
-        yield server
+        yield
+
+
+@pytest.fixture(scope="session")
+def s3() -> Generator[S3Server, None, None]:
+    """The server of this process, with credentials for it in the environment."""
+    with credentials():
+        yield shared_server()
