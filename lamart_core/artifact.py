@@ -14,7 +14,7 @@ from lamart_core import errors, formats, storage
 from lamart_core.db import Registry, current_registry
 from lamart_core.describe import describe
 from lamart_core.lifecycle import construct, delete, read, save
-from lamart_core.lifecycle.construct import Request
+from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lineage import view_lineage
 from lamart_core.lineage.links import track_input
 from lamart_core.logging import logger
@@ -224,8 +224,7 @@ class Artifact(ArtifactRecord):
     def _from(cls, otype: str, data: Any, request: Request, options: dict[str, Any], others: dict[str, Any]) -> Self:
         registry = current_registry()
         request = _with_others(registry, request, {"kind": "dataset", **others})
-        if request.key is not None:
-            storage.check_key(request.key)
+        request = checked(registry, request)
         record = cls._blank()
         if isinstance(data, str | Path) or hasattr(data, "protocol"):
             given = {name for name, value in options.items() if value is not None}

@@ -22,6 +22,7 @@
     │   ├── SourceChanged                       a source was modified between staging and saving
     │   └── ProtectedError                      another record still refers to what should be deleted
     ├── PathNotFound (FileNotFoundError)        a path that should exist does not
+    ├── UnreadablePath (PermissionError)        a source that may not be read
     ├── ObjectExists (FileExistsError)          a path that should be free is taken
     ├── StorageError (OSError)                  a storage refused or failed
     │   ├── ReadOnlyStorage (PermissionError)   no permission to write
@@ -124,6 +125,10 @@ class ProtectedError(IntegrityError):
 
 class PathNotFound(LamartError, FileNotFoundError):
     """A path that should exist does not."""
+
+
+class UnreadablePath(LamartError, PermissionError):
+    """A source is there, but this process may not read it."""
 
 
 class ObjectExists(LamartError, FileExistsError):

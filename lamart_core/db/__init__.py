@@ -1,6 +1,6 @@
 """Registries, database engines and transactions."""
 
-from lamart_core.db.base import Base, BigId, Json, UtcDateTime, model_class, now, uid_type
+from lamart_core.db.base import Base, BigId, Json, KeyText, UtcDateTime, model_class, now, uid_type
 from lamart_core.db.registration import registration_table
 from lamart_core.db.registry import (
     ANONYMOUS_USER_ID,
@@ -23,6 +23,7 @@ __all__ = [
     "Base",
     "BigId",
     "Json",
+    "KeyText",
     "Registry",
     "UtcDateTime",
     "current_registry",

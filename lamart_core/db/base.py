@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +53,30 @@ class UtcDateTime(TypeDecorator[datetime]):
 def uid_type(length: int) -> String:
     """Return a text type that is ordered by bytes on every database, as base62 counters must be."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+class KeyText(TypeDecorator[str]):
+    """Text that is compared and stored in one normal form (NFC), ordered by bytes: names that look the same are equal.
+
+    Args:
+        length: Largest number of characters.
+    """
+
+    impl = String
+    cache_ok = True
+    is_normal = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Use the order of bytes where a database has others."""
+        return dialect.type_descriptor(uid_type(self.length).dialect_impl(dialect))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Bring a value into the normal form."""
+        return value if value is None else unicodedata.normalize("NFC", value)
 
 
 # SQLite only counts rows up in a column of type INTEGER.

@@ -13,7 +13,15 @@ from lamart_core.hashing.digests import (
     hash_bytes,
     register_algorithm,
 )
-from lamart_core.hashing.files import check_regular, hash_file
+from lamart_core.hashing.files import (
+    FileState,
+    check_regular,
+    hash_file,
+    measure_file,
+    open_regular,
+    reading_source,
+    state_of,
+)
 from lamart_core.hashing.trees import FileEntry, FoundFile, TreeDigest, hash_tree, list_files, tree_digest
 
 __all__ = [
@@ -21,6 +29,7 @@ __all__ = [
     "DEFAULT_ALGORITHM",
     "Digest",
     "FileEntry",
+    "FileState",
     "FoundFile",
     "HashFactory",
     "HashState",
@@ -34,6 +43,10 @@ __all__ = [
     "hash_file",
     "hash_tree",
     "list_files",
+    "measure_file",
+    "open_regular",
+    "reading_source",
     "register_algorithm",
+    "state_of",
     "tree_digest",
 ]

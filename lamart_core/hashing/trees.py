@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
 from lamart_core.hashing.digests import DEFAULT_ALGORITHM, TREE, Digest, Hasher, check_algorithm
-from lamart_core.hashing.files import PIECE, check_regular, hash_file
+from lamart_core.hashing.files import PIECE, check_regular, measure_file, reading_source
 
 _HEADER = b"lamart tree 1\n"
 _LARGE = PIECE
@@ -76,6 +76,7 @@ def list_files(root: str | os.PathLike[str]) -> list[FoundFile]:
 
     Raises:
         PathNotFound: There is no such folder.
+        UnreadablePath: This process may not look into it.
         InvalidArgument: It is not a folder, or it holds something that cannot be stored: a pipe, socket or device, a
             link to a folder, to nothing or to outside, or a name that is not UTF-8.
     """
@@ -88,7 +89,8 @@ def list_files(root: str | os.PathLike[str]) -> list[FoundFile]:
     pending = [""]
     while pending:
         prefix = pending.pop()
-        with os.scandir(os.path.join(top, prefix)) as entries:
+        folder = os.path.join(top, prefix)
+        with reading_source(folder), os.scandir(folder) as entries:
             for entry in entries:
                 relative = prefix + entry.name
                 if entry.is_dir(follow_symlinks=False):
@@ -132,6 +134,7 @@ def hash_tree(root: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM) 
 
     Raises:
         PathNotFound: There is no such folder.
+        UnreadablePath: This process may not read it or one of its files.
         InvalidArgument: It holds no file at all, or something that cannot be stored (see `list_files`).
         SourceChanged: A file vanished or changed its size in the meantime.
 
@@ -174,9 +177,8 @@ def _hash_batch(top: Path, algorithm: str, files: list[FoundFile]) -> dict[str, 
 def _hash_found(top: Path, file: FoundFile, algorithm: str, *, parallel: bool) -> str:
     path = top / file.path
     try:
-        value = hash_file(path, algorithm, parallel=parallel).value
-        size = path.stat().st_size
-    except FileNotFoundError:
+        digest, size = measure_file(path, algorithm, parallel=parallel)
+    except PathNotFound:
         raise SourceChanged(
             f"{str(path)!r} vanished while its folder was hashed; try again when it is at rest"
         ) from None
@@ -185,7 +187,7 @@ def _hash_found(top: Path, file: FoundFile, algorithm: str, *, parallel: bool) -
             f"{str(path)!r} changed from {file.size:,} to {size:,} bytes while its folder was hashed; "
             "try again when it is at rest"
         )
-    return value
+    return digest.value
 
 
 def tree_digest(entries: Iterable[FileEntry], algorithm: str = DEFAULT_ALGORITHM) -> Digest:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, func, select
@@ -14,40 +15,16 @@ from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lifecycle import resolve, stage
-from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Staged
+from lamart_core.lifecycle.arguments import Request, checked
+from lamart_core.lifecycle.plan import Outcome, Pending, Plan, Staged
 from lamart_core.lineage import context
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Branch, Run, Space, Storage, StoredObject
-
-MAX_KIND_LENGTH = 20
-
-
-@dataclass(frozen=True)
-class Request:
-    """The keywords of a constructor, as they were passed."""
-
-    key: str | None = None
-    description: str | None = None
-    kind: str | None = None
-    otype: str | None = None
-    revises: Any = None
-    overwrite_versions: bool | None = None
-    run: Run | bool | None = None
-    storage: Storage | None = None
-    branch: Branch | None = None
-    space: Space | None = None
-    skip_hash_lookup: bool | None = None
-    key_is_virtual: bool | None = None
-    version_tag: str | None = None
-    n_observations: int | None = None
-    extra_data: dict[str, Any] | None = None
-    dedup: Dedup = Dedup.REGISTRY
-    suffix: str | None = None
+from lamart_core.records import ArtifactRecord, Storage, StoredObject
 
 
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
     """Fill a new artifact from a path, or with the row that exists already."""
-    _check(request)
+    request = checked(registry, request)
     source = stage.resolve_source(path)
     storages = _storages(registry)
     if _adopt_own_object(record, registry, source, storages):
@@ -59,6 +36,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     _check_suffix(request.key, suffix, is_folder=is_folder)
     _check_named(registry, request, in_storage="://" in str(source) or _covering(source, storages) is not None)
     target = _target_storage(registry, request, storages)
+    _check_place(source, _covering(source, storages), request)
     staged = stage.stage_path(
         source, roots=[item.root for item in storages], algorithm=registry.hash_algorithm, suffix=suffix
     )
@@ -75,7 +53,7 @@ def from_object(
     record: ArtifactRecord, registry: Registry, obj: object, request: Request, options: dict[str, Any] | None = None
 ) -> None:
     """Fill a new artifact from an object in memory, or with the row that exists already."""
-    _check(request)
+    request = checked(registry, request)
     _check_named(registry, request, in_storage=False)
     target = _target_storage(registry, request, _storages(registry))
     _check_writable(target)
@@ -98,22 +76,40 @@ def from_object(
         raise
 
 
+def _check_place(source: Any, storage: Storage | None, request: Request) -> None:
+    """Check that a path inside a location can be registered there, and that a key follows from it."""
+    text = bytes_room.address_of(source)
+    if storage is None and "://" not in text:
+        return
+    root = storage.root if storage is not None else bytes_room.bucket_of(text)
+    location = bytes_room.Location(root)
+    relpath = bytes_room.relative_to(text, root)
+    bytes_room.check_place(relpath, is_local=location.is_local)
+    if request.key is not None or bytes_room.is_reserved(relpath):
+        return
+    try:
+        key = bytes_room.clean_key(relpath)
+    except errors.InvalidKey as error:
+        raise errors.InvalidKey(
+            f"the path is no key: {error}. Pass key=… to name it; the bytes stay where they are"
+        ) from error
+    if key != relpath and location.path(key).exists() and not _is_same(location.path(key), source):
+        raise errors.InvalidKey(
+            f"{relpath!r} looks like another path in {root} and differs only in how its characters are composed; "
+            "pass key=… to tell them apart"
+        )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    # Some file systems find a name in either form.
+    return isinstance(one, Path) and isinstance(other, Path) and one.samefile(other)
+
+
 def _check_writable(target: Storage) -> None:
     if not target.is_managed:
         raise errors.InvalidArgument(
             f"the storage location {target.root} is not managed by this registry; nothing can be written there"
         )
-
-
-def _check(request: Request) -> None:
-    if request.key is not None:
-        bytes_room.check_key(request.key)
-    if request.revises is not None and not isinstance(request.revises, ArtifactRecord):
-        raise errors.UnsupportedObject(f"`revises` has to be an Artifact, got {type(request.revises).__name__}")
-    if request.kind is not None and len(request.kind) > MAX_KIND_LENGTH:
-        raise errors.InvalidArgument(f"kind {request.kind!r} has more than {MAX_KIND_LENGTH} characters")
-    if request.version_tag is not None and len(request.version_tag) > 30:
-        raise errors.InvalidArgument(f"version {request.version_tag!r} has more than 30 characters")
 
 
 def _check_suffix(key: str | None, suffix: str, *, is_folder: bool) -> None:
@@ -260,7 +256,7 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
     virtual = request.key_is_virtual
     real_key: str | None = None
     if staged.in_place is not None:
-        inferred = key is not None and key != staged.in_place
+        inferred = key is not None and key != bytes_room.normal_form(staged.in_place)
         if virtual is not None and virtual != inferred:
             raise errors.InvalidArgument(
                 f"key_is_virtual={virtual} contradicts the path: {staged.source} lies in {staged.root} "
@@ -268,11 +264,14 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
             )
         virtual = inferred
         real_key = staged.in_place if inferred else None
-        key = key if key is not None else staged.in_place
+        key = key if key is not None else bytes_room.normal_form(staged.in_place)
     elif virtual is None:
         virtual = registry.settings.creation._artifact_use_virtual_keys
     if not virtual and key is None:
         raise errors.InvalidArgument("key_is_virtual=False needs a key: it is the path in the storage location")
+    if not virtual and staged.in_place is None:
+        assert key is not None
+        bytes_room.check_place(key, is_local=target.location.is_local)
     skip = request.skip_hash_lookup
     lookup = not skip if skip is not None else staged.in_place is None
     overwrite = request.overwrite_versions

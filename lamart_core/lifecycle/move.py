@@ -12,8 +12,8 @@ from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.records import ArtifactRecord
 
 
-def check_rename(record: ArtifactRecord, key: str | None) -> None:
-    """Check that a saved artifact may get another key.
+def check_rename(record: ArtifactRecord, key: str | None) -> str:
+    """Check that a saved artifact may get another key, and return that as it is stored.
 
     Raises:
         InvalidKey: The key is no clean relative path.
@@ -21,7 +21,7 @@ def check_rename(record: ArtifactRecord, key: str | None) -> None:
     """
     if key is None:
         raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
-    bytes_room.check_key(key)
+    key = bytes_room.clean_key(key)
     suffix = bytes_room.suffix_of(key, is_folder=record.n_files is not None)
     if suffix != record.suffix:
         raise errors.InvalidArgument(
@@ -31,6 +31,9 @@ def check_rename(record: ArtifactRecord, key: str | None) -> None:
         raise errors.InvalidArgument(
             f"{record.uid} lies at its real key in {record.storage.root}, which is not managed by this registry"
         )
+    if not record._key_is_virtual:
+        bytes_room.check_place(key, is_local=record.storage.location.is_local)
+    return key
 
 
 def rename_family(connection: Connection, table: Table, uid: str, key: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
-from lamart_core.hashing import Digest, TreeDigest
+from lamart_core.hashing import Digest, FileState, TreeDigest
 
 if TYPE_CHECKING:
     from lamart_core.records import ArtifactRecord, Run, Storage
@@ -52,6 +52,7 @@ class Staged:
         n_files: Number of files of a folder; None for a file.
         digest: Identity of the content; None when a server did not give any.
         tree: Digests of the single files of a local folder.
+        state: State of the files that are registered where they lie, from before they were hashed.
         otype: Object type, for example `DataFrame`.
         n_observations: Number of observations, where known.
         is_owned: Whether the source is a staging file of ours, which saving moves and does not copy.
@@ -67,6 +68,7 @@ class Staged:
     n_files: int | None
     digest: Digest | None
     tree: TreeDigest | None = None
+    state: Mapping[str, FileState] | None = None
     otype: str | None = None
     n_observations: int | None = None
     is_owned: bool = False

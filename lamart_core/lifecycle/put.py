@@ -24,6 +24,8 @@ class Put:
 def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progress: bool | None = None) -> Put:
     """Put the bytes under a name that no other save can choose; nothing refers to them yet."""
     if staged.in_place is not None:
+        if staged.state is not None and isinstance(staged.source, Path):
+            bytes_room.check_state(staged.source, staged.state)
         return Put(staged.in_place, is_managed=False)
     if not isinstance(staged.source, Path) or not staged.source.exists():
         raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")

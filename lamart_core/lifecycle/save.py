@@ -19,6 +19,7 @@ from lamart_core.lifecycle.stage import discard
 from lamart_core.lineage.links import add_recreation
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, StoredObject
+from lamart_core.records.checks import check_values
 
 _OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
 _ATTEMPTS = 20
@@ -68,8 +69,8 @@ def _save_fields(record: ArtifactRecord) -> SaveResult:
 
 def _rename(record: ArtifactRecord, key: str | None) -> None:
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
-    check_rename(record, key)
-    assert key is not None
+    key = check_rename(record, key)
+    record.key = key
     if record._key_is_virtual:
         record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
     else:
@@ -94,6 +95,7 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
 
 def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | None) -> SaveResult:
     registry = record.registry
+    check_values(type(record), record._values())
     shown = registry.settings.progress if show_progress is None else show_progress
     plan = _with_saved_storage(pending.plan)
     staged = pending.staged

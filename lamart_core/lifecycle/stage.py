@@ -22,6 +22,8 @@ def resolve_source(path: Any) -> Path | UPath:
     Raises:
         UnsupportedObject: It is no path at all.
         PathNotFound: Nothing is there.
+        UnreadablePath: This process may not look there.
+        InvalidArgument: The path is empty, or something is there that is neither file nor folder.
     """
     if not isinstance(path, str | Path | UPath):
         raise errors.UnsupportedObject(
@@ -29,14 +31,19 @@ def resolve_source(path: Any) -> Path | UPath:
             "for objects in memory use from_dataframe(), from_anndata() and so on"
         )
     text = str(path)
+    if not text:
+        raise errors.InvalidArgument("the path is empty; pass that of a file or folder")
     if "://" in text and not text.startswith("file://"):
         source = path if isinstance(path, UPath) else bytes_room.Location(text).path()
         if not _remote_exists(source):
             raise errors.PathNotFound(f"there is nothing at {text}")
         return source
     local = Path(bytes_room.normalise_source(text))
-    if not local.exists():
-        raise errors.PathNotFound(f"there is no file or folder {local}")
+    with hashing.reading_source(local):
+        if not local.exists():
+            raise errors.PathNotFound(f"there is no file or folder {str(local)!r}")
+        if not local.is_dir():
+            hashing.check_regular(local, local.stat().st_mode)
     return local
 
 
@@ -92,17 +99,20 @@ def stage_path(source: Path | UPath, *, roots: Iterable[str], algorithm: str, su
 def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: str | None, suffix: str | None) -> Staged:
     is_folder = source.is_dir()
     found = suffix if suffix is not None else bytes_room.suffix_of(source.name, is_folder=is_folder)
+    # What lies in a storage location is not copied, and so not hashed again: its state tells whether it changed.
+    state = bytes_room.content_state(source) if in_place is not None else None
     tree = hashing.hash_tree(source, algorithm) if is_folder else None
-    digest = tree.digest if tree is not None else hashing.hash_file(source, algorithm)
+    digest, size = (tree.digest, tree.size) if tree is not None else hashing.measure_file(source, algorithm)
     file_format = formats.for_path(source, found)
     return Staged(
         source=source,
         suffix=found,
         is_folder=is_folder,
-        size=tree.size if tree is not None else source.stat().st_size,
+        size=size,
         n_files=tree.n_files if tree is not None else None,
         digest=digest,
         tree=tree,
+        state=state,
         otype=file_format.otype,
         n_observations=_count(file_format, source, found),
         in_place=in_place,

@@ -8,9 +8,10 @@ and its negation does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
+from unicodedata import normalize
 
 from sqlalchemy import BigInteger, ColumnElement, Select, String, and_, false, or_, select, true
 from sqlalchemy.orm import DeclarativeBase
@@ -19,7 +20,7 @@ from lamart_core import errors
 from lamart_core.query import fields
 from lamart_core.query.dialects import MANY, Dialect, dialect_of
 from lamart_core.query.expressions import And, Clause, Comparison, Expression, Not, Or
-from lamart_core.query.model import Kind, ModelInfo, Relation
+from lamart_core.query.model import Field, Kind, ModelInfo, Relation
 from lamart_core.query.values import flag, members, plain
 
 Condition = ColumnElement[bool]
@@ -102,6 +103,7 @@ class Compiler:
             unrelated = self._unrelated(info, info.relations[name])
             return unrelated if flag(comparison.value, name) else negated(unrelated)
         field = info.field(name)
+        comparison = _normal(field, comparison)
         if field.kind is Kind.JSON:
             return fields.json_condition(self.dialect, field, comparison)
         relation = info.foreign_key(name)
@@ -129,6 +131,18 @@ class Compiler:
         elif present:
             conditions.append(fields.one_of(field, present))
         return or_(false(), *conditions)
+
+
+def _normal(field: Field, comparison: Comparison) -> Comparison:
+    """Return the comparison with text in the normal form that the column has, if it has one."""
+    if not getattr(field.column.type, "is_normal", False) or comparison.lookup in ("regex", "iregex"):
+        return comparison
+    value = comparison.value
+    if isinstance(value, str):
+        value = normalize("NFC", value)
+    elif isinstance(value, list | tuple | set | frozenset):
+        value = [normalize("NFC", item) if isinstance(item, str) else item for item in value]
+    return replace(comparison, value=value)
 
 
 @cache

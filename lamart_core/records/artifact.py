@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
-from lamart_core.db import Json, uid_type
+from lamart_core.db import Json, KeyText, uid_type
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
 
@@ -37,7 +37,7 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
     _memory: Any = None
 
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
-    key: Mapped[str | None] = mapped_column(uid_type(1024))
+    key: Mapped[str | None] = mapped_column(KeyText(1024))
     _real_key: Mapped[str | None] = mapped_column(String(1024))
     description: Mapped[str | None] = mapped_column(Text)
     suffix: Mapped[str] = mapped_column(String(30))

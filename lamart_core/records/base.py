@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from lamart_core import errors, uids
 from lamart_core.db import Base, Json, Registry, UtcDateTime, current_registry, now
 from lamart_core.query import QuerySet, Relation, ToOne
+from lamart_core.records.checks import check_values
 
 
 class SQLRecord(Base):
@@ -150,15 +151,18 @@ class SQLRecord(Base):
             The record itself, so that calls chain. A record without changes is not written again.
 
         Raises:
+            InvalidArgument: A value has the wrong type, is too long, or cannot be stored.
             IntegrityError: The row contradicts others, for example a unique name that is taken.
             DatabaseBusy: Other writers held the database for too long.
         """
         registry = self.registry
         if not self.is_saved:
             self._defaults(registry)
+            check_values(type(self), self._values())
             row_id = registry.unit_of_work(self._insert)
             set_committed_value(self, "id", row_id)
-        elif self._changes():
+        elif changes := self._changes():
+            check_values(type(self), changes)
             if "updated_at" in self.__table__.columns:
                 self.updated_at = now()
             registry.unit_of_work(self._update)

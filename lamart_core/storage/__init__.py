@@ -1,8 +1,20 @@
 """Storage locations: where bytes lie, and how they get there."""
 
 from lamart_core.storage.cache import Cache
+from lamart_core.storage.copying import check_state, content_state
 from lamart_core.storage.filesystem import PROTOCOLS, Location
-from lamart_core.storage.keys import RESERVED, check_key, is_reserved, object_path, register_suffixes, suffix_of
+from lamart_core.storage.keys import (
+    RESERVED,
+    check_key,
+    check_place,
+    check_suffix,
+    clean_key,
+    is_reserved,
+    normal_form,
+    object_path,
+    register_suffixes,
+    suffix_of,
+)
 from lamart_core.storage.objects import FilePut, ObjectStat, StoredName
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.roots import (
@@ -34,13 +46,19 @@ __all__ = [
     "address_of",
     "bucket_of",
     "check_key",
+    "check_place",
+    "check_state",
+    "check_suffix",
+    "clean_key",
     "clear_staging",
+    "content_state",
     "delete",
     "exists",
     "get",
     "is_reserved",
     "list_stored",
     "match_root",
+    "normal_form",
     "normalise_root",
     "normalise_source",
     "object_path",

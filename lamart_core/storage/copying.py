@@ -6,13 +6,15 @@ import contextlib
 import os
 import shutil
 import threading
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
 
-from lamart_core.errors import SourceChanged
-from lamart_core.hashing import Digest, Hasher, check_regular
+from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
+from lamart_core.hashing import Digest, FileState, Hasher, list_files, open_regular, reading_source, state_of
 from lamart_core.storage.failures import writing
 from lamart_core.storage.progress import NO_BAR, Bar
 
@@ -21,6 +23,8 @@ from lamart_core.storage.progress import NO_BAR, Bar
 _PIECE = 2 * 2**20
 _PIECES_AHEAD = 4
 _FLUSH = 16 * 2**20
+_TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
+_TICKS = 50
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,16 @@ def copy_file(
     """
     with open_source(source) as reader:
         before = os.fstat(reader.fileno())
-        with writing(root), open(target, "xb", buffering=0) as writer:
+        with writing(root), open(target, "xb", buffering=0) as file:
             hasher = Hasher(algorithm, parallel=False)
+            # A file that takes less of the disk than its size has holes: so gets the copy.
+            writer = _HoleWriter(file) if before.st_blocks * 512 < before.st_size else _Writer(file)
             if before.st_size <= _PIECE:
                 _copy_small(reader, writer, hasher, bar)
             else:
                 _copy_large(reader, writer, hasher, bar)
             if durable:
-                os.fsync(writer.fileno())
+                os.fsync(file.fileno())
         after = os.fstat(reader.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or hasher.size != after.st_size:
         raise changed(source)
@@ -71,12 +77,60 @@ def open_source(source: Path) -> FileIO:
 
     Raises:
         SourceChanged: The file is not there any more.
+        UnreadablePath: This process may not read it.
     """
     try:
-        check_regular(source, source.stat().st_mode)
-        return open(source, "rb", buffering=0)
-    except FileNotFoundError:
+        with reading_source(source):
+            return open_regular(source)
+    except PathNotFound:
         raise SourceChanged(f"{str(source)!r} is not there any more; it was removed since it was staged") from None
+
+
+def state_at_rest(sources: Sequence[Path]) -> list[FileState]:
+    """Return the states of files, once a later change can be told by its time.
+
+    A file system counts time in ticks of some milliseconds. A file that was written within the last one may be
+    written again without another time: then this waits for the next tick.
+
+    Raises:
+        SourceChanged: A file is not there any more, or they are written all the time.
+    """
+    for _ in range(_TICKS):
+        try:
+            states = [state_of(path.stat()) for path in sources]
+        except FileNotFoundError as error:
+            raise changed(Path(str(error.filename))) from None
+        age = time.time_ns() - max((max(state.modified_ns, state.changed_ns) for state in states), default=0)
+        # A time in the future is that of another machine's clock: nothing to wait for.
+        if age >= _TICK or age < -_TICK:
+            return states
+        time.sleep(_TICK / 1e9)
+    raise changed(sources[0])
+
+
+def content_state(source: Path) -> dict[str, FileState]:
+    """Return the states of a file, or of all files of a folder, by the path relative to it.
+
+    Raises:
+        SourceChanged: They are written all the time.
+        InvalidArgument, PathNotFound, UnreadablePath: As for `list_files`.
+    """
+    paths = [file.path for file in list_files(source)] if source.is_dir() else [""]
+    return dict(zip(paths, state_at_rest([source / path for path in paths]), strict=True))
+
+
+def check_state(source: Path, state: Mapping[str, FileState]) -> None:
+    """Check that a file or folder is as it was when its state was taken.
+
+    Raises:
+        SourceChanged: It was written since, or is gone.
+    """
+    try:
+        now = content_state(source)
+    except (FileNotFoundError, InvalidArgument):
+        now = {}
+    if now != state:
+        raise changed(source)
 
 
 def changed(source: Path) -> SourceChanged:
@@ -87,14 +141,37 @@ def changed(source: Path) -> SourceChanged:
     )
 
 
-def _copy_small(reader: FileIO, writer: FileIO, hasher: Hasher, bar: Bar) -> None:
+class _Writer:
+    """Writes bytes one after the other."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.file = file
+
+    def write(self, data: memoryview) -> None:
+        # An unbuffered write may take a part only: near the end of a disk the rest then raises.
+        while data:
+            data = data[self.file.write(data) :]
+
+
+class _HoleWriter(_Writer):
+    """Writes bytes one after the other, and leaves out pieces that are all zero: they read as zeros anyway."""
+
+    def write(self, data: memoryview) -> None:
+        if data.tobytes().count(0) < len(data):
+            super().write(data)
+        else:
+            self.file.seek(len(data), os.SEEK_CUR)
+            self.file.truncate(self.file.tell())
+
+
+def _copy_small(reader: FileIO, writer: _Writer, hasher: Hasher, bar: Bar) -> None:
     while data := reader.read(_PIECE):
-        _write_all(writer, memoryview(data))
+        writer.write(memoryview(data))
         hasher.update(data)
         bar.advance(len(data))
 
 
-def _copy_large(reader: FileIO, writer: FileIO, hasher: Hasher, bar: Bar) -> None:
+def _copy_large(reader: FileIO, writer: _Writer, hasher: Hasher, bar: Bar) -> None:
     free: SimpleQueue[bytearray] = SimpleQueue()
     full: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
     for _ in range(_PIECES_AHEAD):
@@ -116,11 +193,11 @@ def _copy_large(reader: FileIO, writer: FileIO, hasher: Hasher, bar: Bar) -> Non
             if not count:
                 break
             full.put((buffer, count))
-            _write_all(writer, memoryview(buffer)[:count])
+            writer.write(memoryview(buffer)[:count])
             written += count
             bar.advance(count)
             if written - flushed >= _FLUSH:
-                _begin_flush(writer, flushed, written - flushed)
+                _begin_flush(writer.file, flushed, written - flushed)
                 flushed = written
     finally:
         full.put(None)
@@ -137,12 +214,6 @@ def _begin_flush(writer: FileIO, start: int, count: int) -> None:
 
 def _fill(reader: FileIO, buffer: bytearray) -> int:
     return reader.readinto(buffer) or 0
-
-
-def _write_all(writer: FileIO, data: memoryview) -> None:
-    # An unbuffered write may take a part only: near the end of a disk the rest then raises.
-    while data:
-        data = data[writer.write(data) :]
 
 
 def sync_file(path: Path) -> None:

@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from upath import UPath
 
 from lamart_core import errors
-from lamart_core.storage.keys import RESERVED
+from lamart_core.storage.keys import RESERVED, check_inside
 
 PROTOCOLS = ("file", "s3", "gs", "az", "abfs", "http", "https", "hf", "memory")
 _EXTRA = {"s3": "aws"}
@@ -75,8 +75,10 @@ class Location:
         """
         if not self.is_local:
             raise errors.InvalidArgument(f"{self.root} is not a folder of this machine")
-        _check_inside(relpath)
-        return Path(self.root, relpath) if relpath else Path(self.root)
+        if not relpath:
+            return Path(self.root)
+        check_inside(relpath)
+        return Path(self.root, relpath)
 
     def url(self, relpath: str = "") -> str:
         """Return the URL of an object in a remote location, as `fs` takes it.
@@ -84,9 +86,13 @@ class Location:
         Raises:
             InvalidArgument: The path would lead out of the location.
         """
-        _check_inside(relpath)
         base = self.root.partition("?")[0]
-        return f"{base.rstrip('/')}/{relpath}" if relpath else base
+        if not relpath:
+            return base
+        check_inside(relpath)
+        if self.protocol == "s3" and "?versionId=" in relpath:
+            raise errors.InvalidArgument(f"{relpath!r}: to S3 '?versionId=' is no part of a name; rename the file")
+        return f"{base.rstrip('/')}/{relpath}"
 
     def stored_name(self, relpath: str = "") -> str:
         """Return the name of an object as listings of a remote location give it: without protocol and last slash."""
@@ -138,13 +144,6 @@ class Location:
     def _missing(self, error: ImportError) -> errors.MissingExtra:
         library = error.name or str(error)
         return errors.MissingExtra(library, _EXTRA.get(self.protocol, "all"), f"a storage at {self.protocol}://")
-
-
-def _check_inside(relpath: str) -> None:
-    if not relpath:
-        return
-    if "\0" in relpath or any(segment in ("", ".", "..") for segment in relpath.split("/")):
-        raise errors.InvalidArgument(f"{relpath!r} is no path below a storage root")
 
 
 def _options(root: str, options: Mapping[str, Any]) -> dict[str, Any]:

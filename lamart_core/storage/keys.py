@@ -9,6 +9,9 @@ from lamart_core import errors, uids
 
 RESERVED = ".lamart"
 MAX_KEY_LENGTH = 1024
+MAX_KEY_BYTES = 2048  # what the index of every database takes, whatever the script
+MAX_PATH_LENGTH = 1024
+MAX_NAME_BYTES = 255  # of one segment, in all common file systems
 MAX_SUFFIX_LENGTH = 30
 
 RANDOM_LENGTH = 8
@@ -48,12 +51,37 @@ def register_suffixes(*suffixes: str) -> None:
         (_composite if suffix.count(".") > 1 else _known).add(suffix)
 
 
+def clean_key(key: object) -> str:
+    """Return a key as it is stored: checked, and in the composed normal form (NFC).
+
+    Names that look the same are the same key: what a Mac writes as `u` and two dots, and a keyboard as `ü`. File names
+    are never changed.
+
+    Raises:
+        InvalidKey: It is no text, or no clean relative path (see `check_key`).
+
+    Examples:
+        >>> clean_key("u\u0308.csv") == "ü.csv"
+        True
+    """
+    if not isinstance(key, str):
+        raise errors.InvalidKey(f"a key is text, such as 'folder/name.parquet', got {type(key).__name__}")
+    normal = normal_form(key)
+    check_key(normal)
+    return normal
+
+
+def normal_form(text: str) -> str:
+    """Return text in the normal form of keys."""
+    return unicodedata.normalize("NFC", str.__str__(text))
+
+
 def check_key(key: str) -> None:
     """Check that a key is a clean relative path.
 
     Raises:
-        InvalidKey: It is empty, absolute or too long, has empty, `.` or `..` segments, backslashes or control
-            characters, is not UTF-8, or lies in the reserved folder.
+        InvalidKey: It is empty, absolute or too long, has empty, `.` or `..` segments, backslashes, line breaks or
+            control characters, is not UTF-8, or lies in the reserved folder.
 
     Examples:
         >>> check_key("raw/counts.parquet")
@@ -70,16 +98,76 @@ def check_key(key: str) -> None:
     for segment in key.split("/"):
         if "\\" in segment:
             raise refuse(f"has a backslash in the segment {segment!r}")
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in segment):
-            raise refuse(f"has a control character or half a character in the segment {segment!r}")
+        if any(unicodedata.category(character) in _BREAKING for character in segment):
+            raise refuse(f"has a control character, line break or half a character in the segment {segment!r}")
         if segment in (".", ".."):
             raise refuse(f"has the segment {segment!r}")
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise refuse(f"has {len(key.encode()):,} bytes in UTF-8, more than {MAX_KEY_BYTES:,}")
     if key.startswith("/"):
         raise refuse("is absolute")
     if "" in key.split("/"):
         raise refuse("has an empty segment")
     if is_reserved(key):
         raise refuse(f"lies in {RESERVED}/, which is reserved for the version store")
+
+
+# Control characters, halves of characters, and what breaks a line.
+_BREAKING = ("Cc", "Cs", "Zl", "Zp")
+
+
+def check_inside(relpath: str) -> None:
+    """Check that a path leads to something below the folder that it is relative to, wherever the path came from.
+
+    Raises:
+        InvalidArgument: It is absolute, empty, or has empty, `.` or `..` segments or a zero byte.
+    """
+    if "\0" in relpath or any(segment in ("", ".", "..") for segment in relpath.split("/")):
+        raise errors.InvalidArgument(f"{relpath!r} is no path below a storage root")
+
+
+def check_place(relpath: str, *, is_local: bool) -> None:
+    """Check that an object can lie at a path: what a database records and a storage takes as names.
+
+    Args:
+        relpath: Path relative to the root of the location.
+        is_local: Whether the location is a folder of this machine.
+
+    Raises:
+        InvalidArgument: It is the root itself, leads outside, is too long or not UTF-8.
+    """
+    if not relpath:
+        raise errors.InvalidArgument("the root of a storage location is not an artifact; pass something below it")
+    check_inside(relpath)
+    try:
+        size = len(relpath.encode())
+    except UnicodeEncodeError:
+        raise errors.InvalidArgument(f"the path {relpath!r} is not UTF-8; rename it") from None
+    if len(relpath) > MAX_PATH_LENGTH or size > MAX_KEY_BYTES:
+        raise errors.InvalidArgument(
+            f"the path {relpath[:100]!r}… has {len(relpath):,} characters and {size:,} bytes below the root of its "
+            f"storage location, more than {MAX_PATH_LENGTH:,} and {MAX_KEY_BYTES:,}"
+        )
+    longest = max(relpath.split("/"), key=lambda segment: len(segment.encode()))
+    if is_local and len(longest.encode()) > MAX_NAME_BYTES:
+        raise errors.InvalidArgument(
+            f"the name {longest[:100]!r}… has {len(longest.encode()):,} bytes, file systems take {MAX_NAME_BYTES}"
+        )
+
+
+def check_suffix(suffix: str) -> None:
+    """Check that a suffix, of one or several parts, is one that `suffix_of` gives.
+
+    Raises:
+        InvalidArgument: It is not.
+    """
+    if suffix_of("x" + suffix) != suffix and (len(suffix) > MAX_SUFFIX_LENGTH or not _SUFFIX.fullmatch(suffix)):
+        raise errors.InvalidArgument(
+            f"{suffix!r} is no suffix: lower case, beginning with a dot, at most {MAX_SUFFIX_LENGTH} characters"
+        )
+
+
+_SUFFIX = re.compile(r"(\.[^\W_A-Z][\w+~-]*)+")
 
 
 def is_reserved(path: str) -> bool:
@@ -101,7 +189,7 @@ def suffix_of(name: str, *, is_folder: bool = False) -> str:
         >>> suffix_of("data/x.2022.CSV"), suffix_of("a.tar.gz"), suffix_of("run.2024", is_folder=True)
         ('.csv', '.tar.gz', '')
     """
-    base = name.rstrip("/").rsplit("/", 1)[-1].lower().lstrip(".")
+    base = normal_form(name.rstrip("/").rsplit("/", 1)[-1].lower()).lstrip(".")
     parts = ["." + part for part in base.split(".")[1:]]
     if not parts or not _is_suffix(parts[-1]):
         return ""

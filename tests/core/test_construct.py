@@ -137,7 +137,7 @@ def test_key_description_and_kind(file: Path) -> None:
         write(file.with_name("b.txt"), "b"), key="b.txt", description="from the freezer", kind="plan"
     ).save()
     assert (described.description, described.kind) == ("from the freezer", "plan")
-    with pytest.raises(ValueError, match="20 characters"):
+    with pytest.raises(ValueError, match="more than 20"):
         ln.Artifact(file, key="c.txt", kind="x" * 21)
 
 

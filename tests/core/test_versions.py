@@ -90,7 +90,7 @@ def test_version_tags(registry: Registry, tmp_path: Path) -> None:
     assert ln.Artifact.filter(key="a.txt").count() == 2
     assert ln.Artifact.get(key="a.txt", version="1.0") == first
     assert ln.Artifact.get(key="a.txt", version="0001") == second
-    with pytest.raises(ValueError, match="30"):
+    with pytest.raises(ValueError, match="more than 30"):
         save(tmp_path, "4", version="x" * 31)
 
 
