@@ -34,7 +34,7 @@ def resolve_source(path: Any) -> Path | UPath:
     if not text:
         raise errors.InvalidArgument("the path is empty; pass that of a file or folder")
     if "://" in text and not text.startswith("file://"):
-        source = path if isinstance(path, UPath) else bytes_room.Location(text).path()
+        source = path if isinstance(path, UPath) else _path_of(text)
         if not _remote_exists(source):
             raise errors.PathNotFound(f"there is nothing at {text}")
         return source
@@ -45,6 +45,11 @@ def resolve_source(path: Any) -> Path | UPath:
         if not local.is_dir():
             hashing.check_regular(local, local.stat().st_mode)
     return local
+
+
+def _path_of(url: str) -> Path | UPath:
+    root = bytes_room.bucket_of(url)
+    return bytes_room.Location(root).path(bytes_room.relative_to(url, root))
 
 
 def _remote_exists(path: Path | UPath) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
-from lamart_core.db import uid_type
+from lamart_core.db import KeyText, uid_type
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
 
@@ -22,7 +22,7 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
     __uid_length__ = 20
 
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
-    key: Mapped[str] = mapped_column(uid_type(1024))
+    key: Mapped[str] = mapped_column(KeyText(1024))
     description: Mapped[str | None] = mapped_column(Text)
     hash: Mapped[str | None] = mapped_column(uid_type(64), index=True)
     reference: Mapped[str | None] = mapped_column(String(255))

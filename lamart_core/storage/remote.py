@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
-import os
+import re
 import shutil
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
@@ -13,16 +13,29 @@ from pathlib import Path
 from typing import Any
 
 from lamart_core.errors import PathNotFound, StorageError
-from lamart_core.hashing import Digest, FileEntry, TreeDigest, encode, hash_bytes, hash_file, hash_tree, tree_digest
-from lamart_core.storage.copying import changed, open_source
+from lamart_core.hashing import (
+    Digest,
+    FileEntry,
+    FileState,
+    TreeDigest,
+    encode,
+    hash_bytes,
+    hash_file,
+    hash_tree,
+    state_of,
+    tree_digest,
+)
+from lamart_core.storage.copying import changed, check_state, content_state, open_source, state_at_rest
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
+from lamart_core.storage.keys import check_inside
 from lamart_core.storage.local import check_entries, exists_already, is_checkable, put_side_by_side, run_all
 from lamart_core.storage.objects import FilePut, ObjectStat
 from lamart_core.storage.progress import NO_BAR, Bar, BarCallback
 
 _THREADS = 16
 _PARTS_AT_ONCE = 4  # parts of one file that are in memory at once, 50 MiB each
+_ODD = re.compile(r"[*?\[\]{}\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _NO_CONDITIONS = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501", "400"}
 
 
@@ -31,8 +44,8 @@ def put_file(
 ) -> ObjectStat:
     """Store a file. See `transfer.put_file`."""
     _check_free(location, relpath)
-    with open_source(source) as file:
-        before = os.fstat(file.fileno())
+    with open_source(source):
+        before = _state(source, ours=move)
     # Hashing before and looking at the times afterwards leaves no moment at which a change goes unnoticed.
     found = hash_file(source, digest.algorithm) if digest is not None and is_checkable(digest) else None
     if found is not None and found != digest:
@@ -41,11 +54,11 @@ def put_file(
     try:
         with writing(location.root):
             size = int(location.fs.info(location.url(relpath))["size"])
-        if size != before.st_size:
+        if size != before.size:
             raise StorageError(
-                errno.EIO, f"{location.root} stored {size:,} of {before.st_size:,} bytes of {relpath!r}; try again"
+                errno.EIO, f"{location.root} stored {size:,} of {before.size:,} bytes of {relpath!r}; try again"
             )
-        if _fingerprint(before) != _fingerprint(source.stat()):
+        if before != _state(source, ours=True):
             raise changed(source)
     except BaseException:
         _remove_quietly(location, relpath)
@@ -64,8 +77,12 @@ def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR)
     return put_side_by_side(puts, put_one, location, _THREADS)
 
 
-def _fingerprint(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+def _state(source: Path, *, ours: bool) -> FileState:
+    """Return the state of a file; of one that others may write, so that any later change shows in it."""
+    try:
+        return state_of(source.stat()) if ours else state_at_rest([source])[0]
+    except FileNotFoundError:
+        raise changed(source) from None
 
 
 def _check_free(location: Location, relpath: str) -> None:
@@ -115,7 +132,7 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     """Store a folder. See `transfer.put_folder`."""
     _check_free(location, relpath)
     check_entries(source, tree)
-    before = {entry.path: _fingerprint((source / entry.path).stat()) for entry in tree.entries}
+    before = content_state(source)
     if hash_tree(source, tree.digest.file_algorithm).digest != tree.digest:
         raise changed(source)
     try:
@@ -126,8 +143,7 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
         if stored != {entry.path: entry.size for entry in tree.entries}:
             raise StorageError(errno.EIO, f"{location.root} did not store all of the folder {relpath!r}; try again")
         check_entries(source, tree)
-        if before != {entry.path: _fingerprint((source / entry.path).stat()) for entry in tree.entries}:
-            raise changed(source)
+        check_state(source, before)
     except BaseException:
         with contextlib.suppress(Exception):
             delete(location, relpath, is_folder=True, missing_ok=True)
@@ -147,6 +163,8 @@ def _files(location: Location, relpath: str) -> dict[str, Mapping[str, Any]]:
         name = str(stored)
         # A name that ends in a slash is a placeholder that consoles make for an empty folder.
         if name.startswith(prefix) and not name.endswith("/"):
+            # Object stores take any name, also one that would lead out of the folder that it is read into.
+            check_inside(name[len(prefix) :])
             found[name[len(prefix) :]] = info
     return found
 
@@ -203,8 +221,12 @@ def delete(location: Location, relpath: str, *, is_folder: bool, missing_ok: boo
         paths = [location.url(f"{relpath}/{path}") for path in _files(location, relpath)]
         if not paths and not missing_ok:
             raise PathNotFound(f"there is nothing at {relpath!r} in {location.root}")
+        # One by one, what the call for many would take for a pattern, or cannot say in XML.
+        odd = [path for path in paths if _ODD.search(path)]
+        run_all([partial(filesystem.rm_file, path) for path in odd], _THREADS)
+        if len(odd) < len(paths):
+            filesystem.rm([path for path in paths if not _ODD.search(path)])
         if paths:
-            filesystem.rm(paths)
             left = len(_files(location, relpath))
             if left:
                 raise StorageError(errno.EIO, f"{left:,} files of {relpath!r} in {location.root} could not be removed")

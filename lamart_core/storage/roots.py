@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from upath import UPath
 
@@ -19,6 +19,7 @@ from lamart_core.storage.keys import RESERVED, is_reserved
 
 MARKER = f"{RESERVED}/storage_uid.txt"
 _EMBEDDED = f"/{RESERVED}/storage"  # the storage of an embedded registry lies beside its database
+_OPTION = "?endpoint_url="
 _ALIASES = {"s3a": "s3", "gcs": "gs", "local": "file"}
 
 
@@ -104,7 +105,7 @@ def address_of(path: str | os.PathLike[str] | UPath) -> str:
     options = dict(path.storage_options)
     endpoint = options.get("endpoint_url") or dict(options.get("client_kwargs") or {}).get("endpoint_url")
     if not endpoint or endpoint == os.environ.get("AWS_ENDPOINT_URL"):
-        return text
+        return f"{text}{_OPTION}" if _OPTION in text else text  # of a name, as long as an option follows
     return f"{text}?endpoint_url={str(endpoint).rstrip('/')}"
 
 
@@ -129,26 +130,32 @@ def relative_to(path: str, root: str) -> str:
     """
     if not _covers(root, path):
         raise errors.InvalidArgument(f"{path!r} does not lie in the storage location {root!r}")
-    return _bare(path)[len(_bare(root)) :].lstrip("/")
+    below = _bare(path)[len(_bare(root)) :]
+    return below.lstrip("/") if path.startswith("memory://") else below.removeprefix("/")
 
 
 def bucket_of(url: str) -> str:
     """Return the widest root of a remote path: bucket or host."""
     protocol, _, rest = url.partition("://")
-    base, question, query = rest.partition("?")
-    return f"{protocol}://{base.split('/')[0]}{question}{query}"
+    base, option, endpoint = _split(rest)
+    return f"{protocol}://{base.split('/')[0]}" + (f"{option}{endpoint}" if endpoint else "")
 
 
 def _bare(path: str) -> str:
-    return path.partition("?")[0].rstrip("/") if "://" in path else path.rstrip("/")
+    return _split(path)[0].rstrip("/") if "://" in path else path.rstrip("/")
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Split the endpoint off a URL; any other question mark is part of a name."""
+    base, option, endpoint = url.rpartition(_OPTION)
+    return (base, option, endpoint) if option else (url, "", "")
 
 
 def _server(path: str) -> str:
     """Return the endpoint that an S3 path is reached at; "" for the public one."""
     if not path.startswith("s3://"):
         return ""
-    options = dict(parse_qsl(path.partition("?")[2]))
-    return (options.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL", "")).rstrip("/")
+    return (unquote(_split(path)[2]) or os.environ.get("AWS_ENDPOINT_URL", "")).rstrip("/")
 
 
 def _covers(root: str, path: str) -> bool:
