@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.lifecycle.plan import Plan, Staged
+from lamart_core.lifecycle.stage import discard_path
+from lamart_core.lifecycle.tombstones import BytesCollected, was_collected
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, Storage
 
@@ -22,7 +26,13 @@ class Put:
 
 
 def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progress: bool | None = None) -> Put:
-    """Put the bytes under a name that no other save can choose; nothing refers to them yet."""
+    """Put the bytes under a name that no other save can choose; nothing refers to them yet.
+
+    The source stays, where that does not cost a copy, until a record refers to the bytes.
+
+    Raises:
+        BytesCollected: Garbage collection took them while they were put.
+    """
     if staged.in_place is not None:
         if staged.state is not None and isinstance(staged.source, Path):
             bytes_room.check_state(staged.source, staged.state)
@@ -35,12 +45,57 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
         assert plan.key is not None
         relpath = plan.key
     label = f"saving {record.key or staged.source.name}"
-    with bytes_room.progress(label, total=staged.size, enabled=show_progress) as bar:
+    with (
+        bytes_room.progress(label, total=staged.size, enabled=show_progress) as bar,
+        _not_collected(record, plan, relpath),
+    ):
         if staged.tree is not None:
-            bytes_room.put_folder(staged.source, location, relpath, tree=staged.tree, move=staged.is_owned)
+            move = staged.is_owned and location.is_local
+            bytes_room.put_folder(staged.source, location, relpath, tree=staged.tree, move=move)
+        elif staged.is_owned and location.is_local:
+            _put_staged(staged.source, staged, location, relpath, bar)
         else:
-            bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, move=staged.is_owned, bar=bar)
+            bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, bar=bar)
     return Put(relpath, is_managed=plan.key_is_virtual)
+
+
+def _put_staged(source: Path, staged: Staged, location: bytes_room.Location, relpath: str, bar: bytes_room.Bar) -> None:
+    """Move a staging file into the storage under a second name of it, so that the first one outlives the commit."""
+    link = bytes_room.staging_path(location, staged.suffix)
+    try:
+        os.link(source, link)
+    except OSError:  # no hard links here
+        bytes_room.put_file(source, location, relpath, digest=staged.digest, move=True, bar=bar)
+        return
+    try:
+        bytes_room.put_file(link, location, relpath, digest=staged.digest, move=True, bar=bar)
+    finally:
+        discard_path(link)
+
+
+@contextmanager
+def _not_collected(record: ArtifactRecord, plan: Plan, relpath: str) -> Generator[None, None, None]:
+    """Tell a storage that failed from bytes that garbage collection took while they were put."""
+    try:
+        yield
+    except (errors.StorageError, errors.PathNotFound) as error:
+        with record.registry.engine.connect() as connection:
+            if not was_collected(connection, plan.storage.id, relpath):
+                raise
+        raise BytesCollected(f"garbage collection removed {relpath} while it was put") from error
+
+
+def check_source(staged: Staged) -> None:
+    """Check that bytes which garbage collection took can be put again.
+
+    Raises:
+        IntegrityError: They were moved into the storage, and are gone.
+    """
+    if isinstance(staged.source, Path) and not staged.source.exists():
+        raise errors.IntegrityError(
+            "garbage collection with a grace time shorter than this save removed its bytes; nothing is registered. "
+            "Save the object again, as a new artifact"
+        )
 
 
 def take_back(plan: Plan, staged: Staged, put: Put | None) -> None:

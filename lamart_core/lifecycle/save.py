@@ -14,8 +14,9 @@ from lamart_core.lifecycle.heads import promote_newest
 from lamart_core.lifecycle.move import check_rename, move_real_key, rename_family
 from lamart_core.lifecycle.objects import ObjectVanished, insert_object, replace_older, shared_object
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
-from lamart_core.lifecycle.put import Put, put_bytes, remove_bytes, take_back
+from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back
 from lamart_core.lifecycle.stage import discard
+from lamart_core.lifecycle.tombstones import BytesCollected, is_collected
 from lamart_core.lineage.links import add_recreation
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, StoredObject
@@ -109,6 +110,9 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
             break
         except ObjectVanished:
             share = False
+        except BytesCollected:
+            put = None
+            check_source(staged)
         except errors.LamartError:
             take_back(plan, staged, put)
             raise
@@ -180,7 +184,10 @@ def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
             "object_id": object_id,
             "is_latest": True,
         }
-        row_id = connection.execute(insert(table).values(new).returning(table.c.id)).scalar_one()
+        collected = is_collected(plan.storage.id, object_path)
+        row_id, gone = connection.execute(insert(table).values(new).returning(table.c.id, collected)).one()
+        if gone:
+            raise BytesCollected(f"garbage collection removed {object_path} before a record referred to it")
         replaced = replace_older(connection, table, resolution, object_id, plan)
         return _Committed(resolution, _complete(table, new, row_id), object_path, replaced)
 
