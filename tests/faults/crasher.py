@@ -1,0 +1,61 @@
+"""A process that runs scenarios in children, which are killed or fail at a given step.
+
+Everything is imported before the children are made, so that each of them begins at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pandas  # noqa: F401  # imported before the children are made
+import pyarrow.parquet  # noqa: F401
+
+import lamart_core as ln
+from tests.faults.points import Points
+from tests.faults.scenarios import SCENARIOS, Lab
+
+
+def run(task: dict[str, Any]) -> None:
+    """Run one part of a scenario in this process; write the names of its steps to a file."""
+    points = Points(Path(task["folder"]), stop_at=task["stop_at"], action=task["action"])
+    points.install()
+    registry = ln.connect(task["url"], storage=task["storage"], cache_dir=task["cache_dir"], user="tester")
+    lab = Lab(registry, Path(task["sources"]), task["second"])
+    scenario = SCENARIOS[task["scenario"]]
+    if task["part"] == "prepare":
+        scenario.prepare(lab)
+        return
+    act = scenario.start(lab)
+    points.armed = True
+    try:
+        act()
+    finally:
+        points.armed = False
+        Path(task["sources"], "steps.json").write_text(json.dumps(points.names))
+
+
+def main() -> None:
+    """For every line, a task: fork a child that runs it; tell its exit code when it has ended."""
+    print("ready", flush=True)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                run(json.loads(line))
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+            os._exit(code)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()

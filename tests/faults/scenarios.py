@@ -1,0 +1,164 @@
+"""What is killed: every verb that changes bytes or rows, each as a state before it and the verb itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import lamart_core as ln
+from lamart_core.db import Registry
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A registry for a scenario.
+
+    Attributes:
+        registry: The registry, the default of the process.
+        sources: Folder for the files that are saved.
+        second: Root of a second storage location.
+    """
+
+    registry: Registry
+    sources: Path
+    second: str
+
+    def file(self, name: str, content: str | bytes) -> Path:
+        """Write a source file."""
+        path = self.sources / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def folder(self, name: str, version: int) -> Path:
+        """Write a source folder of four files, of which two differ from version to version."""
+        for part in range(4):
+            self.file(f"{name}-{version}/part-{part % 2}/{part}.txt", f"{part}: {version if part > 1 else 'same'}")
+        return self.sources / f"{name}-{version}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A verb and the state before it.
+
+    Attributes:
+        prepare: Makes the state before.
+        start: Does what is not a part of the verb, and returns the verb.
+    """
+
+    prepare: Callable[[Lab], Any]
+    start: Callable[[Lab], Callable[[], Any]]
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(name: str, prepare: Callable[[Lab], Any] = lambda lab: None) -> Callable[[Callable[[Lab], Any]], None]:
+    """Register a function that starts a verb under a name."""
+
+    def register(start: Callable[[Lab], Callable[[], Any]]) -> None:
+        SCENARIOS[name] = Scenario(prepare, start)
+
+    return register
+
+
+def _file(lab: Lab, version: int = 0, **fields: Any) -> ln.Artifact:
+    return ln.Artifact(lab.file(f"a-{version}.txt", f"content {version}"), key="a.txt", **fields)
+
+
+def _two_versions(lab: Lab) -> None:
+    _file(lab, 0).save()
+    _file(lab, 1).save()
+
+
+@scenario("save a file")
+def _(lab: Lab) -> Callable[[], Any]:
+    return _file(lab).save
+
+
+@scenario("save a version of a file", lambda lab: _file(lab, 0).save())
+def _(lab: Lab) -> Callable[[], Any]:
+    return _file(lab, 1).save
+
+
+@scenario("save content that is stored under another key", lambda lab: _file(lab, 0).save())
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact(lab.file("a-0.txt", "content 0"), key="b.txt", skip_hash_lookup=True).save
+
+
+@scenario("save a table")
+def _(lab: Lab) -> Callable[[], Any]:
+    return lambda: ln.Artifact.from_dataframe(pd.DataFrame({"a": [1, 2]}), key="a.parquet").save()
+
+
+@scenario("save a folder")
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact(lab.folder("run", 0), key="run", overwrite_versions=False).save
+
+
+@scenario(
+    "save a version of a folder",
+    lambda lab: ln.Artifact(lab.folder("run", 0), key="run", overwrite_versions=False).save(),
+)
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact(lab.folder("run", 1), key="run", overwrite_versions=False).save
+
+
+@scenario("overwrite a folder", lambda lab: ln.Artifact(lab.folder("run", 0), key="run").save())
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact(lab.folder("run", 1), key="run").save
+
+
+@scenario("save at a real key")
+def _(lab: Lab) -> Callable[[], Any]:
+    return _file(lab, key_is_virtual=False).save
+
+
+@scenario("rename a real key", lambda lab: _file(lab, key_is_virtual=False).save())
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="a.txt")
+    artifact.key = "folder/b.txt"
+    return artifact.save
+
+
+@scenario("rename a family", _two_versions)
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="a.txt")
+    artifact.key = "b.txt"
+    return artifact.save
+
+
+@scenario("trash the latest version", _two_versions)
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact.get(key="a.txt").delete
+
+
+@scenario("delete the latest version for good", _two_versions)
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="a.txt")
+    return lambda: artifact.delete(permanent=True)
+
+
+def _versions_of_a_folder(lab: Lab) -> None:
+    for version in (0, 1, 2):
+        ln.Artifact(lab.folder("run", version), key="run", overwrite_versions=False).save()
+
+
+@scenario("delete a version of a folder", _versions_of_a_folder)
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.filter(key="run").order_by("uid")[1]
+    return lambda: artifact.delete(permanent=True)
+
+
+def _trashed(lab: Lab) -> None:
+    _two_versions(lab)
+    ln.Artifact.get(key="a.txt").delete()
+
+
+@scenario("restore a version", _trashed)
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact.filter(key="a.txt", branch_id=-1).one().restore

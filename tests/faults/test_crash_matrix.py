@@ -1,0 +1,225 @@
+"""Killed, or failing, at every step of every verb: what is there afterwards is the old state or the new one.
+
+The steps are those that the verbs are seen to take (see `points`). All of them are tried with
+`LAMART_ALL_POINTS=1`; otherwise some of each verb, others for each way to fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamart_core as ln
+from lamart_core.db import Registry, set_default_registry
+from lamart_core.lifecycle import collect_garbage
+from lamart_core.models import Artifact
+from tests.databases import fresh_database
+from tests.faults.scenarios import SCENARIOS
+from tests.registries import create_tables
+from tests.storage.s3_server import credentials, shared_server
+
+ALL = bool(os.environ.get("LAMART_ALL_POINTS"))
+
+
+@dataclass
+class Place:
+    """Where a scenario runs: a database and storage that can be made anew as they were before the verb."""
+
+    backend: str
+    storage: str
+    folder: Path
+    zygote: subprocess.Popen[str]
+    prepared: ExitStack = field(default_factory=ExitStack)
+    url: str = ""
+    root: str = ""
+    second: str = ""
+
+    def reset(self, scenario: str) -> None:
+        """Make the state before the verb."""
+        self.prepared.close()
+        lab, kept = self.folder / "lab", self.folder / "kept"
+        shutil.rmtree(lab, ignore_errors=True)
+        if kept.exists():
+            # With the links between files, which are a part of the state.
+            subprocess.run(["cp", "-a", str(kept), str(lab)], check=True)
+            return
+        lab.mkdir()
+        self.url = self.prepared.enter_context(fresh_database(self.backend, lab, prepare=create_tables))
+        self.root = shared_server().new_root() if self.storage == "s3" else str(lab / "storage")
+        self.second = shared_server().new_root() if self.storage == "s3" else str(lab / "second")
+        assert self.run(scenario, "prepare") == 0
+        if (self.backend, self.storage) == ("sqlite", "local"):
+            subprocess.run(["cp", "-a", str(lab), str(kept)], check=True)
+
+    def run(self, scenario: str, part: str, *, stop_at: int = 0, action: str = "count") -> int:
+        """Run a part of a scenario in a child; return its exit code."""
+        lab = self.folder / "lab"
+        (lab / "sources").mkdir(exist_ok=True)
+        task = {
+            "scenario": scenario,
+            "part": part,
+            "url": self.url,
+            "storage": self.root,
+            "second": self.second,
+            "cache_dir": str(lab / "cache"),
+            "folder": str(lab),
+            "sources": str(lab / "sources"),
+            "stop_at": stop_at,
+            "action": action,
+        }
+        assert self.zygote.stdin is not None
+        assert self.zygote.stdout is not None
+        self.zygote.stdin.write(json.dumps(task) + "\n")
+        self.zygote.stdin.flush()
+        return int(self.zygote.stdout.readline())
+
+    def steps(self) -> list[str]:
+        """Return the steps of the verb that ran last."""
+        return json.loads((self.folder / "lab/sources/steps.json").read_text())
+
+    @contextmanager
+    def opened(self) -> Generator[Registry, None, None]:
+        """Open the registry in this process."""
+        registry = ln.connect(self.url, storage=self.root, cache_dir=self.folder / "lab/cache", user="tester")
+        try:
+            yield registry
+        finally:
+            registry.close()
+            set_default_registry(None)
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Generator[subprocess.Popen[str], None, None]:
+    """The process that makes the children."""
+    with credentials():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.crasher"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        yield process
+        process.kill()
+        process.wait()
+
+
+def state(registry: Registry) -> list[tuple[Any, ...]]:
+    """Return what queries see, without what is random."""
+    storages = {item.id: item.root for item in registry.Storage.filter()}
+    rows: list[tuple[Any, ...]] = [
+        (
+            "artifact", item.key, item.uid[-4:], item.branch_id, item.is_latest, item.hash, item.size, item.n_files,
+            item.suffix, item.otype, item.description, storages[item.storage_id],
+        )
+        for item in Artifact.filter(branch=None)
+    ]  # fmt: skip
+    rows += [
+        ("collection", item.key, item.uid[-4:], item.branch_id, item.is_latest, item.hash, item.artifacts.count())
+        for item in registry.Collection.filter(branch=None)
+    ]
+    return sorted(rows, key=repr)
+
+
+def check_readable() -> None:
+    """Every version that is not overwritten has its bytes."""
+    for item in Artifact.filter(branch=None):
+        if item.is_latest or not item.overwrite_versions:
+            assert item.verify()
+
+
+def stored(registry: Registry) -> set[str]:
+    """Return the objects in the version store of the default storage, and what lies at real keys."""
+    location = registry.Storage.get(registry.storage_id).location
+    if location.is_local:
+        root = Path(location.root)
+        names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    else:
+        prefix = location.stored_name() + "/"
+        names = [str(name).removeprefix(prefix) for name in location.fs.find(location.url())]
+    return {
+        "/".join(name.split("/")[:2]) if name.startswith(".lamart/") else name
+        for name in names
+        if name != ".lamart/storage_uid.txt"
+    }
+
+
+def referred(registry: Registry) -> set[str]:
+    """Return the paths that rows refer to in the default storage."""
+    objects = registry.StoredObject.filter(storage_id=registry.storage_id, is_scattered=False)
+    return set(objects.to_list("path"))
+
+
+def check_afterwards(place: Place, scenario: str, old: Any, new: Any) -> str:
+    """Check one crash; return which state it left."""
+    with place.opened() as registry:
+        found = state(registry)
+        assert found in (old, new)
+        check_readable()
+    if found != new:
+        assert place.run(scenario, "act") == 0, "the verb cannot be repeated"
+    with place.opened() as registry:
+        assert state(registry) == new
+        check_readable()
+        collect_garbage(registry, grace=timedelta(0), dry_run=False)
+        check_readable()
+        assert stored(registry) == referred(registry)
+    return "new" if found == new else "old"
+
+
+def try_all(place: Place, scenario: str, actions: Sequence[str], *, stride: int) -> None:
+    """Try the steps of a verb, each in every way; without `ALL`, every `stride`-th."""
+    place.reset(scenario)
+    with place.opened() as registry:
+        old = state(registry)
+    assert place.run(scenario, "act") == 0
+    steps = place.steps()
+    with place.opened() as registry:
+        new = state(registry)
+    assert steps
+    assert old != new
+    stride = 1 if ALL else stride
+    tries = [
+        (action, number)
+        for offset, action in enumerate(actions)
+        for number in range(1 + offset % stride, len(steps) + 1, stride)
+    ]
+    left: list[str] = []
+    for action, number in tries:
+        place.reset(scenario)
+        code = place.run(scenario, "act", stop_at=number, action=action)
+        assert code == (-signal.SIGKILL if action == "kill" else code)
+        try:
+            left.append(check_afterwards(place, scenario, old, new))
+        except BaseException as error:
+            error.add_note(f"{scenario}: {action} at step {number} of {len(steps)}, {steps[number - 1]!r}")
+            raise
+    # Killed before the first step, nothing is done.
+    assert left[0] == "old"
+    print(f"\n{scenario} on {place.backend} and {place.storage}: {len(steps)} steps, {len(left)} tried")
+
+
+@pytest.mark.req("R236", "R258", "R266", "R267", "R268")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_step_on_a_local_disk(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
+    place = Place("sqlite", "local", tmp_path, zygote)
+    with place.prepared:
+        try_all(place, scenario, ("kill", "error"), stride=3)
+
+
+@pytest.mark.req("R236", "R258", "R266", "R267", "R268")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_step_in_a_bucket_and_on_postgres(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
+    place = Place("postgres", "s3", tmp_path, zygote)
+    with place.prepared:
+        try_all(place, scenario, ("kill",), stride=5)
