@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
 
-import pandas  # noqa: F401  # imported before the children are made
+import pandas as pd
 import pyarrow.parquet  # noqa: F401
+import s3fs  # noqa: F401
 
 import lamart_core as ln
+from lamart_core.db import set_default_registry
 from tests.faults.points import Points
 from tests.faults.scenarios import SCENARIOS, Lab
 
@@ -39,8 +42,24 @@ def run(task: dict[str, Any]) -> None:
         Path(task["sources"], "steps.json").write_text(json.dumps(points.names))
 
 
+def warm_up() -> None:
+    """Do once what every child would do for the first time: loading modules and compiling statements takes a moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        registry = ln.connect(f"sqlite:///{folder}/lab.db", storage=f"{folder}/storage", cache_dir=f"{folder}/cache")
+        source = Path(folder, "a.txt")
+        for content in "ab":
+            source.write_text(content)
+            artifact = ln.Artifact(source, key="a.txt").save()
+        assert artifact.verify()
+        artifact.delete()
+        ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key="a.parquet").save()
+        registry.close()
+        set_default_registry(None)
+
+
 def main() -> None:
     """For every line, a task: fork a child that runs it; tell its exit code when it has ended."""
+    warm_up()
     print("ready", flush=True)
     for line in sys.stdin:
         child = os.fork()

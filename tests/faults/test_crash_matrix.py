@@ -116,11 +116,10 @@ def zygote() -> Generator[subprocess.Popen[str], None, None]:
 
 def state(registry: Registry) -> list[tuple[Any, ...]]:
     """Return what queries see, without what is random."""
-    storages = {item.id: item.root for item in registry.Storage.filter()}
     rows: list[tuple[Any, ...]] = [
         (
             "artifact", item.key, item.uid[-4:], item.branch_id, item.is_latest, item.hash, item.size, item.n_files,
-            item.suffix, item.otype, item.description, storages[item.storage_id],
+            item.suffix, item.otype, item.description, item.storage_id == registry.storage_id,
         )
         for item in Artifact.filter(branch=None)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Processes with threads that save, replace, rename, delete, restore and merge the same families; a checker beside them.
+"""Processes with threads that save, replace, rename, delete, restore and merge the same families, and a checker.
 
 What must hold at every moment: one latest version per family and branch, one family per key, and the bytes of every
 record. What must hold afterwards: every save that succeeded is there, unless it was deleted; who read after a save had
