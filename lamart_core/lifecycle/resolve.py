@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, func, or_, select
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.lifecycle.plan import Dedup, Found, Outcome, Plan, Resolution, Row, Staged
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What is looked for; saves of one shape share one statement, which is built and compiled once.
+
+    Attributes:
+        content: Whether visible artifacts of equal content are.
+        trash: Whether one in the trash under the same key is.
+        family: How the family is found: by the `stem` of a uid, by `key` and storage, or not at all.
+    """
+
+    content: bool
+    trash: bool
+    family: str | None
 
 
 def find(connection: Connection, table: Table, staged: Staged, plan: Plan) -> Found:
@@ -20,48 +37,58 @@ def find(connection: Connection, table: Table, staged: Staged, plan: Plan) -> Fo
         staged: The content.
         plan: What the caller wants.
     """
+    by_content = staged.is_comparable and plan.lookup and plan.dedup is Dedup.REGISTRY
+    family = "stem" if plan.revises_uid is not None else None
+    if family is None and plan.key is not None and plan.storage.is_saved:
+        family = "key"
+    shape = _Shape(by_content, by_content and plan.key is not None, family)
+    query = _statement(table, shape)
+    if query is None:
+        return Found()
+    digest = staged.digest
+    values = {
+        "hash": digest.value if digest is not None else None,
+        "hash_type": digest.algorithm if digest is not None else None,
+        "key": plan.key,
+        "storage_id": plan.storage.id if family == "key" else None,
+        "stem": uids.stem_of(plan.revises_uid) if plan.revises_uid is not None else None,
+        "branch_id": plan.branch_id,
+    }
+    rows: list[Row] = [row._asdict() for row in connection.execute(query, values)]
+    return _roles(rows, staged, plan)
+
+
+@lru_cache(maxsize=64)
+def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
     columns = table.c
     wanted: list[Any] = []
-    equal = _equal_content(columns, staged)
-    if equal is not None and plan.lookup and plan.dedup is Dedup.REGISTRY:
-        visible = and_(equal, columns.branch_id != TRASH_BRANCH_ID, _readable(columns))
-        wanted.append(_first(columns, visible, columns.id.desc()))
-        if plan.key is not None:
-            trashed = and_(equal, columns.branch_id == TRASH_BRANCH_ID, columns.key == plan.key, _readable(columns))
-            wanted.append(_first(columns, trashed, columns.id.desc()))
-    family = _family(columns, plan)
-    if family is not None:
-        wanted.append(_first(columns, family, columns.uid.desc()))
-        wanted.append(_first(columns, and_(family, columns.is_latest, columns.branch_id == plan.branch_id), None))
+    # The files of an older version of an overwritten folder are gone: its content is known, but not there.
+    equal = and_(
+        columns.hash == bindparam("hash"),
+        columns._hash_type == bindparam("hash_type"),
+        or_(columns.is_latest, ~columns._overwrite_versions),
+    )
+    if shape.content:
+        wanted.append(_first(columns, and_(equal, columns.branch_id != TRASH_BRANCH_ID), columns.id.desc()))
+    if shape.trash:
+        trashed = and_(equal, columns.branch_id == TRASH_BRANCH_ID, columns.key == bindparam("key"))
+        wanted.append(_first(columns, trashed, columns.id.desc()))
+    if shape.family is not None:
+        family = (
+            func.substr(columns.uid, 1, uids.STEM_LENGTH) == bindparam("stem")
+            if shape.family == "stem"
+            else and_(columns.key == bindparam("key"), columns.storage_id == bindparam("storage_id"))
+        )
+        head = and_(family, columns.is_latest, columns.branch_id == bindparam("branch_id"))
+        wanted += [_first(columns, family, columns.uid.desc()), _first(columns, head, None)]
     if not wanted:
-        return Found()
-    query = select(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
-    rows: list[Row] = [row._asdict() for row in connection.execute(query)]
-    return _roles(rows, staged, plan)
+        return None
+    return select(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
 
 
 def _first(columns: Any, condition: ColumnElement[bool], order: Any) -> Any:
     query: Select[Any] = select(columns.id).where(condition).limit(1)
     return (query if order is None else query.order_by(order)).scalar_subquery()
-
-
-def _equal_content(columns: Any, staged: Staged) -> ColumnElement[bool] | None:
-    if not staged.is_comparable or staged.digest is None:
-        return None
-    return and_(columns.hash == staged.digest.value, columns._hash_type == staged.digest.algorithm)
-
-
-def _readable(columns: Any) -> ColumnElement[bool]:
-    # The files of an older version of an overwritten folder are gone: its content is known, but not there.
-    return or_(columns.is_latest, ~columns._overwrite_versions)
-
-
-def _family(columns: Any, plan: Plan) -> ColumnElement[bool] | None:
-    if plan.revises_uid is not None:
-        return func.substr(columns.uid, 1, uids.STEM_LENGTH) == uids.stem_of(plan.revises_uid)
-    if plan.key is not None and plan.storage.is_saved:
-        return and_(columns.key == plan.key, columns.storage_id == plan.storage.id)
-    return None
 
 
 def _roles(rows: list[Row], staged: Staged, plan: Plan) -> Found:
