@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lamart_core import errors, models
     from lamart_core.connect import connect
-    from lamart_core.current import settings
-    from lamart_core.lineage import finish, track
+    from lamart_core.current import context, settings
+    from lamart_core.lineage import finish, flow, lineage_graph, run_context, step, track
     from lamart_core.models import Artifact, Branch, Run, Space, Storage, Transform, User
     from lamart_core.query import Q, QuerySet
 
@@ -37,8 +37,13 @@ _HOMES = {
     "Transform": "lamart_core.models",
     "User": "lamart_core.models",
     "connect": "lamart_core.connect",
+    "context": "lamart_core.current",
     "finish": "lamart_core.lineage",
+    "flow": "lamart_core.lineage",
+    "lineage_graph": "lamart_core.lineage",
+    "run_context": "lamart_core.lineage",
     "settings": "lamart_core.current",
+    "step": "lamart_core.lineage",
     "track": "lamart_core.lineage",
 }
 _MODULES = ("errors", "models")
@@ -54,10 +59,15 @@ __all__ = [
     "Transform",
     "User",
     "connect",
+    "context",
     "errors",
     "finish",
+    "flow",
+    "lineage_graph",
     "models",
+    "run_context",
     "settings",
+    "step",
     "track",
 ]
 

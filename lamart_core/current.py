@@ -1,4 +1,4 @@
-"""`ln.settings`: the settings of the current registry."""
+"""`ln.settings` and `ln.context`: the settings and the run of the current registry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import current_registry
+from lamart_core.lineage import current_run
 from lamart_core.query import QuerySet
-from lamart_core.records import Storage
+from lamart_core.records import Run, Storage, Transform
 from lamart_core.settings import CreationSettings
 
 
@@ -78,4 +79,36 @@ class CurrentSettings:
         super().__setattr__(name, value)
 
 
+class RunContext:
+    """`ln.context`: the run that is under way in the current registry.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> run = ln.track("analysis.py", params={"resolution": 0.5})
+        >>> ln.context.run == run, ln.context.transform.key, ln.context.params
+        (True, 'analysis.py', {'resolution': 0.5})
+        >>> ln.finish()
+        >>> ln.context.run is None
+        True
+    """
+
+    @property
+    def run(self) -> Run | None:
+        """The run of the innermost flow or step, else the one that `track` started, else None."""
+        return current_run(current_registry())
+
+    @property
+    def transform(self) -> Transform | None:
+        """The code of the current run."""
+        run = self.run
+        return run.transform if run is not None else None
+
+    @property
+    def params(self) -> dict[str, Any] | None:
+        """The parameters of the current run."""
+        run = self.run
+        return run.params if run is not None else None
+
+
 settings = CurrentSettings()
+context = RunContext()

@@ -1,6 +1,7 @@
 """Runs, their inputs and outputs, and the graph they form."""
 
 from lamart_core.lineage.context import current_run, run_context, run_for
+from lamart_core.lineage.decorators import flow, step
 from lamart_core.lineage.graph import Graph, lineage_graph
 from lamart_core.lineage.links import add_inputs, add_recreation, track_input
 from lamart_core.lineage.runs import (
@@ -30,11 +31,13 @@ __all__ = [
     "find_run",
     "finish",
     "finish_run",
+    "flow",
     "lineage_graph",
     "open_run",
     "run_context",
     "run_for",
     "snapshot_of",
+    "step",
     "track",
     "track_input",
     "tree_text",

@@ -13,12 +13,14 @@ from lamart_core.records import Run
 _runs: ContextVar[tuple[Run, ...]] = ContextVar("lamart_runs", default=())
 
 
+def innermost_run(registry: Registry) -> Run | None:
+    """Return the run of the innermost `run_context` of this registry in this thread or task."""
+    return next((run for run in reversed(_runs.get()) if run.registry == registry), None)
+
+
 def current_run(registry: Registry) -> Run | None:
     """Return the run of the innermost `run_context` of this registry, else the global one that `track` started."""
-    for run in reversed(_runs.get()):
-        if run.registry == registry:
-            return run
-    return registry.global_run
+    return innermost_run(registry) or registry.global_run
 
 
 def run_for(registry: Registry, run: Run | bool | None) -> Run | None:
@@ -30,9 +32,14 @@ def run_for(registry: Registry, run: Run | bool | None) -> Run | None:
 
 @contextmanager
 def run_context(run: Run) -> Generator[Run, None, None]:
-    """Make a run current for this thread or task: artifacts made inside are its outputs, artifacts read its inputs."""
-    _runs.set((*_runs.get(), run))
+    """Make a run current for this thread or task: artifacts made inside are its outputs, artifacts read its inputs.
+
+    Threads and processes that are started inside do not inherit it (tasks, and children by fork, do): hand the run
+    to them and enter it there, `with run.registry, run_context(run): …`.
+    """
+    before = _runs.get()
+    _runs.set((*before, run))
     try:
         yield run
     finally:
-        _runs.set(_runs.get()[:-1])
+        _runs.set(before)

@@ -12,11 +12,14 @@ from sqlalchemy import Connection, RowMapping, Table, func, insert, select, text
 
 from lamart_core import hashing, uids
 from lamart_core.db import Base, Registry, now
+from lamart_core.lineage.redact import redacted_text
 from lamart_core.records import Run, RunStatus, Transform
 
 MAX_NAME = 150
 MAX_EXTERNAL_ID = 512
 MAX_REFERENCE = 255
+MAX_CLI_ARGS = 1024
+MAX_ERROR = 1000
 MAX_TAG = 30
 SNAPSHOT = "artifacts_until"
 
@@ -65,7 +68,8 @@ class RunSpec:
         reference: Link or id for people.
         reference_type: What kind of reference it is.
         entrypoint: What was called.
-        parent: The run that this one is a part of.
+        cli_args: Arguments of the command line.
+        parent: The run that this one is a part of, or its record.
         takes_snapshot: Whether the run notes which artifacts exist when it is first seen (see `snapshot_of`).
     """
 
@@ -78,7 +82,8 @@ class RunSpec:
     reference: str | None = None
     reference_type: str | None = None
     entrypoint: str | None = None
-    parent: RunSpec | None = None
+    cli_args: str | None = None
+    parent: RunSpec | Run | None = None
     takes_snapshot: bool = False
 
 
@@ -104,6 +109,51 @@ def open_run(registry: Registry, spec: RunSpec) -> Run:
     """
     run_id = registry.unit_of_work(lambda connection: _upsert_run(connection, registry, spec))
     return _read_run(registry, run_id)
+
+
+def continue_run(registry: Registry, spec: RunSpec, *, prefix: str, run: Run | None = None) -> Run:
+    """Continue a run: the given one, else the user's latest one of this version of the code; without any, make one.
+
+    Args:
+        registry: Where the run is recorded.
+        spec: The run to make; of one that is continued the status, and where given name and parameters, are set.
+        prefix: How the external ids of the runs begin that can be continued.
+        run: The run to continue.
+    """
+
+    def work(connection: Connection) -> int:
+        columns = _RUN.c
+        if run is None:
+            known = select(_RUN).where(
+                columns.transform_id == _upsert_transform(connection, registry, spec.transform),
+                columns.created_by_id == registry.user_id,
+                columns.external_id.startswith(prefix),
+            )
+        else:
+            known = select(_RUN).where(columns.id == run.id)
+        present = connection.execute(known.order_by(columns.id.desc()).limit(1)).mappings().one_or_none()
+        if present is None:
+            return _upsert_run(connection, registry, spec)
+        values: dict[str, Any] = {"_status_code": int(RunStatus.RESTARTED), "finished_at": None, "updated_at": now()}
+        if spec.params is not None:
+            values["params"] = {**(present["params"] or {}), **spec.params}
+        if spec.name is not None:
+            values["name"] = _cut(spec.name, MAX_NAME)
+        connection.execute(update(_RUN).where(columns.id == present["id"]).values(values))
+        return int(present["id"])
+
+    return _read_run(registry, registry.unit_of_work(work))
+
+
+def set_transform(registry: Registry, run: Run, spec: TransformSpec) -> None:
+    """Give a run the version of the code that it turned out to execute; one that is its own already stays."""
+
+    def work(connection: Connection) -> None:
+        transform_id = _upsert_transform(connection, registry, spec)
+        connection.execute(update(_RUN).where(_RUN.c.id == run.id).values(transform_id=transform_id))
+
+    registry.unit_of_work(work)
+    run.refresh()
 
 
 def upsert_transform(registry: Registry, spec: TransformSpec) -> Transform:
@@ -144,10 +194,22 @@ def close_runs(registry: Registry, statuses: Mapping[int, RunStatus], *, at: dat
     registry.unit_of_work(work)
 
 
-def finish_run(run: Run, status: RunStatus = RunStatus.COMPLETED) -> None:
-    """Set the final status of a run, and the time it finished."""
+def finish_run(run: Run, status: RunStatus = RunStatus.COMPLETED, *, error: BaseException | None = None) -> None:
+    """Set the final status of a run, and the time it finished.
+
+    Args:
+        run: The run.
+        status: How it ended.
+        error: Why it failed; kept as text in `run.extra_data["error"]`.
+    """
     close_runs(run.registry, {run.id: status})
-    run.refresh()
+    if error is None:
+        run.refresh()
+    else:
+        text = redacted_text(f"{type(error).__name__}: {error}"[: 10 * MAX_ERROR]).replace(
+            "\0", "\N{REPLACEMENT CHARACTER}"
+        )
+        annotate_run(run.registry, run, {"error": _cut(text, MAX_ERROR)})
 
 
 def annotate_run(registry: Registry, run: Run, facts: Mapping[str, Any]) -> None:
@@ -187,7 +249,10 @@ def _upsert_run(connection: Connection, registry: Registry, spec: RunSpec) -> in
     external_id = bounded_id(spec.external_id)
     present = connection.execute(select(_RUN).where(_RUN.c.external_id == external_id)).mappings().one_or_none()
     # The parent's snapshot comes before anything that its parts write; a part that starts again opens it again.
-    parent_id = None if spec.parent is None else _upsert_run(connection, registry, spec.parent)
+    if isinstance(spec.parent, Run):
+        parent_id: int | None = spec.parent.id
+    else:
+        parent_id = None if spec.parent is None else _upsert_run(connection, registry, spec.parent)
     if present is not None:
         return _start_again(connection, present, spec)
     facts = dict(spec.extra_data)
@@ -203,6 +268,7 @@ def _upsert_run(connection: Connection, registry: Registry, spec: RunSpec) -> in
         "reference": _cut(spec.reference, MAX_REFERENCE),
         "reference_type": spec.reference_type,
         "entrypoint": _cut(spec.entrypoint, MAX_REFERENCE),
+        "cli_args": _cut(spec.cli_args, MAX_CLI_ARGS),
         "started_at": now(),
         "_status_code": int(spec.status),
     }
