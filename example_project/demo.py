@@ -21,7 +21,6 @@ from rich.table import Table
 
 import lamart_core as ln
 from example_project.home import Home, home
-from lamart_core.lineage import tree_text
 
 STRICTER = 0.001
 QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -136,7 +135,7 @@ def show_artifacts() -> None:
 def show_lineage(place: Home) -> None:
     """Print the lineage of the report as a tree, and draw it into a file."""
     report = report_artifact()
-    console.print(tree_text(report), markup=False, soft_wrap=True)
+    console.print(ln.lineage_graph(report, with_children=False).to_text(), markup=False, soft_wrap=True)
     drawing = report.view_lineage(return_graph=True)
     assert drawing is not None
     picture = place.folder / "report_lineage.dot"

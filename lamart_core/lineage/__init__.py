@@ -2,8 +2,9 @@
 
 from lamart_core.lineage.context import current_run, run_context, run_for
 from lamart_core.lineage.decorators import flow, step
-from lamart_core.lineage.graph import Graph, lineage_graph
+from lamart_core.lineage.graph import Edge, EdgeKind, Graph, Node, NodeKind
 from lamart_core.lineage.links import add_inputs, add_recreation, track_input
+from lamart_core.lineage.reading import lineage_graph
 from lamart_core.lineage.runs import (
     RunSpec,
     TransformSpec,
@@ -16,10 +17,14 @@ from lamart_core.lineage.runs import (
     upsert_transform,
 )
 from lamart_core.lineage.track import finish, track
-from lamart_core.lineage.view import digraph, tree_text, view_lineage
+from lamart_core.lineage.view import view_lineage
 
 __all__ = [
+    "Edge",
+    "EdgeKind",
     "Graph",
+    "Node",
+    "NodeKind",
     "RunSpec",
     "TransformSpec",
     "add_inputs",
@@ -27,7 +32,6 @@ __all__ = [
     "annotate_run",
     "close_runs",
     "current_run",
-    "digraph",
     "find_run",
     "finish",
     "finish_run",
@@ -40,7 +44,6 @@ __all__ = [
     "step",
     "track",
     "track_input",
-    "tree_text",
     "upsert_transform",
     "view_lineage",
 ]

@@ -8,7 +8,7 @@ import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lineage import run_context, tree_text
+from lamart_core.lineage import lineage_graph, run_context
 from lamart_core.models import RunInput
 from tests.registries import write
 
@@ -108,7 +108,11 @@ def test_the_graph(registry: Registry, tmp_path: Path, monkeypatch: pytest.Monke
     assert a.uid in without
     alone = ln.Artifact(write(tmp_path / "alone.txt", "alone"), key="alone.txt", run=False).save()
     assert f"artifact_{alone.uid}" in alone.view_lineage(return_graph=True).source
-    assert [line.split(" (")[0].strip("└─ ") for line in tree_text(c).splitlines()] == ["c.txt", "b.txt", "a.txt"]
+    assert [line.split(" (")[0].strip("└─ ") for line in lineage_graph(c).to_text().splitlines()] == [
+        "c.txt",
+        "b.txt",
+        "a.txt",
+    ]
 
 
 @pytest.mark.req("R274")
@@ -119,7 +123,7 @@ def test_cycles_end(registry: Registry, tmp_path: Path) -> None:
     source = a.view_lineage(return_graph=True).source
     assert f"artifact_{c.uid} -> run_{a.run.uid}" in source
     assert f"artifact_{a.uid} -> run_{a.run.uid}" not in source
-    assert tree_text(a)
+    assert lineage_graph(a).to_text()
 
 
 @pytest.mark.req("R274")

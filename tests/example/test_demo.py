@@ -7,7 +7,7 @@ import pytest
 import lamart_core as ln
 from example_project.markers import CELL_TYPES
 from lamart_core.db import Registry
-from lamart_core.lineage.graph import lineage_graph
+from lamart_core.lineage import lineage_graph
 from tests.example.conftest import Demo
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
@@ -61,7 +61,7 @@ def test_each_version_has_its_own_inputs(registry: Registry) -> None:
     assert {artifact.key for artifact in inputs[report.uid]} == {artifact.key for artifact in inputs[first.uid]}
     assert len(inputs[report.uid]) == 2 + len(CELL_TYPES)
     assert len(inputs[report.uid] - inputs[first.uid]) == len(CHANGED_TYPES)
-    keys = {node.key for node in lineage_graph(report, with_children=False).artifacts.values()}
+    keys = {node.label for node in lineage_graph(report, with_children=False).nodes.values()}
     assert "raw_counts.h5ad" in keys
     assert "marker_figures" not in keys
 
