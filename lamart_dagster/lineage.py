@@ -11,13 +11,13 @@ import json
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.execution.stats import StepEventStatus
 
 from lamart_core.db import Registry
-from lamart_core.lineage import RunSpec, TransformSpec, close_runs
+from lamart_core.lineage import RunSpec, TransformSpec, close_runs, redacted
 from lamart_core.records import Run, RunStatus
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 REFERENCE_TYPE = "dagster"
 BACKFILL_TAG = "dagster/backfill"
-_SECRET_WORDS = ("password", "passwd", "secret", "token", "credential", "api_key", "apikey", "private_key")
-_REDACTED = "***"
 _UNFINISHED = (RunStatus.SCHEDULED, RunStatus.RESTARTED, RunStatus.STARTED)
 # How many unfinished runs are looked at when one ends.
 _SETTLED_AT_ONCE = 20
@@ -310,17 +308,4 @@ def _json_of(config: Any) -> dict[str, Any] | None:
     if config is None:
         return None
     plain = json.loads(json.dumps(config, default=str))
-    return _redacted(plain if isinstance(plain, dict) else {"config": plain})
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        return {key: _REDACTED if _is_secret(key) else _redacted(member) for key, member in members.items()}
-    if isinstance(value, list):
-        return [_redacted(member) for member in cast("list[Any]", value)]
-    return value
-
-
-def _is_secret(key: str) -> bool:
-    return any(word in key.lower() for word in _SECRET_WORDS)
+    return redacted(plain if isinstance(plain, dict) else {"config": plain})

@@ -202,6 +202,11 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
         return
     if plan.version_tag is not None and resolution.outcome is Outcome.NEW_VERSION:
         _check_tag(registry, table, resolution.uid, plan.version_tag)
+    if plan.run is None and request.run is None and not registry.settings.creation.artifact_silence_missing_run_warning:
+        logger.warning(
+            "%s has no run: nobody will see which code made it. Start one with track(), or pass run=False",
+            plan.key or plan.description or staged.source,
+        )
     values: dict[str, Any] = {
         "uid": resolution.uid if resolution.existing is None else resolution.existing["uid"],
         "key": resolution.key if resolution.existing is None else plan.key,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert, update
+from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
@@ -17,7 +18,7 @@ from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution
 from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lifecycle.tombstones import BytesCollected, is_collected
-from lamart_core.lineage.links import add_recreation
+from lamart_core.lineage.links import add_recreation, claim
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, StoredObject
 from lamart_core.records.checks import check_values
@@ -84,8 +85,11 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
     outcome = Outcome.EXISTING
     if run is not None:
         if record.run_id is None:
-            record.run_id = run.id
-        elif record.run_id != run.id:
+            table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+            maker = record.registry.unit_of_work(lambda connection: claim(connection, table, run.id, record.id))
+            set_committed_value(record, "run_id", maker)
+            vars(record).pop("_cached_run", None)
+        if record.run_id not in (None, run.id):
             record.registry.unit_of_work(lambda connection: add_recreation(connection, run.id, record.id))
             outcome = Outcome.RECREATED
     super(ArtifactRecord, record).save()
@@ -208,9 +212,8 @@ def _existing(connection: Connection, table: Table, resolution: Resolution, plan
         row["is_latest"] = promote_newest(connection, table, row["uid"], plan.branch_id) == row["id"]
     if plan.run is not None:
         if row["run_id"] is None:
-            row["run_id"] = plan.run.id
-            connection.execute(update(table).where(table.c.id == row["id"]).values(run_id=plan.run.id))
-        elif row["run_id"] != plan.run.id:
+            row["run_id"] = claim(connection, table, plan.run.id, row["id"])
+        if row["run_id"] not in (None, plan.run.id):
             add_recreation(connection, plan.run.id, row["id"])
     return row
 

@@ -5,6 +5,7 @@ from lamart_core.lineage.decorators import flow, step
 from lamart_core.lineage.graph import Edge, EdgeKind, Graph, Node, NodeKind
 from lamart_core.lineage.links import add_inputs, add_recreation, track_input
 from lamart_core.lineage.reading import lineage_graph
+from lamart_core.lineage.redact import redacted
 from lamart_core.lineage.runs import (
     RunSpec,
     TransformSpec,
@@ -38,6 +39,7 @@ __all__ = [
     "flow",
     "lineage_graph",
     "open_run",
+    "redacted",
     "run_context",
     "run_for",
     "snapshot_of",

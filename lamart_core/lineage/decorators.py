@@ -135,7 +135,7 @@ def _decorator(role: str, key: Any, name: str | None, global_run: GlobalRun) -> 
 
 
 def _decorated(function: Any, role: str, key: str | None, name: str | None, global_run: GlobalRun) -> Any:
-    if not inspect.isroutine(function) or isinstance(function, staticmethod | classmethod):
+    if not inspect.isroutine(function):
         raise errors.InvalidArgument(f"@{role} decorates functions, got {function!r}")
     of_function = source.of_function(function)
     summary = (inspect.getdoc(function) or "").partition("\n")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core.db import Registry, now
@@ -61,6 +61,24 @@ def add_recreation(connection: Connection, run_id: int, artifact_id: int) -> Non
     if connection.execute(read).first() is None:
         row = {"run_id": run_id, "artifact_id": artifact_id, "created_at": now()}
         insert_once(connection, Recreation.__table__, [row])  # pyright: ignore[reportArgumentType]
+
+
+def claim(connection: Connection, table: Table, run_id: int, artifact_id: int) -> int | None:
+    """Make a run, in the caller's transaction, the maker of an artifact that has none, unless the run read it.
+
+    Args:
+        connection: The caller's transaction.
+        table: The table of artifacts.
+        run_id: The run that made the content again.
+        artifact_id: An artifact that was saved without a run.
+
+    Returns:
+        Id of the run that is the maker now: this one, one that came first, or None.
+    """
+    read = select(RunInput.id).where(RunInput.run_id == run_id, RunInput.artifact_id == artifact_id)
+    free = (table.c.id == artifact_id) & table.c.run_id.is_(None) & ~read.exists()
+    connection.execute(update(table).where(free).values(run_id=run_id))
+    return connection.execute(select(table.c.run_id).where(table.c.id == artifact_id)).scalar_one()
 
 
 def track_input(artifact: ArtifactRecord, is_run_input: bool | Run | None) -> None:

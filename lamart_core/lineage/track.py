@@ -197,8 +197,9 @@ def _end_at_exit() -> None:
     for tracked in list(_open.values()):
         if tracked.pid != os.getpid():  # of the process that this one was forked from
             continue
-        error = None if tracked.source.grows or hasattr(sys, "ps1") else last
-        status = RunStatus.ERRORED if isinstance(error, Exception) else RunStatus.ABORTED
+        is_prompt = tracked.source.grows or hasattr(sys, "ps1")
+        error = last if isinstance(last, Exception) and not is_prompt else None
+        status = RunStatus.ERRORED if error is not None else RunStatus.ABORTED
         try:
             _end(tracked, status, error)
         except Exception as failure:  # the database may be gone; the exit goes on
