@@ -425,7 +425,10 @@ class Artifact(ArtifactRecord):
     # ------------------------------------------------------------------ views
 
     def view_lineage(self, with_children: bool = True, return_graph: bool = False) -> Digraph | None:
-        """Draw the runs and artifacts that lead to this one and follow from it; re-creations are dashed.
+        """Show the runs, artifacts and collections that lead to this artifact and follow from it.
+
+        Drawn in a notebook where the program `dot` is installed, printed as text elsewhere. Re-creations are dashed,
+        memberships of collections dotted. `ln.lineage_graph(artifact)` gives the graph for Mermaid and others.
 
         Args:
             with_children: Whether to include what follows.

@@ -62,7 +62,8 @@ def printable(text: str) -> str:
 
 def _mermaid_text(text: str) -> str:
     """Escape a line: whatever Mermaid or Markdown could read as a command is written as a numbered entity."""
-    padded = f" {text} "
+    # Mermaid breaks the line at a backslash with an n, escaped or not; a word joiner between them is not seen.
+    padded = f" {text} ".replace("\\n", "\\\N{WORD JOINER}n")
     return "".join(
         char if _is_plain(before, char, after) else f"#{ord(char)};"
         for before, char, after in zip(padded, padded[1:], padded[2:], strict=False)

@@ -46,6 +46,7 @@ def lineage_graph(record: SQLRecord, *, with_children: bool = True) -> Graph:
 
     Examples:
         >>> import lamart_core as ln
+        >>> from pathlib import Path
         >>> _ = Path("a.txt").write_text("a")
         >>> run = ln.track("make.py")
         >>> artifact = ln.Artifact("a.txt", key="examples/a.txt").save()
