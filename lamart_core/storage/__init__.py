@@ -15,7 +15,7 @@ from lamart_core.storage.keys import (
     register_suffixes,
     suffix_of,
 )
-from lamart_core.storage.objects import FilePut, ObjectStat, StoredName
+from lamart_core.storage.objects import FilePut, ObjectStat, ReservedName, StoredName, UnfinishedUpload
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.roots import (
     Marker,
@@ -29,7 +29,8 @@ from lamart_core.storage.roots import (
     storage_type,
     write_marker,
 )
-from lamart_core.storage.survey import clear_staging, list_stored
+from lamart_core.storage.staging import abandoned_staging, clear_staging, maker_lives, remove_staged, staging_folder
+from lamart_core.storage.survey import abort_upload, is_stored_name, iter_reserved, iter_uploads, list_stored, measure
 from lamart_core.storage.transfer import delete, exists, get, put_file, put_files, put_folder, staging_path, stat
 
 __all__ = [
@@ -42,7 +43,11 @@ __all__ = [
     "Location",
     "Marker",
     "ObjectStat",
+    "ReservedName",
     "StoredName",
+    "UnfinishedUpload",
+    "abandoned_staging",
+    "abort_upload",
     "address_of",
     "bucket_of",
     "check_key",
@@ -56,8 +61,13 @@ __all__ = [
     "exists",
     "get",
     "is_reserved",
+    "is_stored_name",
+    "iter_reserved",
+    "iter_uploads",
     "list_stored",
+    "maker_lives",
     "match_root",
+    "measure",
     "normal_form",
     "normalise_root",
     "normalise_source",
@@ -69,6 +79,8 @@ __all__ = [
     "read_marker",
     "register_suffixes",
     "relative_to",
+    "remove_staged",
+    "staging_folder",
     "staging_path",
     "stat",
     "storage_type",

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from lamart_core import uids
 from lamart_core.errors import ContentMismatch, ObjectExists, PathNotFound, SourceChanged, StorageError
 from lamart_core.hashing import (
     ALGORITHMS,
@@ -26,6 +25,7 @@ from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.objects import FilePut, ObjectStat
 from lamart_core.storage.progress import NO_BAR, Bar
+from lamart_core.storage.staging import staging_name
 
 _THREADS = 8
 # Answers of file systems that have no hard links.
@@ -36,7 +36,7 @@ def staging_path(location: Location, suffix: str) -> Path:
     """Return a path in the location's temporary folder where nothing is yet; the folder is made."""
     with writing(location.root):
         _prepare(location)
-    return location.temporary / f"{uids.base62(20)}{suffix}"
+    return location.temporary / staging_name(suffix)
 
 
 def _prepare(location: Location) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lamart_core.hashing import Digest
@@ -35,11 +36,67 @@ class StoredName:
         relpath: Path relative to the root of the location.
         is_folder: Whether it is a folder.
         modified: Time of the last modification; for a folder that of its newest file.
+        size: Size in bytes; for a folder the sum over its files.
     """
 
     relpath: str
     is_folder: bool
     modified: datetime
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class ReservedName:
+    """A name in the reserved folder of a location, as a listing tells it.
+
+    Attributes:
+        relpath: Path relative to the root of the location.
+        is_folder: Whether it is a folder.
+        size: Size in bytes, where the listing says it.
+        modified: Time of the last modification, where the listing says it.
+    """
+
+    relpath: str
+    is_folder: bool
+    size: int | None = None
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True)
+class UnfinishedUpload:
+    """A multi-part upload that was neither finished nor aborted.
+
+    Attributes:
+        relpath: Path of the object that it was going to be, relative to the root of the location.
+        upload_id: The store's name for the upload.
+        begun: When it began.
+    """
+
+    relpath: str
+    upload_id: str
+    begun: datetime
+
+
+def measure_path(path: Path, relpath: str) -> StoredName:
+    """Return size and age of a local file or folder.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+    """
+    status = path.lstat()
+    newest, size = status.st_mtime, status.st_size
+    is_folder = path.is_dir() and not path.is_symlink()
+    if is_folder:
+        size = 0
+        for folder, _, files in os.walk(path):
+            for name in (".", *files):
+                try:
+                    status = os.lstat(os.path.join(folder, name))
+                except FileNotFoundError:  # published or removed in between
+                    continue
+                newest = max(newest, status.st_mtime)
+                size += status.st_size if name != "." else 0
+    return StoredName(relpath, is_folder, datetime.fromtimestamp(newest, UTC), size)
 
 
 @dataclass(frozen=True)

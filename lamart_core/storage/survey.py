@@ -1,105 +1,188 @@
-"""What lies in the version store of a location, for whoever collects what no record claims."""
+"""What lies in the version store of a location, for whoever collects what no record claims. In bounded memory."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lamart_core.errors import PathNotFound
-from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import RANDOM_LENGTH, RESERVED
-from lamart_core.storage.objects import StoredName
+from lamart_core.storage.objects import ReservedName, StoredName, UnfinishedUpload, measure_path
 from lamart_core.uids import STEM_LENGTH
 
 # Only names that `object_path` makes: the reserved folder may hold other things, such as the embedded database.
-_STORED = re.compile(rf"[0-9A-Za-z]{{{STEM_LENGTH + RANDOM_LENGTH}}}(\..*)?")
-_STAGED = re.compile(r"[0-9A-Za-z]{20}(\..*)?")
+_STORED = re.compile(rf"[0-9A-Za-z]{{{STEM_LENGTH + RANDOM_LENGTH}}}(\..*)?", re.DOTALL)
+_PAGE = 1000  # names that are in memory at once
 
 
 def list_stored(location: Location) -> list[StoredName]:
     """List the objects in the version store of a location, whether or not a record claims them.
 
+    All of them are in memory; `iter_reserved` is for stores of any size.
+
     Raises:
         StorageError: The storage failed or refused.
     """
-    return sorted(_local(location) if location.is_local else _remote(location), key=lambda stored: stored.relpath)
+    stored = (name for name in iter_reserved(location) if is_stored_name(name.relpath))
+    measured = (measure(location, name) for name in stored)
+    return sorted((found for found in measured if found is not None), key=lambda found: found.relpath)
 
 
-def _local(location: Location) -> Iterator[StoredName]:
+def is_stored_name(relpath: str) -> bool:
+    """Return whether `object_path` may have made a path: whether it is an object of a version store."""
+    folder, _, name = relpath.partition("/")
+    return folder == RESERVED and _STORED.fullmatch(name) is not None
+
+
+def iter_reserved(location: Location) -> Iterator[ReservedName]:
+    """Go through the names in the reserved folder of a location, one level deep, in no order.
+
+    A local folder and a bucket of S3 are read page by page, so that any number of names needs little memory.
+
+    Raises:
+        StorageError: The storage failed or refused.
+    """
+    if location.is_local:
+        return _local(location)
+    return _s3(location) if location.protocol == "s3" else _listed(location)
+
+
+def _local(location: Location) -> Iterator[ReservedName]:
     folder = location.local(RESERVED)
     if not folder.is_dir():
         return
     with reading(location.root, RESERVED), os.scandir(folder) as entries:
         for entry in entries:
-            if _STORED.fullmatch(entry.name):
-                is_folder = entry.is_dir(follow_symlinks=False)
-                yield StoredName(f"{RESERVED}/{entry.name}", is_folder, _newest(Path(entry.path)))
+            yield ReservedName(f"{RESERVED}/{entry.name}", entry.is_dir(follow_symlinks=False))
 
 
-def _newest(path: Path) -> datetime:
-    """Return the time of the last modification of a path or anything below it."""
-    newest = path.lstat().st_mtime
-    for folder, _, files in os.walk(path):
-        for name in [".", *files]:
-            try:
-                newest = max(newest, os.lstat(os.path.join(folder, name)).st_mtime)
-            except FileNotFoundError:  # published or removed in between
-                continue
-    return datetime.fromtimestamp(newest, UTC)
+def _listed(location: Location) -> Iterator[ReservedName]:
+    """Go through the names that a file system without pages lists at once."""
+    prefix = location.stored_name(RESERVED) + "/"
+    try:
+        with reading(location.root, RESERVED):
+            listed: Any = location.fs.ls(location.url(RESERVED), detail=True)
+    except PathNotFound:
+        return
+    for info in listed:
+        name = str(info["name"]).rstrip("/").removeprefix(prefix)
+        is_folder = info["type"] == "directory"
+        if name:
+            yield ReservedName(
+                f"{RESERVED}/{name}", is_folder, None if is_folder else info.get("size"), _modified(info)
+            )
 
 
-def _remote(location: Location) -> Iterator[StoredName]:
-    url = location.url(RESERVED)
-    with reading(location.root, RESERVED):
-        prefix = location.stored_name(RESERVED) + "/"
-        listed: Any = location.fs.find(url, detail=True)
-    newest: dict[tuple[str, bool], datetime] = {}
-    for stored, info in listed.items():
-        name, slash, _ = str(stored).removeprefix(prefix).partition("/")
-        modified = info.get("LastModified") or info.get("created") or datetime.now(UTC)
-        if _STORED.fullmatch(name) and isinstance(modified, datetime):
-            key = (name, bool(slash))
-            newest[key] = max(newest.get(key, modified), modified)
-    for (name, is_folder), modified in newest.items():
-        yield StoredName(f"{RESERVED}/{name}", is_folder, modified)
+def _s3(location: Location) -> Iterator[ReservedName]:
+    for page in _pages(location, "list_objects_v2", RESERVED, Delimiter="/"):
+        prefix = str(page["Prefix"])
+        for folder in page.get("CommonPrefixes", ()):
+            yield ReservedName(f"{RESERVED}/{folder['Prefix'].removeprefix(prefix).rstrip('/')}", True)
+        for info in page.get("Contents", ()):
+            name = str(info["Key"]).removeprefix(prefix)
+            if name:  # consoles make an empty object for the folder itself
+                yield ReservedName(f"{RESERVED}/{name}", False, int(info["Size"]), _modified(info))
 
 
-def clear_staging(location: Location, *, older_than: timedelta, cache_dir: Path | None = None) -> int:
-    """Remove what processes that died left in the folder for staging files.
+def _pages(location: Location, operation: str, relpath: str, **options: Any) -> Iterator[Mapping[str, Any]]:
+    """Go through the pages of a listing of S3 below a path."""
+    filesystem: Any = location.fs
+    bucket, key, _ = filesystem.split_path(location.url(relpath))
+    prefix = f"{key}/" if key else ""
+    following: dict[str, Any] = {}
+    while True:
+        with reading(location.root, relpath):
+            page = filesystem.call_s3(operation, Bucket=bucket, Prefix=prefix, **options, **following)
+        yield {"Prefix": prefix, **page}
+        if not page.get("IsTruncated"):
+            return
+        following = {
+            given: page[said]
+            for given, said in (
+                ("ContinuationToken", "NextContinuationToken"),
+                ("KeyMarker", "NextKeyMarker"),
+                ("UploadIdMarker", "NextUploadIdMarker"),
+            )
+            if page.get(said)
+        }
 
-    Args:
-        location: The location.
-        older_than: Files that were modified more recently are left to the processes that may be writing them.
-        cache_dir: Cache folder, for a remote location; as for `staging_path`.
 
-    Returns:
-        How many files and folders were removed.
+def _modified(info: Mapping[str, Any]) -> datetime | None:
+    modified = info.get("LastModified") or info.get("created")
+    if not isinstance(modified, datetime):
+        return None
+    return modified if modified.tzinfo is not None else modified.replace(tzinfo=UTC)
+
+
+def measure(location: Location, name: ReservedName) -> StoredName | None:
+    """Return size and age of what lies under a name, files of a folder included; None when it is gone.
+
+    Where a store does not say when something was written, it counts as written now.
 
     Raises:
-        ReadOnlyStorage: The folder cannot be written to.
+        StorageError: The storage failed or refused.
     """
     if location.is_local:
-        folder = location.temporary
-    elif cache_dir is not None:
-        folder = Path(cache_dir) / "tmp"
-    else:
-        return 0
-    if not folder.is_dir():
-        return 0
-    removed = 0
-    limit = datetime.now(UTC) - older_than
+        try:
+            return measure_path(Path(location.root, name.relpath), name.relpath)
+        except FileNotFoundError:
+            return None
+    if not name.is_folder and name.size is not None:
+        return StoredName(name.relpath, False, name.modified or datetime.now(UTC), name.size)
+    size = 0
+    newest: datetime | None = None
+    for info in _below(location, name.relpath):
+        size += int(info.get("Size", info.get("size")) or 0)
+        modified = _modified(info) or datetime.now(UTC)
+        newest = modified if newest is None else max(newest, modified)
+    if newest is None:
+        return None
+    return StoredName(name.relpath, name.is_folder, newest, size)
+
+
+def _below(location: Location, relpath: str) -> Iterator[Mapping[str, Any]]:
+    if location.protocol == "s3":
+        for page in _pages(location, "list_objects_v2", relpath):
+            yield from page.get("Contents", ())
+        return
+    with reading(location.root, relpath):
+        listed: Any = location.fs.find(location.url(relpath), detail=True)
+    yield from listed.values()
+
+
+def iter_uploads(location: Location) -> Iterator[UnfinishedUpload]:
+    """Go through the multi-part uploads that were begun below an S3 location and neither finished nor aborted.
+
+    They cost what their parts cost, and no listing of objects shows them.
+
+    Raises:
+        StorageError: The storage failed or refused.
+    """
+    if location.protocol != "s3":
+        return
+    for page in _pages(location, "list_multipart_uploads", ""):
+        for info in page.get("Uploads", ()):
+            relpath = str(info["Key"]).removeprefix(str(page["Prefix"]))
+            begun = info["Initiated"]
+            yield UnfinishedUpload(relpath, str(info["UploadId"]), begun)
+
+
+def abort_upload(location: Location, upload: UnfinishedUpload) -> None:
+    """Abort a multi-part upload; its parts are removed. One that has ended in the meantime is left alone.
+
+    Raises:
+        StorageError: The storage failed or refused.
+    """
+    filesystem: Any = location.fs
+    bucket, key, _ = filesystem.split_path(location.url(upload.relpath))
     with writing(location.root):
-        for path in list(folder.iterdir()):
-            try:
-                if _STAGED.fullmatch(path.name) and _newest(path) < limit:
-                    remove_quietly(path)
-                    removed += 1
-            except (FileNotFoundError, PathNotFound):
-                continue
-    return removed
+        try:
+            filesystem.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload.upload_id)
+        except FileNotFoundError:
+            return

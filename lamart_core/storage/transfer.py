@@ -16,6 +16,7 @@ from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.objects import FilePut, ObjectStat
 from lamart_core.storage.progress import NO_BAR, Bar
+from lamart_core.storage.staging import staging_name
 
 
 def staging_path(location: Location, suffix: str, cache_dir: Path | None = None) -> Path:
@@ -42,7 +43,7 @@ def staging_path(location: Location, suffix: str, cache_dir: Path | None = None)
     folder = Path(cache_dir) / "tmp" if cache_dir is not None else Path(tempfile.gettempdir()) / "lamart"
     with writing(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{uids.base62(20)}{suffix}"
+    return folder / staging_name(suffix)
 
 
 def put_file(
