@@ -21,6 +21,9 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest", "created_by_id", "created_by"}
     __uid_length__ = 20
 
+    # What an unsaved collection is going to be; no column.
+    _pending: Any = None
+
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
     key: Mapped[str] = mapped_column(KeyText(1024))
     description: Mapped[str | None] = mapped_column(Text)
@@ -57,7 +60,11 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
 
     meta_artifact = ToOne("Artifact", "meta_artifact_id")
     artifacts = ToMany(
-        "Artifact", link="lamart_collectionartifact", source="collection_id", target_column="artifact_id"
+        "Artifact",
+        link="lamart_collectionartifact",
+        source="collection_id",
+        target_column="artifact_id",
+        fixed="a collection never changes, append() makes its next version",
     )
     input_of_runs = ToMany("Run", link="lamart_collectioninput", source="collection_id", target_column="run_id")
     recreating_runs = ToMany("Run", link="lamart_collectionrecreation", source="collection_id", target_column="run_id")

@@ -132,7 +132,7 @@ def upgrade() -> None:
     op.create_index(
         "uq_lamart_artifactblock_readme",
         "lamart_artifactblock",
-        ["artifact_id"],
+        ["artifact_id", "branch_id"],
         unique=True,
         sqlite_where=sa.text("is_latest AND kind = 'readme'"),
         postgresql_where=sa.text("is_latest AND kind = 'readme'"),
