@@ -19,7 +19,7 @@ from lamart_core.logging import logger
 from lamart_core.query.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space
 from lamart_core.records.heads import in_family, lock_family
-from lamart_core.records.placement import place
+from lamart_core.records.placement import check_unlocked, place
 
 _MEMBER: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
 _SHOWN = 5
@@ -63,9 +63,7 @@ def construct(record: CollectionRecord, registry: Registry, artifacts: Any, requ
     """Fill a new collection, or with the row of the one that has these members under this key already."""
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     members = _check_members(registry, artifacts)
-    revises: CollectionRecord | None = request.revises
-    if revises is not None and (not isinstance(revises, CollectionRecord) or not revises.is_saved):
-        raise errors.UnsupportedObject(f"`revises` has to be a saved Collection, got {revises!r}")
+    revises = _checked_revises(request.revises)
     key = request.key if request.key is not None or revises is None else revises.key
     if key is None:
         raise errors.InvalidArgument("a collection needs a key, or the version that it revises")
@@ -168,6 +166,16 @@ def _check_members(registry: Registry, artifacts: Any) -> list[ArtifactRecord]:
     return members
 
 
+def _checked_revises(revises: Any) -> CollectionRecord | None:
+    if revises is None:
+        return None
+    if not isinstance(revises, CollectionRecord):
+        raise errors.UnsupportedObject(f"`revises` has to be a Collection, got {type(revises).__name__}")
+    if not revises.is_saved:
+        raise errors.InvalidArgument(f"{revises!r} is not saved yet; save it before revising it")
+    return revises
+
+
 def _digest(connection: Connection, registry: Registry, members: Sequence[ArtifactRecord]) -> str:
     """Return the digest over what the members are, whatever their order and their names."""
     inexact = select(OBJECT.c.id).where(
@@ -177,9 +185,7 @@ def _digest(connection: Connection, registry: Registry, members: Sequence[Artifa
     vague = set(connection.execute(inexact).scalars())
     # What only a server vouches for says nothing about equality: such a member is equal to itself only.
     identities = (
-        f"uid:{member.uid}"
-        if member.hash is None or member.object_id in vague
-        else f"{member._hash_type}:{member.hash}"
+        f"{member._hash_type}:{member.hash}" if member.hash and member.object_id not in vague else f"uid:{member.uid}"
         for member in members
     )
     return hashing.hash_bytes("\n".join(sorted(identities)).encode(), registry.hash_algorithm).value
@@ -309,7 +315,12 @@ def _rename(record: CollectionRecord, table: Table, key: Any) -> None:
     if not isinstance(key, str):
         raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
     bytes_room.check_key(key)
-    record.registry.unit_of_work(lambda connection: _rename_family(connection, table, record.uid, key))
+
+    def work(connection: Connection) -> None:
+        check_unlocked(connection, table, [record.id])
+        _rename_family(connection, table, record.uid, key)
+
+    record.registry.unit_of_work(work)
 
 
 def _rename_family(connection: Connection, table: Table, uid: str, key: str) -> None:

@@ -102,14 +102,14 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
 def _take_key(record: ArtifactRecord) -> None:
     """Give known content without a key the one that was passed, unless another family has it."""
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
-    key = record.key
-    assert key is not None
+    key = str(record.key)
     try:
         record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
     except errors.InvalidArgument:
-        logger.warning("the content is known as %s; the key %r belongs to another family, so it has none", record, key)
-        key = None
-    set_committed_value(record, "key", key)
+        logger.warning("the content is known as %s; its key stays None, %r is that of another family", record.uid, key)
+        set_committed_value(record, "key", None)
+    else:
+        set_committed_value(record, "key", key)
 
 
 def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | None) -> SaveResult:

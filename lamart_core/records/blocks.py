@@ -68,7 +68,7 @@ class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
     artifact = ToOne("Artifact", "artifact_id")
     created_by = ToOne("User", "created_by_id")
 
-    def __init__(self, *, artifact: ArtifactRecord, content: str, kind: str = README, **fields: Any) -> None:
+    def __init__(self, *, artifact: Any, content: Any, kind: str = README, **fields: Any) -> None:
         if not isinstance(artifact, ArtifactRecord):
             raise errors.InvalidArgument(f"a text belongs to an artifact, got {artifact!r}")
         if not artifact.is_saved:

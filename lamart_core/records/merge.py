@@ -40,9 +40,7 @@ def merge(branch: Branch, into: Branch, *, status_code: int) -> int:
         lock = select(own.c.id).where(own.c.id == branch.id).with_for_update(key_share=True)
         if connection.execute(lock).first() is None:
             raise errors.ObjectDoesNotExist(f"{branch!r} was deleted from {branch.registry!r}")
-        tables = [
-            table for table in Base.metadata.tables.values() if {"branch_id", "created_on_id"} <= {*table.c.keys()}
-        ]
+        tables = [table for table in Base.metadata.tables.values() if "created_on_id" in table.columns]
         _check_keys(connection, tables, branch, into)
         moved = sum(_move(connection, table, branch.id, into.id) for table in tables)
         connection.execute(update(own).where(own.c.id == branch.id).values(_status_code=status_code))
