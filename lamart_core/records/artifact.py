@@ -14,6 +14,7 @@ from lamart_core.records.heads import in_family
 
 _LATEST = text("is_latest")
 _LATEST_WITH_KEY = text("is_latest AND key IS NOT NULL")
+_FIRST = text("substr(uid, 17) = '0000'")
 
 
 class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
@@ -82,6 +83,15 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
                 unique=True,
                 sqlite_where=_LATEST_WITH_KEY,
                 postgresql_where=_LATEST_WITH_KEY,
+            ),
+            # Two who begin one key on different branches have no latest version in common, but both make a first one.
+            Index(
+                "uq_lamart_artifact_first",
+                "key",
+                "storage_id",
+                unique=True,
+                sqlite_where=_FIRST,
+                postgresql_where=_FIRST,
             ),
             Index("ix_lamart_artifact_key", "key", "storage_id"),
             Index("uq_lamart_artifact_tag", text("substr(uid, 1, 16)"), "version_tag", unique=True),

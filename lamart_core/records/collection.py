@@ -12,6 +12,7 @@ from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
 
 _LATEST = text("is_latest")
+_FIRST = text("substr(uid, 17) = '0000'")
 
 
 class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
@@ -54,6 +55,7 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
                 sqlite_where=_LATEST,
                 postgresql_where=_LATEST,
             ),
+            Index("uq_lamart_collection_first", "key", unique=True, sqlite_where=_FIRST, postgresql_where=_FIRST),
             Index("ix_lamart_collection_key", "key"),
             Index("uq_lamart_collection_tag", text("substr(uid, 1, 16)"), "version_tag", unique=True),
         )

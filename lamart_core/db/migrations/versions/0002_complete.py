@@ -325,6 +325,12 @@ def upgrade() -> None:
         sqlite_where=sa.text("is_latest"),
         postgresql_where=sa.text("is_latest"),
     )
+    first = {
+        "sqlite_where": sa.text("substr(uid, 17) = '0000'"),
+        "postgresql_where": sa.text("substr(uid, 17) = '0000'"),
+    }
+    op.create_index("uq_lamart_artifact_first", "lamart_artifact", ["key", "storage_id"], unique=True, **first)
+    op.create_index("uq_lamart_collection_first", "lamart_collection", ["key"], unique=True, **first)
 
 
 def _add_reference(table: str, column: str, target: str) -> None:
