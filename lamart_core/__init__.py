@@ -5,7 +5,7 @@
 Examples:
     >>> import lamart_core as ln
     >>> sorted(ln.__all__)[:3]
-    ['Artifact', 'Branch', 'Q']
+    ['Artifact', 'Branch', 'Collection']
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lamart_core.connect import connect
     from lamart_core.current import context, settings
     from lamart_core.lineage import finish, flow, lineage_graph, run_context, step, track
-    from lamart_core.models import Artifact, Branch, Run, Space, Storage, Transform, User
+    from lamart_core.models import Artifact, Branch, Collection, Run, Space, Storage, Transform, User
     from lamart_core.query import Q, QuerySet
 
 __version__ = "0.1.0"
@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Artifact": "lamart_core.models",
     "Branch": "lamart_core.models",
+    "Collection": "lamart_core.models",
     "Q": "lamart_core.query",
     "QuerySet": "lamart_core.query",
     "Run": "lamart_core.models",
@@ -51,6 +52,7 @@ _MODULES = ("errors", "models")
 __all__ = [
     "Artifact",
     "Branch",
+    "Collection",
     "Q",
     "QuerySet",
     "Run",

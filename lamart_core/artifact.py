@@ -11,7 +11,7 @@ from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm.attributes import manager_of_class
 
 from lamart_core import errors, formats, storage
-from lamart_core.db import Registry, current_registry
+from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
 from lamart_core.describe import describe
 from lamart_core.lifecycle import construct, delete, read, save
 from lamart_core.lifecycle.arguments import Request, checked
@@ -19,7 +19,16 @@ from lamart_core.lineage import view_lineage
 from lamart_core.lineage.links import track_input
 from lamart_core.logging import logger
 from lamart_core.query import QuerySet
-from lamart_core.records import ArtifactRecord, Branch, Run, Space, Storage, StoredObject, Transform
+from lamart_core.records import (
+    ArtifactRecord,
+    Branch,
+    Run,
+    Space,
+    Storage,
+    StoredObject,
+    Transform,
+    latest_readme,
+)
 from lamart_core.types import AnyPathStr, ArtifactKind
 
 if TYPE_CHECKING:
@@ -401,26 +410,34 @@ class Artifact(ArtifactRecord):
         permanent: bool | None = None,
         storage: bool | None = None,
         using_key: str | None = None,
+        using: str | None = None,
     ) -> None:
         """Trash the artifact, or delete it permanently. Never asks.
 
+        Of a folder whose versions are overwritten, the latest version takes all others along, and an older one
+        leaves the files where they are.
+
         Args:
-            permanent: True skips the trash; None trashes at the first call and deletes at the second.
+            permanent: True skips the trash; None trashes at the first call and deletes at the second. What counts is
+                whether this object knows that it lies in the trash.
             storage: Whether to delete the bytes. None deletes what lies in the version store and keeps, with a
                 warning, what lies at a real key or was registered in place. Bytes that another artifact refers to
                 are always kept.
-            using_key: Not used.
+            using_key: Name of the registry that the artifact belongs to: its uid, URL or `"default"`.
+            using: Another name of `using_key`.
 
         Raises:
-            ProtectedError: Another record refers to the artifact.
+            ProtectedError: Another record refers to the artifact; the message names some.
             IntegrityError: The storage location is not managed here and `storage` is not False.
+            InvalidArgument: `using_key` names another registry.
+            RecordLocked: The artifact is locked.
         """
-        delete.delete(self, permanent=permanent, storage=storage)
+        delete.delete(self, permanent=permanent, storage=storage, using_key=using_key if using is None else using)
 
-    def restore(self) -> Self:
-        """Bring the artifact back from the trash to the current branch."""
-        delete.restore(self)
-        return self
+    @property
+    def notes(self) -> str | None:
+        """Text of the latest read-me, or None; `ln.models.ArtifactBlock` writes one."""
+        return latest_readme(self) if self.is_saved else None
 
     # ------------------------------------------------------------------ views
 
@@ -450,6 +467,7 @@ def _through_run(expressions: dict[str, Any]) -> dict[str, Any]:
 
 
 _STEM_LENGTH = 16
+_SHOWN = 50
 _KNOWN_OTHERS = (
     "otype",
     "n_observations",
@@ -528,12 +546,13 @@ def _check_content(path: Any, otype: str) -> None:
 
 
 def _latest(query: QuerySet[Any], asked: str) -> Any:
-    found = query.filter(is_latest=True).order_by("-id")[:3].to_list()
+    found = query.filter(is_latest=True).order_by("-id")[:_SHOWN].to_list()
     if len({item.stem_uid for item in found}) > 1:
-        raise errors.MultipleObjectsReturned(f"several artifacts match {asked}: {', '.join(map(repr, found))}")
-    # A family has one latest version on the current branch and one on main; main is what a branch falls back to.
-    own = (item for item in found if item.branch_id == item.registry.branch_id)
-    record = next(own, found[0]) if found else query.order_by("-uid").first()
+        raise errors.MultipleObjectsReturned(f"several artifacts match {asked}: {', '.join(map(repr, found[:3]))}")
+    # A family has one latest version per branch: the current branch first, then main, which a branch falls back to.
+    current = query.registry.branch_id
+    found.sort(key=lambda item: (item.branch_id == current, item.branch_id == MAIN_BRANCH_ID, item.id), reverse=True)
+    record = found[0] if found else query.order_by("-uid").first()
     if record is None:
         raise errors.ObjectDoesNotExist(f"no artifact matches {asked}; what is in the trash needs branch_id=-1")
     return record

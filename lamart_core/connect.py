@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select, text
 
@@ -20,7 +20,6 @@ from lamart_core.settings import Settings, default_cache_dir
 
 EMBEDDED = Path(".lamart")
 _USER: Table = User.__table__  # pyright: ignore[reportAssignmentType]
-_BRANCH: Table = Branch.__table__  # pyright: ignore[reportAssignmentType]
 
 
 def connect(
@@ -29,6 +28,7 @@ def connect(
     storage: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     branch: str | None = None,
+    space: str | None = None,
     user: str | None = None,
     hash_algorithm: str | None = None,
     make_default: bool = True,
@@ -44,6 +44,7 @@ def connect(
             database outside `./.lamart/` is opened for the first time; later it selects another registered location.
         cache_dir: Folder for copies of remote objects. Default: `LAMART_CACHE_DIR`, else the user's cache folder.
         branch: Name of the branch that new records go to. Default: `main`. A new name makes a branch.
+        space: Name of the space that new records go to. Default: `all`. The space must exist.
         user: Handle of the user that new records are created by. Default: `LAMART_USER`, else the login name.
         hash_algorithm: `blake3` (default) or `md5`; chosen once, when the registry is created.
         make_default: Whether the registry becomes the default of this process.
@@ -53,6 +54,7 @@ def connect(
 
     Raises:
         InvalidArgument: The URL names no supported database, or another hash algorithm is in use.
+        ObjectDoesNotExist: There is no space of this name.
         DatabaseTooNew: A newer version of this library wrote the database.
         DatabaseTooOld: The database must be upgraded first.
         MissingExtra: The driver of this database is not installed.
@@ -80,10 +82,13 @@ def connect(
     _choose_storage(registry, storage)
     if branch is not None:
         _choose_branch(registry, branch)
+    if space is not None:
+        registry.space = space
     registry.options = {
         "storage": str(storage) if storage else None,
         "cache_dir": str(cache),
         "branch": branch,
+        "space": space,
         "user": user,
     }
     if make_default:
@@ -168,21 +173,13 @@ def _save_storage(record: Storage) -> Storage:
 
 
 def _choose_branch(registry: Registry, name: str) -> None:
-    def find_or_make(connection: Connection) -> int:
-        branch_id = connection.execute(select(Branch.id).where(Branch.name == name)).scalar_one_or_none()
-        if branch_id is not None:
-            return branch_id
-        row: dict[str, Any] = {
-            "name": name,
-            "uid": uids.base62(12),
-            "space_id": registry.space_id,
-            "created_at": now(),
-            "created_by_id": registry.user_id,
-            "_status_code": 0,
-        }
-        return int(connection.execute(insert(_BRANCH).values(row).returning(text("id"))).scalar_one())
-
-    registry.branch_id = registry.unit_of_work(find_or_make)
+    """Make a branch current; a new name makes a branch."""
+    try:
+        registry.branch = name
+    except errors.ObjectDoesNotExist:
+        with registry, suppress(errors.NameTaken):  # another process made it in between
+            Branch(name=name).save()
+        registry.branch = name
 
 
 set_connector(connect)

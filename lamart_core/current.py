@@ -11,7 +11,7 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import current_registry
 from lamart_core.lineage import current_run
 from lamart_core.query import QuerySet
-from lamart_core.records import Run, Storage, Transform
+from lamart_core.records import Branch, Run, Space, Storage, Transform
 from lamart_core.settings import CreationSettings
 
 
@@ -44,6 +44,24 @@ class CurrentSettings:
                 )
             value = found
         registry.storage_id = value.id
+
+    @property
+    def branch(self) -> Branch:
+        """The branch that new records go to, and that queries see beside main; settable by record or name."""
+        return current_registry().branch
+
+    @branch.setter
+    def branch(self, value: Branch | str) -> None:
+        current_registry().branch = value
+
+    @property
+    def space(self) -> Space:
+        """The space that new records go to; settable by record or name."""
+        return current_registry().space
+
+    @space.setter
+    def space(self, value: Space | str) -> None:
+        current_registry().space = value
 
     @property
     def creation(self) -> CreationSettings:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from lamart_core.records import ArtifactRecord
+from lamart_core.records import ArtifactRecord, CollectionRecord, latest_readme
+
+_MEMBERS_SHOWN = 5
 
 
 def describe(record: ArtifactRecord, *, return_str: bool = False) -> str | None:
     """Print, or return as plain text, the fields, the storage path and the lineage of an artifact."""
     name = record.key or record.description or record.uid
-    lines = [f"Artifact: {name} ({record.uid[-4:]})"]
     run = record.run if record.is_saved else None
     shown: list[tuple[str, Any]] = [
         ("uid", record.uid),
@@ -35,9 +36,41 @@ def describe(record: ArtifactRecord, *, return_str: bool = False) -> str | None:
             ("storage path", getattr(record, "path", None)),
             ("inputs", ", ".join(str(item.key or item.uid) for item in run.input_artifacts.all()) if run else None),
             ("recreated by", record.recreating_runs.count() or None),
+            ("notes", notes.splitlines()[0] if (notes := latest_readme(record)) else None),
         ]
+    return _print(f"Artifact: {name} ({record.uid[-4:]})", shown, return_str=return_str)
+
+
+def describe_collection(record: CollectionRecord, *, return_str: bool = False) -> str | None:
+    """Print, or return as plain text, the fields, the lineage and the first members of a collection."""
+    run = record.run if record.is_saved else None
+    shown: list[tuple[str, Any]] = [
+        ("uid", record.uid),
+        ("run", f"{run.uid} ({run.transform.key})" if run is not None else None),
+        ("hash", record.hash),
+        ("description", record.description),
+        ("reference", record.reference),
+    ]
+    if record.is_saved:
+        members = record.artifacts.count()
+        names = [str(item.key or item.uid) for item in record.artifacts.all()[:_MEMBERS_SHOWN]]
+        shown += [
+            ("version", record.version),
+            ("is_latest", record.is_latest),
+            ("branch", record.branch.name),
+            ("space", record.space.name),
+            ("created_at", f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC"),
+            ("created_by", record.created_by.handle),
+            ("n_artifacts", members),
+            ("artifacts", ", ".join([*names, "…"] if members > len(names) else names)),
+            ("recreated by", record.recreating_runs.count() or None),
+        ]
+    return _print(f"Collection: {record.key} ({record.uid[-4:]})", shown, return_str=return_str)
+
+
+def _print(title: str, shown: list[tuple[str, Any]], *, return_str: bool) -> str | None:
     width = max(len(label) for label, _ in shown)
-    lines += [f"├── {label:<{width}}  {value}" for label, value in shown if value is not None]
+    lines = [title, *(f"├── {label:<{width}}  {value}" for label, value in shown if value is not None)]
     lines[-1] = lines[-1].replace("├──", "└──", 1)
     text = "\n".join(lines)
     if return_str:

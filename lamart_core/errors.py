@@ -20,7 +20,10 @@
     ├── IntegrityError                          records or bytes contradict each other
     │   ├── ContentMismatch                     stored bytes are not what the record says
     │   ├── SourceChanged                       a source was modified between staging and saving
-    │   └── ProtectedError                      another record still refers to what should be deleted
+    │   ├── ProtectedError                      another record still refers to what should be deleted
+    │   ├── RecordLocked                        the record is locked against changes
+    │   ├── NameTaken                           another record has this name, another family this key
+    │   └── MergeConflict                       two branches have different families under one key
     ├── PathNotFound (FileNotFoundError)        a path that should exist does not
     ├── UnreadablePath (PermissionError)        a source that may not be read
     ├── ObjectExists (FileExistsError)          a path that should be free is taken
@@ -121,6 +124,18 @@ class SourceChanged(IntegrityError):
 
 class ProtectedError(IntegrityError):
     """A record cannot be deleted because others refer to it."""
+
+
+class RecordLocked(IntegrityError):
+    """A record is locked against changes."""
+
+
+class NameTaken(IntegrityError):
+    """Another record has this name, or another family of versions this key."""
+
+
+class MergeConflict(IntegrityError):
+    """Two branches have different families of versions under one key."""
 
 
 class PathNotFound(LamartError, FileNotFoundError):

@@ -97,6 +97,48 @@ class Registry:
         _stack.set(_stack.get()[:-1])
 
     @property
+    def branch(self) -> Any:
+        """The current branch: new records go there, and queries see it beside main.
+
+        Assigning a branch or its name switches all that use this registry object, in all threads. For two branches
+        side by side, open the registry twice: `ln.connect(url, branch=…, make_default=False)`.
+        """
+        return self.Branch.get(self.branch_id)
+
+    @branch.setter
+    def branch(self, value: Any) -> None:
+        record = self._chosen("Branch", value)
+        if record.id in (TRASH_BRANCH_ID, ARCHIVE_BRANCH_ID):
+            raise errors.InvalidArgument(f"the {record.name} cannot be the current branch")
+        self.branch_id = record.id
+        self.options["branch"] = record.name
+
+    @property
+    def space(self) -> Any:
+        """The current space: new records go there, unless their storage location belongs to another one.
+
+        Assigning a space or its name switches all that use this registry object, in all threads.
+        """
+        return self.Space.get(self.space_id)
+
+    @space.setter
+    def space(self, value: Any) -> None:
+        record = self._chosen("Space", value)
+        self.space_id = record.id
+        self.options["space"] = record.name
+
+    def _chosen(self, class_name: str, value: Any) -> Any:
+        model: Any = base.model_class(class_name)
+        if isinstance(value, str):
+            return model.named(self, value)
+        if not isinstance(value, model) or not value.is_saved or value.registry != self:
+            raise errors.InvalidArgument(
+                f"the current {class_name.lower()} is a saved {class_name} of this registry or the name of one, "
+                f"got {value!r}"
+            )
+        return value
+
+    @property
     def is_sqlite(self) -> bool:
         """Whether the database is SQLite."""
         return self.url.get_backend_name() == "sqlite"

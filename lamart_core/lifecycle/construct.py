@@ -167,9 +167,12 @@ def _target_storage(registry: Registry, request: Request, storages: Sequence[Sto
     if request.storage is not None:
         if not request.storage.is_saved:
             raise errors.InvalidArgument(f"save {request.storage!r} before writing to it")
-        if request.space is not None and request.space.id != request.storage.space_id:
-            logger.warning("the space of %s is overruled by space=%r", request.storage.root, request.space.name)
-        return request.storage
+        if request.space is None or request.space.id == request.storage.space_id:
+            return request.storage
+        # The space says who may see the data: they do not go where others may.
+        logger.warning(
+            "%s is overruled by space=%r, to which it does not belong", request.storage.root, request.space.name
+        )
     if request.space is not None:
         of_space = [item for item in storages if item.space_id == request.space.id and item.is_managed]
         if not of_space:

@@ -2,87 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Table, or_, select
 
-from lamart_core import errors, uids
-from lamart_core.db import TRASH_BRANCH_ID
-from lamart_core.lifecycle.heads import promote_newest
+from lamart_core import errors
+from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
 from lamart_core.lifecycle.put import remove_bytes
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord
+from lamart_core.records.heads import in_family, promote_newest
+from lamart_core.records.placement import check_unlocked, place
+from lamart_core.records.remove import delete_rows, read_row
 
 
 @dataclass(frozen=True)
 class _Removed:
-    """Objects whose rows are gone, and those that are kept although nothing refers to them."""
+    """Objects whose rows are gone, those that are kept although nothing refers to them, and those still in use."""
 
-    paths: tuple[str, ...]
-    kept: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
-def delete(record: ArtifactRecord, *, permanent: bool | None = None, storage: bool | None = None) -> None:
+def delete(
+    record: ArtifactRecord,
+    *,
+    permanent: bool | None = None,
+    storage: bool | None = None,
+    using_key: str | None = None,
+) -> None:
     """Move an artifact to the trash, or delete it for good; see `Artifact.delete`."""
     if not record.is_saved:
         logger.warning("%r was never saved; there is nothing to delete", record)
         return
-    record.refresh()
-    if permanent is False or (permanent is None and record.branch_id != TRASH_BRANCH_ID):
-        _trash(record)
+    _check_registry(record.registry, using_key)
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    # Whoever does not know that it lies in the trash did not ask to delete it for good.
+    known_as_trash = record.branch_id == TRASH_BRANCH_ID
+
+    def work(connection: Connection) -> _Removed | None:
+        row = read_row(connection, table, record)
+        check_unlocked(connection, table, [record.id])
+        in_trash = known_as_trash and row["branch_id"] == TRASH_BRANCH_ID
+        if permanent is False or (permanent is None and not in_trash):
+            place(connection, table, record._placed_together(connection), TRASH_BRANCH_ID)
+            return None
+        _check_managed(record, storage)
+        return _remove_rows(connection, table, row, _deleted_together(connection, table, row), storage)
+
+    removed = record.registry.unit_of_work(work)
+    if removed is None:
+        record.refresh()
         return
-    _check_managed(record, storage)
-    removed = record.registry.unit_of_work(lambda connection: _remove_rows(connection, record, storage))
     is_folder = record.n_files is not None
     for path in removed.paths:
         remove_bytes(record.storage, path, is_folder=is_folder)
     for path in removed.kept:
         logger.warning("the record is deleted, its file %s/%s is kept; pass storage=True", record.storage.root, path)
+    for path in removed.shared if storage else ():
+        logger.warning("%s/%s is kept: other artifacts refer to it", record.storage.root, path)
 
 
-def restore(record: ArtifactRecord) -> None:
-    """Bring an artifact back from the trash to the current branch; see `Artifact.restore`."""
-    registry = record.registry
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
-
-    def work(connection: Connection) -> None:
-        for row in _members(connection, table, record, whole_family=record._overwrite_versions):
-            if row.branch_id == TRASH_BRANCH_ID:
-                back = update(table).where(table.c.id == row.id)
-                connection.execute(back.values(branch_id=registry.branch_id))
-        promote_newest(connection, table, record.uid, registry.branch_id)
-
-    registry.unit_of_work(work)
-    record.refresh()
-
-
-def _trash(record: ArtifactRecord) -> None:
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
-
-    def work(connection: Connection) -> None:
-        whole = record._overwrite_versions and record.is_latest
-        for row in _members(connection, table, record, whole_family=whole):
-            into = update(table).where(table.c.id == row.id)
-            connection.execute(into.values(branch_id=TRASH_BRANCH_ID, is_latest=False))
-        promote_newest(connection, table, record.uid, record.branch_id)
-
-    if record.branch_id != TRASH_BRANCH_ID:
-        record.registry.unit_of_work(work)
-        record.refresh()
-
-
-def _members(connection: Connection, table: Table, record: ArtifactRecord, *, whole_family: bool) -> list[Any]:
-    """Return (id, branch, object) of the record, or of its family where the versions share one folder."""
-    columns = table.c
-    query = select(columns.id, columns.branch_id, columns.object_id)
-    if whole_family:
-        query = query.where(func.substr(columns.uid, 1, uids.STEM_LENGTH) == record.stem_uid)
-    else:
-        query = query.where(columns.id == record.id)
-    return list(connection.execute(query).all())
+def _check_registry(registry: Registry, using_key: str | None) -> None:
+    names = ("default", registry.uid, registry.url.render_as_string(), str(registry.url.database))
+    if using_key is not None and using_key not in names:
+        raise errors.InvalidArgument(
+            f"using_key={using_key!r} names another registry than that of the artifact, {registry!r}; "
+            "get the artifact from that registry and delete it there"
+        )
 
 
 def _check_managed(record: ArtifactRecord, storage: bool | None) -> None:
@@ -93,30 +84,45 @@ def _check_managed(record: ArtifactRecord, storage: bool | None) -> None:
         )
 
 
-def _remove_rows(connection: Connection, record: ArtifactRecord, storage: bool | None) -> _Removed:
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+def _deleted_together(connection: Connection, table: Table, row: dict[str, Any]) -> list[Any]:
+    """Return (id, object) of the rows to delete: of an overwritten folder, the latest takes all others along.
+
+    They share its files. What is on other branches stays; so do the files, as long as anything refers to them.
+    """
     columns = table.c
-    is_head = record._overwrite_versions and (record.is_latest or not _has_head(connection, table, record))
-    rows = _members(connection, table, record, whole_family=is_head)
-    try:
-        connection.execute(table.delete().where(columns.id.in_([row.id for row in rows])))
-    except IntegrityError as error:
-        raise errors.ProtectedError(
-            f"{record.uid} cannot be deleted, other records refer to it: {error.orig}"
-        ) from error
-    promote_newest(connection, table, record.uid, record.branch_id)
-    objects = {row.object_id for row in rows}
+    rows = connection.execute(
+        select(columns.id, columns.uid, columns.branch_id, columns.object_id)
+        .where(in_family(table, row["uid"]))
+        .where(or_(columns.branch_id == row["branch_id"], columns.branch_id == TRASH_BRANCH_ID))
+        .order_by(columns.uid.desc())
+    ).all()
+    own = [item for item in rows if item.branch_id == row["branch_id"]]
+    if row["_overwrite_versions"] and own[0].id == row["id"] and not _lives_elsewhere(connection, table, row):
+        return list(rows)
+    return [item for item in rows if item.id == row["id"]]
+
+
+def _lives_elsewhere(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Whether a version in the trash belongs to a family that is alive on some branch."""
+    if row["branch_id"] != TRASH_BRANCH_ID:
+        return False
+    alive = select(table.c.id).where(in_family(table, row["uid"]), table.c.branch_id != TRASH_BRANCH_ID)
+    return connection.execute(alive.limit(1)).first() is not None
+
+
+def _remove_rows(
+    connection: Connection, table: Table, row: dict[str, Any], rows: Sequence[Any], storage: bool | None
+) -> _Removed:
+    columns = table.c
+    delete_rows(connection, table, [item.id for item in rows])
+    promote_newest(connection, table, row["uid"], row["branch_id"])
+    objects = {item.object_id for item in rows}
     if storage is False:
-        return _Removed((), ())
+        return _Removed()
     gone = delete_unreferenced(connection, table, objects)
     referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
     unmanaged = select(OBJECT.c.path).where(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred)
     paths = list(connection.execute(unmanaged).scalars())
     connection.execute(OBJECT.delete().where(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred))
-    return _Removed((*gone, *paths), ()) if storage else _Removed(tuple(gone), tuple(paths))
-
-
-def _has_head(connection: Connection, table: Table, record: ArtifactRecord) -> bool:
-    columns = table.c
-    family = func.substr(columns.uid, 1, uids.STEM_LENGTH) == record.stem_uid
-    return connection.execute(select(columns.id).where(family, columns.is_latest)).first() is not None
+    shared = tuple(connection.execute(select(OBJECT.c.path).where(OBJECT.c.id.in_(objects))).scalars())
+    return _Removed((*gone, *paths), (), shared) if storage else _Removed(tuple(gone), tuple(paths), shared)

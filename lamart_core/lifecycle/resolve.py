@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.lifecycle.plan import Dedup, Found, Outcome, Plan, Resolution, Row, Staged
+from lamart_core.records.heads import in_family
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def find(connection: Connection, table: Table, staged: Staged, plan: Plan) -> Fo
         "branch_id": plan.branch_id,
     }
     rows: list[Row] = [row._asdict() for row in connection.execute(query, values)]
-    return _roles(rows, staged, plan)
+    return _one_family(connection, table, _roles(rows, staged, plan))
 
 
 @lru_cache(maxsize=64)
@@ -84,6 +85,18 @@ def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
     if not wanted:
         return None
     return select(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
+
+
+def _one_family(connection: Connection, table: Table, found: Found) -> Found:
+    """Let the family be that of the latest version on the branch.
+
+    Two who begin a key at the same moment on different branches make two families: each goes on on its branch.
+    """
+    head, newest = found.head, found.newest
+    if head is None or newest is None or uids.stem_of(head["uid"]) == uids.stem_of(newest["uid"]):
+        return found
+    query = select(table).where(in_family(table, head["uid"])).order_by(table.c.uid.desc()).limit(1)
+    return replace(found, newest=connection.execute(query).one()._asdict())
 
 
 def _first(columns: Any, condition: ColumnElement[bool], order: Any) -> Any:

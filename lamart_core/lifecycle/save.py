@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, update
+from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.lifecycle import resolve
-from lamart_core.lifecycle.heads import promote_newest
 from lamart_core.lifecycle.move import check_rename, move_real_key, rename_family
 from lamart_core.lifecycle.objects import ObjectVanished, insert_object, replace_older, shared_object
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
@@ -22,6 +21,7 @@ from lamart_core.lineage.links import add_recreation, claim
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, StoredObject
 from lamart_core.records.checks import check_values
+from lamart_core.records.placement import check_unlocked, place
 
 _OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
 _ATTEMPTS = 20
@@ -73,6 +73,8 @@ def _rename(record: ArtifactRecord, key: str | None) -> None:
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     key = check_rename(record, key)
     record.key = key
+    with record.registry.engine.connect() as connection:
+        check_unlocked(connection, table, [record.id])
     if record._key_is_virtual:
         record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
     else:
@@ -92,10 +94,25 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
         if record.run_id not in (None, run.id):
             record.registry.unit_of_work(lambda connection: add_recreation(connection, run.id, record.id))
             outcome = Outcome.RECREATED
+    if "key" in record._changes():
+        _take_key(record)
     super(ArtifactRecord, record).save()
     record._pending = None
     record._memory = None
     return SaveResult(record, outcome)
+
+
+def _take_key(record: ArtifactRecord) -> None:
+    """Give known content without a key the one that was passed, unless another family has it."""
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    key = str(record.key)
+    try:
+        record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
+    except errors.InvalidArgument:
+        logger.warning("the content is known as %s; its key stays None, %r is that of another family", record.uid, key)
+        set_committed_value(record, "key", None)
+    else:
+        set_committed_value(record, "key", key)
 
 
 def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | None) -> SaveResult:
@@ -207,9 +224,8 @@ def _existing(connection: Connection, table: Table, resolution: Resolution, plan
     assert resolution.existing is not None
     row = dict(resolution.existing)
     if resolution.outcome is Outcome.RESTORED:
-        row["branch_id"] = plan.branch_id
-        connection.execute(update(table).where(table.c.id == row["id"]).values(branch_id=plan.branch_id))
-        row["is_latest"] = promote_newest(connection, table, row["uid"], plan.branch_id) == row["id"]
+        place(connection, table, [row["id"]], plan.branch_id)
+        row = dict(connection.execute(select(table).where(table.c.id == row["id"])).mappings().one())
     if plan.run is not None:
         if row["run_id"] is None:
             row["run_id"] = claim(connection, table, plan.run.id, row["id"])

@@ -10,10 +10,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core.db import Registry, now
 from lamart_core.lineage.context import run_for
-from lamart_core.records import Recreation, Run, RunInput
+from lamart_core.records import CollectionInput, CollectionRecreation, Recreation, Run, RunInput
 
 if TYPE_CHECKING:
-    from lamart_core.records import ArtifactRecord
+    from lamart_core.records import ArtifactRecord, CollectionRecord
 
 
 def insert_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
@@ -95,3 +95,36 @@ def track_input(artifact: ArtifactRecord, is_run_input: bool | Run | None) -> No
     run = run_for(registry, is_run_input if isinstance(is_run_input, Run) else None)
     if run is not None:
         add_inputs(registry, run, [artifact])
+
+
+def add_collection_recreation(connection: Connection, run_id: int, collection_id: int) -> None:
+    """Record, in the caller's transaction, that a run made an existing collection again, unless it read it."""
+    read = select(CollectionInput.id).where(
+        CollectionInput.run_id == run_id, CollectionInput.collection_id == collection_id
+    )
+    if connection.execute(read).first() is None:
+        row = {"run_id": run_id, "collection_id": collection_id, "created_at": now()}
+        insert_once(connection, CollectionRecreation.__table__, [row])  # pyright: ignore[reportArgumentType]
+
+
+def track_collection_input(collection: CollectionRecord, is_run_input: bool | Run | None) -> None:
+    """Record the read of a collection as an input of the current or given run; see `track_input`.
+
+    A collection is never an input of the run that created or recreated it.
+    """
+    registry = collection.registry
+    if is_run_input is False or (is_run_input is None and not registry.settings.track_run_inputs):
+        return
+    run = run_for(registry, is_run_input if isinstance(is_run_input, Run) else None)
+    if run is None or collection.run_id == run.id:
+        return
+    row = {"run_id": run.id, "collection_id": collection.id, "created_at": now()}
+    again = select(CollectionRecreation.id).where(
+        CollectionRecreation.run_id == run.id, CollectionRecreation.collection_id == collection.id
+    )
+
+    def work(connection: Connection) -> None:
+        if connection.execute(again).first() is None:
+            insert_once(connection, CollectionInput.__table__, [row])  # pyright: ignore[reportArgumentType]
+
+    registry.unit_of_work(work)

@@ -48,6 +48,11 @@ def _assignment(info: ModelInfo, name: str, value: Any) -> tuple[str, Any]:
         raise errors.InvalidArgument(
             f"{info.name}.{name} identifies the record or follows from its content; it cannot be assigned"
         )
+    if name in getattr(info.model, "__one_by_one__", ()):
+        raise errors.InvalidArgument(
+            f"{info.name}.{name} cannot be assigned to many records at once, other versions may have to follow: "
+            "assign it to each record and save that"
+        )
     field = info.field(column)
     if relation is not None and isinstance(value, DeclarativeBase):
         value = _saved_id(info.target(relation), value)

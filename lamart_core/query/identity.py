@@ -9,6 +9,7 @@ from sqlalchemy import String
 
 from lamart_core import errors
 from lamart_core.query.expressions import And, Comparison, describe
+from lamart_core.query.scope import MAIN_BRANCH_ID
 from lamart_core.query.statement import Statement
 
 # The last characters of the uid of a versioned record count the versions.
@@ -104,8 +105,12 @@ def _by_stub(statement: Statement, stub: str, *, stem_length: int) -> list[Any]:
     if len({record.uid[:stem_length] for record in found}) > 1:
         return found
     current = statement.registry.branch_id
-    # A family has one latest version per branch: the current branch first, then main, the trash last.
-    return sorted(found, key=lambda record: (record.branch_id == current, record.branch_id), reverse=True)[:1]
+
+    def rank(record: Any) -> tuple[bool, bool, int]:
+        # A family has one latest version per branch: the current branch first, then main, the trash last.
+        return record.branch_id == current, record.branch_id == MAIN_BRANCH_ID, record.branch_id
+
+    return sorted(found, key=rank, reverse=True)[:1]
 
 
 def _uid_length(statement: Statement) -> int:

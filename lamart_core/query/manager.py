@@ -138,9 +138,11 @@ class RelatedManager(Generic[T]):
             *records: Saved records of the same registry.
 
         Raises:
-            InvalidArgument: The owner is not saved yet, or a record belongs to another class or registry.
+            InvalidArgument: The owner is not saved yet, a record belongs to another class or registry, or the relation
+                is fixed.
             ValidationError: A record is not saved yet.
         """
+        self._check_changeable()
         ids = self._ids(records)
         owner_id = self._owner_id()
         if ids:
@@ -148,6 +150,7 @@ class RelatedManager(Generic[T]):
 
     def remove(self, *records: T) -> None:
         """Unrelate records; those that are not related are left alone. The arguments are those of `add`."""
+        self._check_changeable()
         ids = self._ids(records)
         owner_id = self._owner_id()
         self._check_optional()
@@ -160,6 +163,7 @@ class RelatedManager(Generic[T]):
         Args:
             records: Saved records of the same registry.
         """
+        self._check_changeable()
         ids = self._ids(list(records))
         owner_id = self._owner_id()
 
@@ -228,6 +232,11 @@ class RelatedManager(Generic[T]):
                 f"this {self._source.name} is not saved yet and has no {self._relation.name}; save it first"
             )
         return int(self._owner.id)
+
+    def _check_changeable(self) -> None:
+        if self._relation.fixed is not None:
+            name = f"{self._source.name}.{self._relation.name}"
+            raise errors.InvalidArgument(f"{name} cannot be changed by hand: {self._relation.fixed}")
 
     def _check_optional(self) -> None:
         if self._relation.link is None and not self._target.field(str(self._relation.column)).nullable:

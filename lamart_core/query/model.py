@@ -87,6 +87,7 @@ class Relation:
         link: Name of the link table of a many-to-many relation.
         source: Column of the link table that refers to the owner.
         target_column: Column of the link table that refers to the target.
+        fixed: Why a to-many relation cannot be changed by hand; None: it can.
     """
 
     name: str = ""
@@ -96,6 +97,7 @@ class Relation:
     link: str | None = None
     source: str | None = None
     target_column: str | None = None
+    fixed: str | None = None
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
         self.name = name

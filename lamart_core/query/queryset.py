@@ -283,15 +283,22 @@ class QuerySet(Subquery, Generic[T]):
         """
         return bulk.update_all(self._statement, values)
 
-    def delete(self, permanent: bool | None = None) -> int:
+    def delete(self, permanent: bool | None = None, **options: Any) -> int:
         """Delete the records one by one, as `record.delete(permanent=…)` does.
+
+        Args:
+            permanent: True skips the trash; None trashes records, and deletes those that lie in the trash already.
+            **options: Other arguments of the class' own `delete`, such as `storage` for artifacts.
 
         Returns:
             The number of records.
         """
         records: list[Any] = self.all()._fetched()
         for record in records:
-            record.delete(permanent=permanent)
+            try:
+                record.delete(permanent=permanent, **options)
+            except errors.ObjectDoesNotExist:  # it went with another version of its family
+                continue
         return len(records)
 
     # ------------------------------------------------------------------ as a sequence

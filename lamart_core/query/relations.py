@@ -86,6 +86,7 @@ class ToMany(Relation, Generic[T]):
         link: Name of the link table; instead of `column`.
         source: Column of the link table that refers to the owner.
         target_column: Column of the link table that refers to the target.
+        fixed: Why it cannot be changed by hand; None: it can.
 
     Example, in the body of a record class:
 
@@ -102,6 +103,7 @@ class ToMany(Relation, Generic[T]):
         link: str | None = None,
         source: str | None = None,
         target_column: str | None = None,
+        fixed: str | None = None,
     ) -> None:
         if (column is None) == (link is None) or (link is not None and None in (source, target_column)):
             raise errors.InvalidArgument("ToMany takes either column, or link with source and target_column")
@@ -110,6 +112,7 @@ class ToMany(Relation, Generic[T]):
         self.link = link
         self.source = source
         self.target_column = target_column
+        self.fixed = fixed
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...

@@ -2,7 +2,7 @@
 
 from lamart_core.records.artifact import ArtifactRecord
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
-from lamart_core.records.blocks import ArtifactBlock
+from lamart_core.records.blocks import ArtifactBlock, latest_readme
 from lamart_core.records.collection import CollectionRecord
 from lamart_core.records.folders import FolderFile, FolderHistory
 from lamart_core.records.holds import Lease, Tombstone
@@ -16,7 +16,7 @@ from lamart_core.records.links import (
     RunArtifact,
 )
 from lamart_core.records.run import Recreation, Run, RunInput, RunStatus, Transform
-from lamart_core.records.scope import Branch, Space, User
+from lamart_core.records.scope import Branch, BranchStatus, Space, User
 from lamart_core.records.storage import Storage, StoredObject
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "ArtifactRun",
     "ArtifactUser",
     "Branch",
+    "BranchStatus",
     "CollectionArtifact",
     "CollectionInput",
     "CollectionRecord",
@@ -49,4 +50,5 @@ __all__ = [
     "TracksUpdates",
     "Transform",
     "User",
+    "latest_readme",
 ]

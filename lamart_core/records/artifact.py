@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, Index, String, Table, Text, select, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core.db import Json, KeyText, uid_type
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
+from lamart_core.records.heads import in_family
 
 _LATEST = text("is_latest")
 _LATEST_WITH_KEY = text("is_latest AND key IS NOT NULL")
+_FIRST = text("substr(uid, 17) = '0000'")
 
 
 class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
     """Columns and relations of an artifact; `Artifact` adds the methods."""
 
     __abstract__ = True
+    __one_by_one__ = HasScope.__one_by_one__ | {"storage_id", "storage"}
     __frozen__ = SQLRecord.__frozen__ | {
         "hash",
         "_hash_type",
@@ -81,6 +84,15 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
                 sqlite_where=_LATEST_WITH_KEY,
                 postgresql_where=_LATEST_WITH_KEY,
             ),
+            # Two who begin one key on different branches have no latest version in common, but both make a first one.
+            Index(
+                "uq_lamart_artifact_first",
+                "key",
+                "storage_id",
+                unique=True,
+                sqlite_where=_FIRST,
+                postgresql_where=_FIRST,
+            ),
             Index("ix_lamart_artifact_key", "key", "storage_id"),
             Index("uq_lamart_artifact_tag", text("substr(uid, 1, 16)"), "version_tag", unique=True),
         )
@@ -97,6 +109,24 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
     runs = ToMany("Run", link="lamart_artifactrun", source="artifact_id", target_column="run_id")
     linked_by_runs = ToMany("Run", link="lamart_runartifact", source="artifact_id", target_column="run_id")
     collections = ToMany(
-        "Collection", link="lamart_collectionartifact", source="artifact_id", target_column="collection_id"
+        "Collection",
+        link="lamart_collectionartifact",
+        source="artifact_id",
+        target_column="collection_id",
+        fixed="a collection never changes, append() makes its next version",
     )
-    ablocks = ToMany("ArtifactBlock", column="artifact_id")
+    ablocks = ToMany("ArtifactBlock", column="artifact_id", fixed="a text belongs to the artifact it was written for")
+
+    def _placed_together(self, connection: Connection) -> list[int]:
+        """Return the ids of the rows that change branches with this one.
+
+        The versions of an overwritten folder share its files: they follow the newest of them that is on the branch.
+        """
+        table: Table = self.__table__  # pyright: ignore[reportAssignmentType]
+        columns = table.c
+        rows = connection.execute(
+            select(columns.id, columns.branch_id).where(in_family(table, self.uid)).order_by(columns.uid.desc())
+        ).all()
+        here = next((row.branch_id for row in rows if row.id == self.id), None)
+        together = [row.id for row in rows if row.branch_id == here]
+        return together if self._overwrite_versions and together[:1] == [self.id] else [self.id]

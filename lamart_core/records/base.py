@@ -12,9 +12,11 @@ from sqlalchemy.orm import Mapped, declared_attr, make_transient_to_detached, ma
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
-from lamart_core.db import Base, Json, Registry, UtcDateTime, current_registry, now
+from lamart_core.db import TRASH_BRANCH_ID, Base, Json, Registry, UtcDateTime, current_registry, now
 from lamart_core.query import QuerySet, Relation, ToOne
+from lamart_core.records import remove
 from lamart_core.records.checks import check_values
+from lamart_core.records.placement import check_unlocked, place
 
 
 class SQLRecord(Base):
@@ -152,7 +154,9 @@ class SQLRecord(Base):
 
         Raises:
             InvalidArgument: A value has the wrong type, is too long, or cannot be stored.
-            IntegrityError: The row contradicts others, for example a unique name that is taken.
+            IntegrityError: The row contradicts others.
+            NameTaken: The name, or the key on the target branch, belongs to another record.
+            RecordLocked: The record is locked; unlock it with `is_locked = False`.
             DatabaseBusy: Other writers held the database for too long.
         """
         registry = self.registry
@@ -165,7 +169,10 @@ class SQLRecord(Base):
             check_values(type(self), changes)
             if "updated_at" in self.__table__.columns:
                 self.updated_at = now()
+            moves = "branch_id" in self._changes()
             registry.unit_of_work(self._update)
+            if moves:  # which version is the latest may have changed
+                return self.refresh()
         self._settle()
         return self
 
@@ -176,7 +183,18 @@ class SQLRecord(Base):
 
     def _update(self, connection: Connection) -> None:
         table: Table = self.__table__  # pyright: ignore[reportAssignmentType]
-        connection.execute(update(table).where(table.c.id == self.id).values(**self._changes()))
+        changes = self._changes()
+        if changes.get("is_locked") is not False:
+            check_unlocked(connection, table, [self.id])
+        target = changes.pop("branch_id", None)
+        if target is not None:
+            place(connection, table, self._placed_together(connection), target)
+        if changes:
+            connection.execute(update(table).where(table.c.id == self.id).values(**changes))
+
+    def _placed_together(self, connection: Connection) -> list[int]:
+        """Return the ids of the rows that change branches with this one."""
+        return [self.id]
 
     def _settle(self) -> None:
         """Take the current values as those of the row."""
@@ -184,18 +202,24 @@ class SQLRecord(Base):
             set_committed_value(self, attribute.key, self.__dict__.get(attribute.key))
         self._mark_saved()
 
+    @property
+    def has_trash(self) -> bool:
+        """Whether deleting moves the record to the trash first."""
+        return False
+
     def delete(self, permanent: bool | None = None) -> None:
-        """Delete the record: into the trash where the class has branches, else from the database.
+        """Delete the record: into the trash where the class has branches, else from the database. Never asks.
 
         Args:
-            permanent: True skips the trash; None trashes at the first call and deletes at the second.
+            permanent: True skips the trash; None trashes at the first call and deletes at the second. What counts is
+                whether this object knows that it lies in the trash: of two processes that delete a record at the
+                same time for the first time, none deletes it for good.
 
         Raises:
-            ProtectedError: Other records refer to it.
+            ProtectedError: Other records refer to it; the message names some.
+            RecordLocked: The record is locked.
         """
-        from lamart_core.records.remove import remove  # the room below this class' own file
-
-        remove(self, permanent=permanent)
+        remove.remove(self, permanent=permanent)
 
     # ------------------------------------------------------------------ identity
 
@@ -284,7 +308,17 @@ class TracksUpdates:
 
 
 class HasScope:
-    """Mixin: the branch and space that a record lives in."""
+    """Mixin: the branch and space that a record lives in.
+
+    Attributes:
+        branch: Branch that it is seen on; assigning another one and saving moves the record there.
+        created_on: Branch that it was created on; never changes.
+        space: Space that it belongs to.
+        is_locked: Whether it refuses to be changed, moved and deleted until it is unlocked.
+    """
+
+    # One by one only, because a move may change which version is the latest, and a key names a whole family.
+    __one_by_one__: ClassVar[frozenset[str]] = frozenset({"branch_id", "branch", "key", "is_locked"})
 
     @declared_attr
     def branch_id(cls) -> Mapped[int]:
@@ -304,6 +338,40 @@ class HasScope:
     branch = ToOne("Branch", "branch_id")
     created_on = ToOne("Branch", "created_on_id")
     space = ToOne("Space", "space_id")
+
+    @property
+    def has_trash(self) -> bool:
+        """Whether deleting moves the record to the trash first."""
+        return True
+
+    def archive(self) -> Self:
+        """Move the record to the archive: queries do not see it there, but equal content is still recognised.
+
+        Returns:
+            The record; `restore()` brings it back.
+
+        Raises:
+            InvalidArgument: The record is not saved, or its class has no archive.
+            RecordLocked: The record is locked.
+        """
+        record: Any = self
+        remove.archive(record)
+        return self
+
+    def restore(self) -> Self:
+        """Bring the record back from the trash or the archive to the current branch.
+
+        Returns:
+            The record; one that is elsewhere stays where it is.
+
+        Raises:
+            InvalidArgument: The record is not saved, or its class has no trash.
+            NameTaken: Meanwhile another family has its key on the branch.
+            RecordLocked: The record is locked.
+        """
+        record: Any = self
+        remove.restore(record)
+        return self
 
 
 class TracksRun:
@@ -343,6 +411,7 @@ class IsVersioned:
 
     @property
     def versions(self) -> QuerySet[Any]:
-        """All versions of the family, newest first; those in the trash are left out."""
+        """All versions of the family on whatever branch, newest first; those in the trash are left out."""
         record: Any = self
-        return QuerySet(type(record), record.registry).filter(uid__startswith=self.stem_uid).order_by("-uid")
+        family = QuerySet(type(record), record.registry).filter(uid__startswith=self.stem_uid)
+        return family.exclude(branch_id=TRASH_BRANCH_ID).order_by("-uid")

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, text
+from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Table, Text, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lamart_core.db import UtcDateTime, uid_type
-from lamart_core.query import ToOne
+from lamart_core import errors, hashing, uids
+from lamart_core.db import TRASH_BRANCH_ID, Base, UtcDateTime, uid_type
+from lamart_core.query import QuerySet, ToOne
+from lamart_core.records.artifact import ArtifactRecord
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord
 
 _LATEST_README = text("is_latest AND kind = 'readme'")
+README = "readme"
+COMMENT = "comment"
 
 
 class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
-    """A read-me or a comment of an artifact.
+    """A read-me or a comment of an artifact. Its text never changes: another read-me is the next version of it.
 
-    Attributes:
+    Args:
+        artifact: A saved artifact.
         content: The text, as Markdown.
-        kind: `readme`, of which an artifact has one latest version, or `comment`.
+        kind: `"readme"`, of which an artifact has one latest version, or `"comment"`.
+
+    Raises:
+        InvalidArgument: Another kind, no text, or an artifact that is not saved.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> from pathlib import Path
+        >>> _ = Path("a.txt").write_text("a")
+        >>> artifact = ln.Artifact("a.txt", key="a.txt").save()
+        >>> _ = ln.models.ArtifactBlock(artifact=artifact, content="What it is.", kind="readme").save()
+        >>> artifact.notes
+        'What it is.'
     """
 
     __tablename__ = "lamart_artifactblock"
@@ -27,13 +46,14 @@ class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
         Index(
             "uq_lamart_artifactblock_readme",
             "artifact_id",
+            "branch_id",
             unique=True,
             sqlite_where=_LATEST_README,
             postgresql_where=_LATEST_README,
         ),
         Index("ix_lamart_artifactblock_artifact", "artifact_id"),
     )
-    __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest"}
+    __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest", "content", "kind", "artifact_id", "artifact"}
     __uid_length__ = 20
 
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
@@ -47,3 +67,78 @@ class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
 
     artifact = ToOne("Artifact", "artifact_id")
     created_by = ToOne("User", "created_by_id")
+
+    def __init__(self, *, artifact: Any, content: Any, kind: str = README, **fields: Any) -> None:
+        if not isinstance(artifact, ArtifactRecord):
+            raise errors.InvalidArgument(f"a text belongs to an artifact, got {artifact!r}")
+        if not artifact.is_saved:
+            raise errors.InvalidArgument(f"{artifact!r} is not saved yet; save it before writing about it")
+        if kind not in (README, COMMENT):
+            raise errors.InvalidArgument(f"kind {kind!r} is neither {README!r} nor {COMMENT!r}")
+        if not isinstance(content, str) or not content.strip():
+            raise errors.InvalidArgument(f"a {kind} needs text as its content, got {content!r}")
+        super().__init__(**fields)
+        self._registry = artifact.registry
+        self.artifact = artifact
+        self.content = content
+        self.kind = kind
+        self.hash = hashing.hash_bytes(content.encode("utf-8"), artifact.registry.hash_algorithm).value
+        self._status_code = 0
+
+    def _assign(self, fields: Mapping[str, Any]) -> None:
+        super()._assign(fields)
+        self.is_latest = True
+
+    def save(self) -> ArtifactBlock:
+        """Write the text to the registry.
+
+        Returns:
+            The block itself. A read-me that is equal to the latest one is that one.
+
+        Raises:
+            ObjectDoesNotExist: The artifact was deleted meanwhile.
+        """
+        if self.is_saved:
+            return super().save()
+        registry = self.registry
+        self._defaults(registry)
+        values = self._values()
+        row = registry.unit_of_work(lambda connection: _write(connection, dict(values)))
+        self._adopt_row({name: row[name] for name in row})
+        return self
+
+
+def latest_readme(artifact: ArtifactRecord) -> str | None:
+    """Return the text of the latest read-me: that of the current branch, else of main, else of another one."""
+    registry = artifact.registry
+    found = QuerySet(ArtifactBlock, registry, is_scoped=False).filter(
+        artifact_id=artifact.id, kind=README, is_latest=True
+    )
+    heads = found.exclude(branch_id=TRASH_BRANCH_ID).order_by("branch_id").to_list()
+    own = [block for block in heads if block.branch_id == registry.branch_id]
+    main = [block for block in heads if block.branch_id == 1]
+    return next((block.content for block in (*own, *main, *heads)), None)
+
+
+def _write(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    table: Table = ArtifactBlock.__table__  # pyright: ignore[reportAssignmentType]
+    columns = table.c
+    artifact = Base.metadata.tables["lamart_artifact"]
+    # Two who write about one artifact take turns, so that its read-mes are one family.
+    lock = select(artifact.c.id).where(artifact.c.id == values["artifact_id"]).with_for_update(key_share=True)
+    if connection.execute(lock).first() is None:
+        raise errors.ObjectDoesNotExist(f"artifact {values['artifact_id']} was deleted; nobody can write about it")
+    if values["kind"] == README:
+        mine = (columns.artifact_id == values["artifact_id"]) & (columns.kind == README)
+        head = mine & columns.is_latest & (columns.branch_id == values["branch_id"])
+        latest = connection.execute(select(table).where(head)).mappings().one_or_none()
+        if latest is not None and latest["hash"] == values["hash"]:
+            return dict(latest)
+        newest = connection.execute(select(columns.uid).where(mine).order_by(columns.uid.desc()).limit(1))
+        uid = newest.scalar_one_or_none()
+        connection.execute(update(table).where(head).values(is_latest=False))
+        values["uid"] = uids.first_uid(uids.new_stem()) if uid is None else uids.next_uid(uid)
+    else:
+        values["uid"] = uids.first_uid(uids.new_stem())
+    row_id = connection.execute(table.insert().values(values).returning(columns.id)).scalar_one()
+    return {column.name: values.get(column.name) for column in columns} | {"id": row_id}

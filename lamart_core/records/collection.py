@@ -12,6 +12,7 @@ from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
 
 _LATEST = text("is_latest")
+_FIRST = text("substr(uid, 17) = '0000'")
 
 
 class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
@@ -20,6 +21,9 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
     __abstract__ = True
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest", "created_by_id", "created_by"}
     __uid_length__ = 20
+
+    # What an unsaved collection is going to be; no column.
+    _pending: Any = None
 
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
     key: Mapped[str] = mapped_column(KeyText(1024))
@@ -51,13 +55,18 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
                 sqlite_where=_LATEST,
                 postgresql_where=_LATEST,
             ),
+            Index("uq_lamart_collection_first", "key", unique=True, sqlite_where=_FIRST, postgresql_where=_FIRST),
             Index("ix_lamart_collection_key", "key"),
             Index("uq_lamart_collection_tag", text("substr(uid, 1, 16)"), "version_tag", unique=True),
         )
 
     meta_artifact = ToOne("Artifact", "meta_artifact_id")
     artifacts = ToMany(
-        "Artifact", link="lamart_collectionartifact", source="collection_id", target_column="artifact_id"
+        "Artifact",
+        link="lamart_collectionartifact",
+        source="collection_id",
+        target_column="artifact_id",
+        fixed="a collection never changes, append() makes its next version",
     )
     input_of_runs = ToMany("Run", link="lamart_collectioninput", source="collection_id", target_column="run_id")
     recreating_runs = ToMany("Run", link="lamart_collectionrecreation", source="collection_id", target_column="run_id")

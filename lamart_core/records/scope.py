@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, func, text
+from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Table, Text, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lamart_core.db import Json, UtcDateTime, uid_type
-from lamart_core.query import ToMany, ToOne
+from lamart_core import errors
+from lamart_core.db import (
+    ARCHIVE_BRANCH_ID,
+    DEFAULT_SPACE_ID,
+    MAIN_BRANCH_ID,
+    TRASH_BRANCH_ID,
+    Json,
+    Registry,
+    UtcDateTime,
+    uid_type,
+)
+from lamart_core.query import QuerySet, ToMany, ToOne
 from lamart_core.records.base import SQLRecord, TracksUpdates
+from lamart_core.records.merge import merge
+
+MAX_NAME_LENGTH = 100
+BUILT_IN_BRANCHES = frozenset({MAIN_BRANCH_ID, ARCHIVE_BRANCH_ID, TRASH_BRANCH_ID})
+
+
+class BranchStatus(enum.IntEnum):
+    """Status of a branch, as stored in `Branch._status_code`."""
+
+    CLOSED = -2
+    MERGED = -1
+    STANDALONE = 0
+    DRAFT = 1
+    REVIEW = 2
 
 
 class User(TracksUpdates, SQLRecord):
@@ -24,19 +50,107 @@ class User(TracksUpdates, SQLRecord):
     name: Mapped[str | None] = mapped_column(String(150))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    created_artifacts = ToMany("Artifact", column="created_by_id")
+    created_artifacts = ToMany("Artifact", column="created_by_id", fixed="who created an artifact never changes")
     created_runs = ToMany("Run", column="created_by_id")
     created_transforms = ToMany("Transform", column="created_by_id")
     artifacts = ToMany("Artifact", link="lamart_artifactuser", source="user_id", target_column="artifact_id")
 
 
-class Space(SQLRecord):
-    """A part of the registry with its own storage locations; everything lies in the space `all` by default."""
+class _Named(SQLRecord):
+    """A record whose name no other of its class has, in whatever case, and of which some are built in."""
+
+    __abstract__ = True
+    __one_by_one__ = frozenset({"name"})
+    __built_in__: frozenset[int] = frozenset()
+
+    name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
+
+    @classmethod
+    def named(cls, registry: Registry, name: str) -> Any:
+        """Return the record with a name, in whatever case.
+
+        Raises:
+            ObjectDoesNotExist: There is none; the message lists the names.
+        """
+        records = QuerySet(cls, registry).order_by("id").to_list()
+        for record in records:
+            if record.name.casefold() == name.casefold():
+                return record
+        what = cls.__name__.lower()
+        raise errors.ObjectDoesNotExist(
+            f"there is no {what} {name!r}; known are: {', '.join(record.name for record in records)}. "
+            f"Make it with {cls.__name__}(name={name!r}).save()"
+        )
+
+    def _insert(self, connection: Connection) -> int:
+        self._check_name(connection, self.__dict__.get("name"))
+        return super()._insert(connection)
+
+    def _update(self, connection: Connection) -> None:
+        changes = self._changes()
+        if "name" in changes:
+            self._check_built_in("renamed")
+            self._check_name(connection, changes["name"])
+        super()._update(connection)
+
+    def delete(self, permanent: bool | None = None) -> None:
+        """Delete the record; there is no trash for it.
+
+        Args:
+            permanent: Not used.
+
+        Raises:
+            ProtectedError: It is built in, or current, or other records refer to it.
+        """
+        if self.is_saved:
+            self._check_built_in("deleted")
+            column = f"{type(self).__name__.lower()}_id"
+            if getattr(self.registry, column) == self.id:
+                raise errors.ProtectedError(f"{self!r} is the current one; switch to another one before deleting it")
+        super().delete(permanent=permanent)
+
+    def _check_built_in(self, verb: str) -> None:
+        if self.id in type(self).__built_in__:
+            raise errors.ProtectedError(f"{self!r} is built in and cannot be {verb}")
+
+    def _check_name(self, connection: Connection, name: Any) -> None:
+        what = type(self).__name__.lower()
+        if not isinstance(name, str) or not name or name != name.strip() or len(name) > MAX_NAME_LENGTH:
+            raise errors.InvalidArgument(
+                f"the name of a {what} has 1 to {MAX_NAME_LENGTH} characters and no space around it, got {name!r}"
+            )
+        table: Table = self.__table__  # pyright: ignore[reportAssignmentType]
+        # Few rows, and databases differ in what they take for the lower case of a letter.
+        for row_id, other in connection.execute(select(table.c.id, table.c.name)):
+            if other.casefold() == name.casefold() and row_id != self.__dict__.get("id"):
+                raise errors.NameTaken(
+                    f"there is a {what} {other!r} already: get it with {type(self).__name__}.get(name={other!r})"
+                )
+
+
+class Space(_Named):
+    """A part of the registry with its own storage locations; everything lies in the space `all` by default.
+
+    Args:
+        name: Name; no two spaces have the same in whatever case.
+        description: Free text.
+
+    Raises:
+        InvalidArgument: The name is empty, too long or has spaces around it.
+        NameTaken: Another space has the name; raised by `save()`.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> space = ln.Space(name="clinic").save()
+        >>> location = ln.Storage(root="./clinic", space=space).save()
+        >>> location.space.name
+        'clinic'
+    """
 
     __tablename__ = "lamart_space"
     __table_args__ = (Index("uq_lamart_space_name", func.lower(text("name")), unique=True),)
+    __built_in__ = frozenset({DEFAULT_SPACE_ID})
 
-    name: Mapped[str] = mapped_column(String(100))
     uid: Mapped[str] = mapped_column(uid_type(12), unique=True)
     description: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -45,13 +159,38 @@ class Space(SQLRecord):
     created_by = ToOne("User", "created_by_id")
 
 
-class Branch(SQLRecord):
-    """A line of work: records of other branches than main are hidden until the branch is current or merged."""
+class Branch(_Named):
+    """A line of work: records of other branches than main are hidden until the branch is current or merged.
+
+    Args:
+        name: Name; no two branches have the same in whatever case.
+        description: Free text.
+        status: `"standalone"` (the default), `"draft"`, `"review"` or `"closed"`; `merge()` sets `"merged"`.
+
+    Raises:
+        InvalidArgument: The name is empty, too long or has spaces around it, or there is no such status.
+        NameTaken: Another branch has the name; raised by `save()`.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> branch = ln.Branch(name="new-filter", status="draft").save()
+        >>> ln.settings.branch = "new-filter"
+        >>> from pathlib import Path
+        >>> _ = Path("a.txt").write_text("a")
+        >>> artifact = ln.Artifact("a.txt", key="a.txt").save()
+        >>> ln.settings.branch = "main"
+        >>> ln.Artifact.filter(key="a.txt").count()
+        0
+        >>> branch.merge()
+        1
+        >>> ln.Artifact.get(key="a.txt") == artifact, branch.status
+        (True, 'merged')
+    """
 
     __tablename__ = "lamart_branch"
     __table_args__ = (Index("uq_lamart_branch_name", func.lower(text("name")), unique=True),)
+    __built_in__ = BUILT_IN_BRANCHES
 
-    name: Mapped[str] = mapped_column(String(100))
     uid: Mapped[str] = mapped_column(uid_type(12), unique=True)
     space_id: Mapped[int] = mapped_column(ForeignKey("lamart_space.id"))
     description: Mapped[str | None] = mapped_column(Text)
@@ -62,3 +201,52 @@ class Branch(SQLRecord):
 
     space = ToOne("Space", "space_id")
     created_by = ToOne("User", "created_by_id")
+
+    def _assign(self, fields: Mapping[str, Any]) -> None:
+        others = dict(fields)
+        status = others.pop("status", None)
+        super()._assign(others)
+        self._status_code = int(BranchStatus.STANDALONE)
+        if status is not None:
+            self.status = status
+
+    @property
+    def status(self) -> str:
+        """The status in words: standalone, draft, review, merged or closed."""
+        return BranchStatus(self._status_code).name.lower()
+
+    @status.setter
+    def status(self, value: str) -> None:
+        settable = [each.name.lower() for each in BranchStatus if each is not BranchStatus.MERGED]
+        if value not in settable:
+            raise errors.InvalidArgument(
+                f"the status of a branch is one of {', '.join(sorted(settable))}, and merge() sets 'merged'; "
+                f"got {value!r}"
+            )
+        self._status_code = int(BranchStatus[value.upper()])
+
+    def merge(self, into: Branch | str | None = None) -> int:
+        """Move all records of this branch to another one, in one transaction; the branch is `merged` afterwards.
+
+        Versions of a family that is on both branches become one line: the newest is the latest. What is saved on the
+        branch later stays there until it is merged again; merging when nothing is there changes nothing.
+
+        Args:
+            into: Branch, or its name. Default: main.
+
+        Returns:
+            The number of records that moved.
+
+        Raises:
+            MergeConflict: A key belongs to different families on the two branches; nothing was moved.
+            InvalidArgument: A branch is merged into itself, or the trash or the archive takes part.
+            ObjectDoesNotExist: There is no branch of this name.
+        """
+        if not self.is_saved:
+            raise errors.InvalidArgument(f"{self!r} is not saved yet; there is nothing to merge")
+        if not isinstance(into, Branch):
+            into = Branch.named(self.registry, into if into is not None else "main")
+        assert isinstance(into, Branch)
+        moved = merge(self, into, status_code=int(BranchStatus.MERGED))
+        self.refresh()
+        return moved

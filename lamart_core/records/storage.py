@@ -46,7 +46,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
     region: Mapped[str | None] = mapped_column(String(64))
     instance_uid: Mapped[str | None] = mapped_column(String(12))
 
-    artifacts = ToMany("Artifact", column="storage_id")
+    artifacts = ToMany("Artifact", column="storage_id", fixed="an artifact is where its bytes are")
 
     _is_reference: bool = False
 
@@ -102,6 +102,11 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         if isinstance(expressions.get("root"), str | os.PathLike):
             expressions["root"] = bytes_room.normalise_root(str(expressions["root"]))
         return super().get(idlike, **expressions)
+
+    @property
+    def has_trash(self) -> bool:
+        """Whether deleting moves the record to the trash first: never."""
+        return False
 
     @property
     def is_managed(self) -> bool:
@@ -175,4 +180,4 @@ class StoredObject(SQLRecord):
     is_scattered: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
     storage = ToOne("Storage", "storage_id")
-    artifacts = ToMany("Artifact", column="object_id")
+    artifacts = ToMany("Artifact", column="object_id", fixed="an artifact keeps its content")

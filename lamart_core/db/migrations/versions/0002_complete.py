@@ -132,7 +132,7 @@ def upgrade() -> None:
     op.create_index(
         "uq_lamart_artifactblock_readme",
         "lamart_artifactblock",
-        ["artifact_id"],
+        ["artifact_id", "branch_id"],
         unique=True,
         sqlite_where=sa.text("is_latest AND kind = 'readme'"),
         postgresql_where=sa.text("is_latest AND kind = 'readme'"),
@@ -325,6 +325,12 @@ def upgrade() -> None:
         sqlite_where=sa.text("is_latest"),
         postgresql_where=sa.text("is_latest"),
     )
+    first = {
+        "sqlite_where": sa.text("substr(uid, 17) = '0000'"),
+        "postgresql_where": sa.text("substr(uid, 17) = '0000'"),
+    }
+    op.create_index("uq_lamart_artifact_first", "lamart_artifact", ["key", "storage_id"], unique=True, **first)
+    op.create_index("uq_lamart_collection_first", "lamart_collection", ["key"], unique=True, **first)
 
 
 def _add_reference(table: str, column: str, target: str) -> None:
