@@ -52,14 +52,14 @@ def put_file(
         raise changed(source)
     _upload(source, location, relpath, bar)
     try:
+        if before != _state(source, ours=True):
+            raise changed(source)
         with writing(location.root):
             size = int(location.fs.info(location.url(relpath))["size"])
         if size != before.size:
             raise StorageError(
                 errno.EIO, f"{location.root} stored {size:,} of {before.size:,} bytes of {relpath!r}; try again"
             )
-        if before != _state(source, ours=True):
-            raise changed(source)
     except BaseException:
         _remove_quietly(location, relpath)
         raise
@@ -138,12 +138,12 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     try:
         uploads = [partial(_upload, source / entry.path, location, f"{relpath}/{entry.path}") for entry in tree.entries]
         run_all(uploads, _THREADS)
+        check_entries(source, tree)
+        check_state(source, before)
         with writing(location.root):
             stored = {path: int(info["size"]) for path, info in _files(location, relpath).items()}
         if stored != {entry.path: entry.size for entry in tree.entries}:
             raise StorageError(errno.EIO, f"{location.root} did not store all of the folder {relpath!r}; try again")
-        check_entries(source, tree)
-        check_state(source, before)
     except BaseException:
         with contextlib.suppress(Exception):
             delete(location, relpath, is_folder=True, missing_ok=True)
