@@ -50,7 +50,7 @@ def put_file(
     found = hash_file(source, digest.algorithm) if digest is not None and is_checkable(digest) else None
     if found is not None and found != digest:
         raise changed(source)
-    _upload(source, location, relpath, bar)
+    _upload(source, location, relpath, bar, before=before)
     try:
         if before != _state(source, ours=True):
             raise changed(source)
@@ -91,7 +91,9 @@ def _check_free(location: Location, relpath: str) -> None:
             raise exists_already(relpath, location)
 
 
-def _upload(source: Path, location: Location, relpath: str, bar: Bar = NO_BAR) -> None:
+def _upload(
+    source: Path, location: Location, relpath: str, bar: Bar = NO_BAR, *, before: FileState | None = None
+) -> None:
     """Upload one file in one atomic step; a name that another writer takes in between is not overwritten."""
     url = location.url(relpath)
     with writing(location.root):
@@ -112,8 +114,10 @@ def _upload(source: Path, location: Location, relpath: str, bar: Bar = NO_BAR) -
                 put()  # a store that knows no conditional writes
         except FileExistsError:
             raise
-        except BaseException:
+        except BaseException as error:
             _remove_quietly(location, relpath)
+            if isinstance(error, Exception) and before is not None and before != _state(source, ours=True):
+                raise changed(source) from error
             raise
 
 
@@ -136,7 +140,10 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     if hash_tree(source, tree.digest.file_algorithm).digest != tree.digest:
         raise changed(source)
     try:
-        uploads = [partial(_upload, source / entry.path, location, f"{relpath}/{entry.path}") for entry in tree.entries]
+        uploads = [
+            partial(_upload, source / entry.path, location, f"{relpath}/{entry.path}", before=before.get(entry.path))
+            for entry in tree.entries
+        ]
         run_all(uploads, _THREADS)
         check_entries(source, tree)
         check_state(source, before)
