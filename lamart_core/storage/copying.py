@@ -24,7 +24,7 @@ _PIECE = 2 * 2**20
 _PIECES_AHEAD = 4
 _FLUSH = 16 * 2**20
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
-_TICKS = 50
+_TICKS = 10
 
 
 @dataclass(frozen=True)

@@ -50,16 +50,16 @@ def put_file(
     found = hash_file(source, digest.algorithm) if digest is not None and is_checkable(digest) else None
     if found is not None and found != digest:
         raise changed(source)
-    _upload(source, location, relpath, bar)
+    _upload(source, location, relpath, bar, before=before)
     try:
+        if before != _state(source, ours=True):
+            raise changed(source)
         with writing(location.root):
             size = int(location.fs.info(location.url(relpath))["size"])
         if size != before.size:
             raise StorageError(
                 errno.EIO, f"{location.root} stored {size:,} of {before.size:,} bytes of {relpath!r}; try again"
             )
-        if before != _state(source, ours=True):
-            raise changed(source)
     except BaseException:
         _remove_quietly(location, relpath)
         raise
@@ -91,7 +91,9 @@ def _check_free(location: Location, relpath: str) -> None:
             raise exists_already(relpath, location)
 
 
-def _upload(source: Path, location: Location, relpath: str, bar: Bar = NO_BAR) -> None:
+def _upload(
+    source: Path, location: Location, relpath: str, bar: Bar = NO_BAR, *, before: FileState | None = None
+) -> None:
     """Upload one file in one atomic step; a name that another writer takes in between is not overwritten."""
     url = location.url(relpath)
     with writing(location.root):
@@ -112,8 +114,10 @@ def _upload(source: Path, location: Location, relpath: str, bar: Bar = NO_BAR) -
                 put()  # a store that knows no conditional writes
         except FileExistsError:
             raise
-        except BaseException:
+        except BaseException as error:
             _remove_quietly(location, relpath)
+            if isinstance(error, Exception) and before is not None and before != _state(source, ours=True):
+                raise changed(source) from error
             raise
 
 
@@ -136,14 +140,17 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     if hash_tree(source, tree.digest.file_algorithm).digest != tree.digest:
         raise changed(source)
     try:
-        uploads = [partial(_upload, source / entry.path, location, f"{relpath}/{entry.path}") for entry in tree.entries]
+        uploads = [
+            partial(_upload, source / entry.path, location, f"{relpath}/{entry.path}", before=before.get(entry.path))
+            for entry in tree.entries
+        ]
         run_all(uploads, _THREADS)
+        check_entries(source, tree)
+        check_state(source, before)
         with writing(location.root):
             stored = {path: int(info["size"]) for path, info in _files(location, relpath).items()}
         if stored != {entry.path: entry.size for entry in tree.entries}:
             raise StorageError(errno.EIO, f"{location.root} did not store all of the folder {relpath!r}; try again")
-        check_entries(source, tree)
-        check_state(source, before)
     except BaseException:
         with contextlib.suppress(Exception):
             delete(location, relpath, is_folder=True, missing_ok=True)
