@@ -1,5 +1,7 @@
 """Folders file by file, leases and tombstones, collections, blocks, annotating links, reports of runs."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -325,7 +327,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("is_latest"),
         postgresql_where=sa.text("is_latest"),
     )
-    first = {
+    first: dict[str, Any] = {
         "sqlite_where": sa.text("substr(uid, 17) = '0000'"),
         "postgresql_where": sa.text("substr(uid, 17) = '0000'"),
     }
