@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lamart_core.db.schema import ensure_schema
 from lamart_core.logging import logger
 from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
 from lamart_core.settings import Settings, default_cache_dir
+from lamart_core.storage.options import OptionsSource, StorageOptions
 
 EMBEDDED = Path(".lamart")
 _USER: Table = User.__table__  # pyright: ignore[reportAssignmentType]
@@ -31,6 +33,7 @@ def connect(
     space: str | None = None,
     user: str | None = None,
     hash_algorithm: str | None = None,
+    storage_options: Mapping[str, OptionsSource] | None = None,
     make_default: bool = True,
 ) -> Registry:
     """Open a registry, creating it on first use.
@@ -47,6 +50,10 @@ def connect(
         space: Name of the space that new records go to. Default: `all`. The space must exist.
         user: Handle of the user that new records are created by. Default: `LAMART_USER`, else the login name.
         hash_algorithm: `blake3` (default) or `md5`; chosen once, when the registry is created.
+        storage_options: Options for fsspec file systems, for example credentials, by protocol or root:
+            `{"s3://bucket": {"key": …, "secret": …, "endpoint_url": …}, "s3://public": {"anon": True}}`. A function
+            in place of the dictionary is asked at every use. Kept in this process (and in a pickled registry), never
+            in the database. Default: what each protocol finds in the environment.
         make_default: Whether the registry becomes the default of this process.
 
     Returns:
@@ -72,8 +79,10 @@ def connect(
         EMBEDDED.mkdir(exist_ok=True)
         url = f"sqlite:///{(EMBEDDED / 'lamart.db').absolute()}"
         storage = storage or (EMBEDDED / "storage").absolute()
+    options = StorageOptions(storage_options)
     cache = Path(cache_dir).expanduser().absolute() if cache_dir else default_cache_dir()
     registry = Registry(url, settings=Settings(cache_dir=cache))
+    registry.storage_options = options
     if registry.is_sqlite:
         Path(str(registry.url.database)).parent.mkdir(parents=True, exist_ok=True)
     created = ensure_schema(registry)
@@ -90,6 +99,7 @@ def connect(
         "branch": branch,
         "space": space,
         "user": user,
+        "storage_options": options,
     }
     if make_default:
         set_default_registry(registry)
@@ -159,17 +169,8 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
         if bytes_room.storage_type(bytes_room.normalise_root(str(root))) == "local":
             Path(root).expanduser().mkdir(parents=True, exist_ok=True)
         with registry:
-            record = Storage(root)
-            if not record.is_saved:
-                record = _save_storage(record)
+            record = Storage(root).save()
     registry.storage_id = record.id
-
-
-def _save_storage(record: Storage) -> Storage:
-    try:
-        return record.save()
-    except errors.IntegrityError:  # another process registered the same root in between
-        return Storage(record.root)
 
 
 def _choose_branch(registry: Registry, name: str) -> None:

@@ -43,7 +43,10 @@ class CurrentSettings:
                     "Create it with Storage(root=…).save()"
                 )
             value = found
+        if not value.is_managed:
+            raise errors.InvalidArgument(f"{value.root} is not managed by this registry; nothing can be written there")
         registry.storage_id = value.id
+        registry.options["storage"] = value.root  # a copy in another process begins with the same
 
     @property
     def branch(self) -> Branch:

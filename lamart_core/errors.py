@@ -28,6 +28,7 @@
     ├── UnreadablePath (PermissionError)        a source that may not be read
     ├── ObjectExists (FileExistsError)          a path that should be free is taken
     ├── StorageError (OSError)                  a storage refused or failed
+    │   ├── AccessDenied (PermissionError)      credentials that are missing, expired or not allowed this
     │   ├── ReadOnlyStorage (PermissionError)   no permission to write
     │   └── StorageFull                         no space, quota or file-size limit left
     └── DatabaseError                           the database cannot be used
@@ -152,6 +153,10 @@ class ObjectExists(LamartError, FileExistsError):
 
 class StorageError(LamartError, OSError):
     """A storage refused or failed an operation."""
+
+
+class AccessDenied(StorageError, PermissionError):
+    """The storage refused the credentials: they are missing, wrong, expired, or not allowed to do this."""
 
 
 class ReadOnlyStorage(StorageError, PermissionError):

@@ -18,6 +18,7 @@ from lamart_core.db import base
 from lamart_core.db.engines import WRITE, database_url, make_engine
 from lamart_core.db.retry import retrying
 from lamart_core.settings import Settings
+from lamart_core.storage.options import OptionsSource, StorageOptions
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class Registry:
         branch_id: Id of the branch that new records go to.
         space_id: Id of the space that new records go to.
         user_id: Id of the user that new records are created by.
+        storage_options: Options of the file systems, for example credentials, by protocol or root; see `connect`.
     """
 
     def __init__(self, url: str | URL, *, settings: Settings) -> None:
@@ -60,6 +62,7 @@ class Registry:
         self.space_id = DEFAULT_SPACE_ID
         self.user_id = ANONYMOUS_USER_ID
         self.options: dict[str, Any] = {}
+        self.storage_options = StorageOptions()
         self.global_run: Any = None
         self.engine: Engine = make_engine(self.url, busy_timeout=settings.busy_timeout)
         self._memo: dict[Any, Any] = {}
@@ -179,6 +182,19 @@ class Registry:
     def forget(self, key: Any) -> None:
         """Drop a memoised value."""
         self._memo.pop(key, None)
+
+    def set_storage_options(self, name: str, options: OptionsSource | None) -> None:
+        """Set the options, for example new credentials, for a protocol or root; what is read next uses them.
+
+        Args:
+            name: A protocol (`"s3"`) or root (`"s3://bucket"`).
+            options: Keywords of the fsspec file system, or a function that returns them; None drops what was set.
+
+        Raises:
+            InvalidArgument: The name is neither a protocol nor a URL, or the options are neither a dictionary nor a
+                function.
+        """
+        self.storage_options.set(name, options)
 
     def close(self) -> None:
         """Close all connections. The registry opens new ones when it is used again."""

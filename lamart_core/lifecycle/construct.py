@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, func, select
+from upath import UPath
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
@@ -25,11 +26,13 @@ from lamart_core.records import ArtifactRecord, Storage, StoredObject
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
     """Fill a new artifact from a path, or with the row that exists already."""
     request = checked(registry, request)
-    source = stage.resolve_source(path)
+    source = stage.resolve_source(path, registry.storage_options)
     storages = _storages(registry)
     if _adopt_own_object(record, registry, source, storages):
         return
-    is_folder = source.is_dir()
+    roots = [item.root for item in storages]
+    seen = stage.look(source, roots, registry.storage_options) if isinstance(source, UPath) else None
+    is_folder = seen.stat.is_folder if seen is not None else source.is_dir()
     suffix = request.suffix
     if suffix is None:
         suffix = bytes_room.suffix_of(source.name, is_folder=is_folder)
@@ -37,16 +40,21 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     _check_named(registry, request, in_storage="://" in str(source) or _covering(source, storages) is not None)
     target = _target_storage(registry, request, storages)
     _check_place(source, _covering(source, storages), request)
-    staged = stage.stage_path(
-        source, roots=[item.root for item in storages], algorithm=registry.hash_algorithm, suffix=suffix
-    )
+    staged = stage.stage_path(source, roots=roots, algorithm=registry.hash_algorithm, suffix=suffix, seen=seen)
     if staged.root is not None:
+        _remember_options(registry, staged.root, seen)
         target = next((item for item in storages if item.root == staged.root), None) or registry.Storage.reference(
             staged.root
         )
     else:
         _check_writable(target)
     _fill(record, registry, staged, request, target)
+
+
+def _remember_options(registry: Registry, root: str, seen: stage.Seen | None) -> None:
+    """Keep the options of a path object, so that this process can read the artifact as the path could be read."""
+    if seen is not None and seen.options and not registry.storage_options.for_root(root):
+        registry.set_storage_options(root, seen.options)
 
 
 def from_object(

@@ -39,6 +39,10 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
         return Put(staged.in_place, is_managed=False)
     if not isinstance(staged.source, Path) or not staged.source.exists():
         raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")
+    if not plan.storage.is_managed:
+        raise errors.InvalidArgument(
+            f"the storage location {plan.storage.root} is not managed by this registry; nothing can be written there"
+        )
     location = plan.storage.location
     relpath = bytes_room.object_path(uids.stem_of(record.uid), staged.suffix)
     if not plan.key_is_virtual:

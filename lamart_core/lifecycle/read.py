@@ -12,10 +12,13 @@ from upath import UPath
 
 from lamart_core import errors, formats, hashing
 from lamart_core import storage as bytes_room
+from lamart_core.db import Registry
 from lamart_core.hashing import Digest
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lineage.links import track_input
 from lamart_core.records import ArtifactRecord, Run, Storage
+
+_STORAGE: Table = Storage.__table__  # pyright: ignore[reportAssignmentType]
 
 
 @dataclass(frozen=True)
@@ -167,8 +170,10 @@ def _where(record: ArtifactRecord) -> _Where:
             OBJECT,
             table.c.hash.label("artifact_hash"),
             overwritten.scalar_subquery().label("later"),
+            _STORAGE.c.root.label("root"),
         )
         .join(OBJECT, table.c.object_id == columns.id)
+        .join(_STORAGE, columns.storage_id == _STORAGE.c.id)
         .where(table.c.id == record.id)
     )
     with record.registry.engine.connect() as connection:
@@ -184,9 +189,17 @@ def _where(record: ArtifactRecord) -> _Where:
         raise errors.ContentMismatch(
             f"the file of {record.uid} at {row.path} was changed in place since, and registered as a later version"
         )
-    storage = record.registry.memo(("storage", row.storage_id), lambda: record.registry.Storage.get(row.storage_id))
+    storage = _storage(record.registry, row.storage_id, row.root)
     digest = Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
     return _Where(storage, row.path, row.size, digest, row.n_files is not None)
+
+
+def _storage(registry: Registry, storage_id: int, root: str) -> Storage:
+    storage: Storage = registry.memo(("storage", storage_id), lambda: registry.Storage.get(storage_id))
+    if storage.root == root:
+        return storage
+    registry.forget(("storage", storage_id))  # it was moved since this process first read it
+    return registry.memo(("storage", storage_id), lambda: registry.Storage.get(storage_id))
 
 
 def _check(record: ArtifactRecord, where: _Where, local: Path) -> None:

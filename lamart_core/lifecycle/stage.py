@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,18 @@ from lamart_core.lifecycle.plan import Staged
 from lamart_core.logging import logger
 
 
-def resolve_source(path: Any) -> Path | UPath:
+def resolve_source(path: Any, options: bytes_room.StorageOptions) -> Path | UPath:
     """Return the absolute path that a caller means; `~` is expanded, local URLs become paths.
+
+    Args:
+        path: What was passed.
+        options: Options that the registry has for remote storages.
 
     Raises:
         UnsupportedObject: It is no path at all.
-        PathNotFound: Nothing is there.
+        PathNotFound: Nothing is there. Whether a remote path is there, `look` asks.
         UnreadablePath: This process may not look there.
-        InvalidArgument: The path is empty, or something is there that is neither file nor folder.
+        InvalidArgument: The path is empty, a URL with a query, or something that is neither file nor folder.
     """
     if not isinstance(path, str | Path | UPath):
         raise errors.UnsupportedObject(
@@ -34,10 +39,7 @@ def resolve_source(path: Any) -> Path | UPath:
     if not text:
         raise errors.InvalidArgument("the path is empty; pass that of a file or folder")
     if "://" in text and not text.startswith("file://"):
-        source = path if isinstance(path, UPath) else _path_of(text)
-        if not _remote_exists(source):
-            raise errors.PathNotFound(f"there is nothing at {text}")
-        return source
+        return path if isinstance(path, UPath) else _path_of(text, options)
     local = Path(bytes_room.normalise_source(text))
     with hashing.reading_source(local):
         if not local.exists():
@@ -47,20 +49,65 @@ def resolve_source(path: Any) -> Path | UPath:
     return local
 
 
-def _path_of(url: str) -> Path | UPath:
+def _path_of(url: str, options: bytes_room.StorageOptions) -> Path | UPath:
+    if url.startswith(("http://", "https://")) and "?" in url:
+        raise errors.InvalidArgument(f"{url} has a query, so it is no lasting address; download it first")
     root = bytes_room.bucket_of(url)
-    return bytes_room.Location(root).path(bytes_room.relative_to(url, root))
+    return bytes_room.Location(root, options.for_root(root)).path(bytes_room.relative_to(url, root))
 
 
-def _remote_exists(path: Path | UPath) -> bool:
+@dataclass(frozen=True)
+class Seen:
+    """A remote object where it lies.
+
+    Attributes:
+        root: Root of its storage location, or of its bucket where no location covers it.
+        relpath: Path relative to that root.
+        stat: What the server says of it.
+        options: Options that its path object came with.
+    """
+
+    root: str
+    relpath: str
+    stat: bytes_room.ObjectStat
+    options: dict[str, Any]
+
+
+def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions) -> Seen:
+    """Ask the server for a remote object: one request for a file, one listing more for a folder.
+
+    Args:
+        source: Path from `resolve_source`.
+        roots: Roots of the registered storage locations.
+        options: Options that the registry has for remote storages.
+
+    Raises:
+        PathNotFound: Nothing is there.
+        StorageError: The server failed. That it refuses to say is no error, but a warning.
+    """
+    text = bytes_room.address_of(source)
+    root = bytes_room.match_root(text, roots) or bytes_room.bucket_of(text)
+    relpath = bytes_room.relative_to(text, root)
+    own = bytes_room.given_options(root, source.storage_options)
+    location = bytes_room.Location(root, options.for_root(root) | own)
     try:
-        return path.exists()
-    except PermissionError as error:
-        logger.warning("cannot see whether %s exists, going on: %s", path, error)
-        return True
+        stat = bytes_room.stat(location, relpath)
+    except errors.PathNotFound as error:
+        raise errors.PathNotFound(f"there is nothing at {text}") from error
+    except errors.AccessDenied as error:
+        logger.warning("size and hash of %s are not known, going on: %s", text, error)
+        stat = bytes_room.ObjectStat(None, None, False, None)
+    return Seen(root, relpath, stat, own)
 
 
-def stage_path(source: Path | UPath, *, roots: Iterable[str], algorithm: str, suffix: str | None = None) -> Staged:
+def stage_path(
+    source: Path | UPath,
+    *,
+    roots: Iterable[str],
+    algorithm: str,
+    suffix: str | None = None,
+    seen: Seen | None = None,
+) -> Staged:
     """Stage a file or folder that exists.
 
     Args:
@@ -68,6 +115,7 @@ def stage_path(source: Path | UPath, *, roots: Iterable[str], algorithm: str, su
         roots: Roots of the registered storage locations; a path below one of them is registered in place.
         algorithm: Hash algorithm of the registry.
         suffix: Suffix, where the caller knows better than the name.
+        seen: What `look` found; needed for a remote path.
 
     Raises:
         InvalidArgument: The path lies in the version store, is an empty folder or no regular file.
@@ -79,11 +127,8 @@ def stage_path(source: Path | UPath, *, roots: Iterable[str], algorithm: str, su
         raise errors.InvalidArgument(f"{text} lies in the reserved folder {bytes_room.RESERVED}/")
     if isinstance(source, Path):
         return _stage_local(source, algorithm, root=root, in_place=in_place, suffix=suffix)
-    if root is None:
-        root = bytes_room.bucket_of(text)
-        in_place = bytes_room.relative_to(text, root)
-    relpath = in_place or ""
-    stat = bytes_room.stat(bytes_room.Location(root), relpath)
+    assert seen is not None
+    stat, relpath = seen.stat, seen.relpath
     found = suffix if suffix is not None else bytes_room.suffix_of(relpath, is_folder=stat.is_folder)
     known = formats.for_suffix(found)
     if found == ".zarr":
@@ -97,7 +142,7 @@ def stage_path(source: Path | UPath, *, roots: Iterable[str], algorithm: str, su
         digest=stat.digest,
         otype=known.otype if known is not None and found != ".zarr" else None,
         in_place=relpath,
-        root=root,
+        root=seen.root,
     )
 
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, String, Text, false, select, text
+from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, Index, String, Text, false, select, text
+from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, mapped_column
 from upath import UPath
 
@@ -15,7 +16,12 @@ from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import UtcDateTime, current_registry, uid_type
 from lamart_core.query import ToMany, ToOne
+from lamart_core.records import locations
 from lamart_core.records.base import HasScope, SQLRecord, TracksRun, TracksUpdates
+
+
+class _RootTaken(errors.LamartError):
+    """Another process registered the same root in between."""
 
 
 class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
@@ -26,8 +32,16 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         description: Free text.
         space: Space that the location belongs to.
 
+    Attributes:
+        type: `local`, or the protocol: `s3`, `gs`, `https`, ….
+        region: Region of an S3 bucket; for a local folder the name of the machine, see `host`.
+        instance_uid: Uid of the registry that manages the location; None when nobody does.
+
+    Locations may lie inside one another; a path belongs to the one with the longest root. When the files have been
+    moved elsewhere, `.lamart/` included, assign the new root and save: `storage.root = "/new/place"`.
+
     Raises:
-        InvalidArgument: The root has an unsupported protocol or lies in a reserved folder.
+        InvalidArgument: The root has an unsupported protocol, has credentials in it, or lies in a reserved folder.
 
     Examples:
         >>> import lamart_core as ln
@@ -67,22 +81,68 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
 
         A location that another registry has marked, or that cannot be written, is registered as a reference: its
         objects can be read and registered in place, nothing is ever written or deleted there.
+
+        Saved with another `root`, the location is where its files have been moved to. No file is touched, and
+        everything in it keeps loading. Stop what writes to the old root before.
+
+        Raises:
+            InvalidArgument: The new root is none, or belongs to another record.
+            PathNotFound: There is nothing at the new root.
+            IntegrityError: The marker at the root is that of another location.
+            StorageError: The storage failed.
         """
         if not self.is_saved:
-            uid = uids.base62(12)
-            marker = None if self._is_reference else bytes_room.read_marker(self.location)
-            if marker is None and not self._is_reference:
-                marker = bytes_room.Marker(storage_uid=uid, registry_uid=self.registry.uid)
-                try:
-                    bytes_room.write_marker(self.location, marker)
-                except errors.ObjectExists:  # another process marked it in between
-                    marker = bytes_room.read_marker(self.location)
-                except errors.StorageError:
-                    marker = None
-            # Set past the guard: these two follow from the marker, and the record has no row yet.
-            self.uid = marker.storage_uid if marker else uid
-            self.instance_uid = marker.registry_uid if marker else None
+            return self._save_new()
+        if "root" in self._changes():
+            self._save_moved()
         return super().save()
+
+    def _save_new(self) -> Self:
+        if self._is_reference:
+            self.uid = uids.base62(12)
+        else:
+            locations.claim(self)
+            self.region = self.region or locations.place_of(self.location)
+        try:
+            return super().save()
+        except _RootTaken:
+            with self.registry:
+                self._adopt(Storage(self.root))
+            return self
+
+    def _insert(self, connection: Connection) -> int:
+        taken = select(Storage.id).where(Storage.root == self.root)
+        if connection.execute(taken).scalar_one_or_none() is not None:
+            raise _RootTaken
+        return super()._insert(connection)
+
+    def _save_moved(self) -> None:
+        registry = self.registry
+        old_root = str(sa_inspect(self).attrs["root"].history.deleted[0])
+        self.root = bytes_room.normalise_root(str(self.root))
+        if self.root == old_root:
+            return
+        locations.check_move(self, old_root)
+        # Past the guard: the type follows from the root.
+        super(SQLRecord, self).__setattr__("type", bytes_room.storage_type(self.root))
+        self.region = locations.place_of(self.location) if self.is_managed else None
+        registry.forget(("storage", self.id))
+        if registry.options.get("storage") and self.id == registry.storage_id:
+            registry.options["storage"] = self.root
+
+    def delete(self, permanent: bool | None = None) -> None:
+        """Remove a location that holds nothing from the registry, and its marker.
+
+        Args:
+            permanent: Locations have no trash: True and None are the same, False is refused.
+
+        Raises:
+            InvalidArgument: `permanent=False`.
+            ProtectedError: It is the default location, artifacts are in it (or in the trash), or its version store
+                still holds objects.
+            StorageError: The storage failed.
+        """
+        locations.remove(self, permanent)
 
     @classmethod
     def reference(cls, root: str) -> Storage:
@@ -114,9 +174,18 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         return self.instance_uid is not None and self.instance_uid == self.registry.uid
 
     @property
+    def host(self) -> str | None:
+        """Name of the machine that a local folder was registered on; None for remote locations."""
+        return self.region if self.type == "local" else None
+
+    @property
     def location(self) -> bytes_room.Location:
-        """The location that transfers work on."""
-        return bytes_room.Location(self.root)
+        """The location that transfers work on, with the options that the registry has for it at this moment."""
+        return bytes_room.Location(
+            self.root,
+            options=self.registry.storage_options.for_root(self.root),
+            read_only=self.is_saved and not self.is_managed,
+        )
 
     @property
     def path(self) -> Path | UPath:

@@ -16,16 +16,19 @@ from lamart_core.storage.keys import (
     suffix_of,
 )
 from lamart_core.storage.objects import FilePut, ObjectStat, ReservedName, StoredName, UnfinishedUpload
+from lamart_core.storage.options import OptionsSource, StorageOptions, given_options
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.roots import (
     Marker,
     address_of,
     bucket_of,
+    bucket_region,
     match_root,
     normalise_root,
     normalise_source,
     read_marker,
     relative_to,
+    remove_marker,
     storage_type,
     write_marker,
 )
@@ -43,13 +46,16 @@ __all__ = [
     "Location",
     "Marker",
     "ObjectStat",
+    "OptionsSource",
     "ReservedName",
+    "StorageOptions",
     "StoredName",
     "UnfinishedUpload",
     "abandoned_staging",
     "abort_upload",
     "address_of",
     "bucket_of",
+    "bucket_region",
     "check_key",
     "check_place",
     "check_state",
@@ -60,6 +66,7 @@ __all__ = [
     "delete",
     "exists",
     "get",
+    "given_options",
     "is_reserved",
     "is_stored_name",
     "iter_reserved",
@@ -79,6 +86,7 @@ __all__ = [
     "read_marker",
     "register_suffixes",
     "relative_to",
+    "remove_marker",
     "remove_staged",
     "staging_folder",
     "staging_path",

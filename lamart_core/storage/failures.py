@@ -6,11 +6,18 @@ import errno
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
-from lamart_core.errors import LamartError, PathNotFound, ReadOnlyStorage, StorageError, StorageFull
+from lamart_core.errors import AccessDenied, LamartError, PathNotFound, ReadOnlyStorage, StorageError, StorageFull
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 _FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge"}
+_EXPIRED_CODES = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+_REFUSED_CODES = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId", "401"}
+# Errors of clients that found no credentials, or could not renew them.
+_NO_CREDENTIALS = {
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "RefreshWithMFAUnsupportedError",
+    "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError", "DefaultCredentialsError", "RefreshError",
+}  # fmt: skip
 
 
 @contextmanager
@@ -22,6 +29,7 @@ def writing(root: str) -> Generator[None, None, None]:
 
     Raises:
         StorageFull: No space, quota or file-size limit is left.
+        AccessDenied: The credentials are missing, wrong or expired.
         ReadOnlyStorage: The storage cannot be written to.
         StorageError: The storage failed in another way.
     """
@@ -43,6 +51,7 @@ def reading(root: str, relpath: str) -> Generator[None, None, None]:
 
     Raises:
         PathNotFound: The object is not there.
+        AccessDenied: The credentials are missing, wrong or expired, or do not allow to read it.
         StorageError: The storage failed or refused.
     """
     try:
@@ -51,17 +60,53 @@ def reading(root: str, relpath: str) -> Generator[None, None, None]:
         raise
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise PathNotFound(f"there is no object {relpath!r} in the storage {root}") from error
-    except OSError as error:
-        raise StorageError(error.errno or errno.EIO, f"cannot read {relpath!r} from {root}: {error}") from error
     except Exception as error:
-        if not _is_client_error(error):
+        if not isinstance(error, OSError) and not _is_client_error(error):
             raise
-        raise StorageError(errno.EIO, f"cannot read {relpath!r} from {root}: {error}") from error
+        number = _number(error)
+        if refused := _refused(error):
+            raise AccessDenied(number, f"cannot read {relpath!r} from {root}: {refused}: {error}") from error
+        if isinstance(error, PermissionError):
+            raise AccessDenied(
+                number, f"{root} does not allow to read {relpath!r}; check credentials and permissions: {error}"
+            ) from error
+        raise StorageError(number, f"cannot read {relpath!r} from {root}: {_said(error)}") from error
+
+
+def _number(error: BaseException) -> int:
+    return error.errno if isinstance(error, OSError) and error.errno else errno.EIO
+
+
+def _said(error: BaseException) -> str:
+    # Time-outs say nothing.
+    return str(error) or type(error).__name__
+
+
+def _refused(error: BaseException) -> str | None:
+    """Return what is wrong with the credentials, or None when they are not what is wrong."""
+    causes = list(_chain(error))
+    codes = {code for cause in causes for code in _codes(cause)}
+    names = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
+    if codes & _EXPIRED_CODES:
+        return "the credentials have expired; renew them in the environment or with registry.set_storage_options(…)"
+    if codes & _REFUSED_CODES:
+        return "the credentials are not valid there; check the environment or storage_options"
+    if names & _NO_CREDENTIALS:
+        return (
+            "no usable credentials were found; set them in the environment or as connect(…, storage_options={…}), "
+            'for public data {"anon": True}'
+        )
+    if "400" in codes and codes.isdisjoint({"404"}):
+        # A server answers HEAD without a word on the reason.
+        return "the request was refused without a reason, which is how servers answer to expired credentials"
+    return None
 
 
 def _translated(error: BaseException, root: str) -> StorageError:
     codes = {code for cause in _chain(error) for code in _codes(cause)}
-    number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
+    number = _number(error)
+    if refused := _refused(error):
+        return AccessDenied(number, f"cannot write to {root}: {refused}: {error}")
     if codes & _FULL or codes & _FULL_CODES:
         return StorageFull(
             number, f"the storage {root} is full (no space, quota or file-size limit left); free some space: {error}"
@@ -72,13 +117,13 @@ def _translated(error: BaseException, root: str) -> StorageError:
         )
     if isinstance(error, FileNotFoundError):
         return StorageError(number, f"the storage {root} is not there (not mounted, or no such bucket?): {error}")
-    return StorageError(number, f"the storage {root} failed: {error}")
+    return StorageError(number, f"the storage {root} failed: {_said(error)}")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
 
 
 def _codes(error: BaseException) -> Iterator[int | str]:
@@ -92,4 +137,4 @@ def _codes(error: BaseException) -> Iterator[int | str]:
 def _is_client_error(error: BaseException) -> bool:
     # Known by name: botocore is optional, and loaded only when it raised this.
     names = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return bool(names & {"botocore", "aiobotocore", "aiohttp", "gcsfs"})
+    return bool(names & {"botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure"})

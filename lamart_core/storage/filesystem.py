@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import fsspec
 from fsspec import AbstractFileSystem
@@ -16,14 +15,16 @@ from upath import UPath
 
 from lamart_core import errors
 from lamart_core.storage.keys import RESERVED, check_inside
+from lamart_core.storage.options import complete, fingerprint
 
 PROTOCOLS = ("file", "s3", "gs", "az", "abfs", "http", "https", "hf", "memory")
-_EXTRA = {"s3": "aws"}
+_EXTRA = {"s3": "aws", "gs": "gcs", "az": "azure", "abfs": "azure", "http": "http", "https": "http", "hf": "hf"}
 _READ_ONLY_PROTOCOLS = ("http", "https")
 
 # One instance a process and location. fsspec would make one a thread, each with connections of its own; and a child
 # process must not use the event loop and the sockets of its parent, so they are found by process id.
-_filesystems: dict[tuple[int, str, str], AbstractFileSystem] = {}
+_filesystems: dict[tuple[int, str], AbstractFileSystem] = {}
+_MOST = 64  # credentials that are renewed every hour need a new one each time; the oldest are dropped
 _lock = threading.Lock()
 
 
@@ -33,7 +34,7 @@ class Location:
 
     Attributes:
         root: Normalised root: an absolute local path, or a URL. An S3 root may carry `?endpoint_url=…`.
-        options: Options for the fsspec file system, for example credentials.
+        options: Options for the fsspec file system, for example credentials; `repr` does not show them.
         read_only: Whether writing and deleting is refused.
 
     Examples:
@@ -42,7 +43,7 @@ class Location:
     """
 
     root: str
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False, repr=False)
     read_only: bool = False
 
     @property
@@ -65,7 +66,7 @@ class Location:
         if self.is_local:
             return self.local(relpath)
         _ = self.fs  # a missing library is an error here, and not where the path is used
-        return UPath(self.url(relpath), **_options(self.root, self.options))
+        return UPath(self.url(relpath), **complete(self.root, self.options))
 
     def local(self, relpath: str = "") -> Path:
         """Return the path of an object in a local location.
@@ -104,25 +105,43 @@ class Location:
     def fs(self) -> AbstractFileSystem:
         """The fsspec file system of the location: one for all threads of this process.
 
-        Do not keep it: after a fork the child needs another one, which this property gives.
+        Do not keep it: after a fork the child needs another one, and so does whoever has new credentials; this
+        property gives it.
 
         Raises:
             MissingExtra: The library for this protocol is not installed.
         """
-        options = _options(self.root, self.options)
-        key = (os.getpid(), self.protocol, repr(sorted(options.items(), key=lambda item: item[0])))
+        options = complete(self.root, self.options)
+        key = (os.getpid(), fingerprint(self.protocol, options))
         filesystem = _filesystems.get(key)
         if filesystem is not None:
             return filesystem
         with _lock:
             if key not in _filesystems:
-                # The memory file system is one for the process by design; all others get an instance of their own.
-                alone = {} if self.protocol == "memory" else {"skip_instance_cache": True}
-                try:
-                    _filesystems[key] = fsspec.filesystem(self.protocol, **alone, **options)
-                except ImportError as error:
-                    raise self._missing(error) from error
+                _filesystems[key] = self._make(options)
+                while len(_filesystems) > _MOST:
+                    del _filesystems[next(iter(_filesystems))]
             return _filesystems[key]
+
+    def _make(self, options: Mapping[str, Any]) -> AbstractFileSystem:
+        # The memory file system is one for the process by design; all others get an instance of their own.
+        alone = {} if self.protocol == "memory" else {"skip_instance_cache": True}
+        try:
+            made = fsspec.filesystem(self.protocol, **alone, **options)
+        except ImportError as error:
+            raise self._missing(error) from error
+        except (TypeError, ValueError, KeyError) as error:
+            # The library's own message might repeat what was passed, credentials included.
+            raise errors.InvalidArgument(
+                f"a file system for {self.root} cannot be made from the storage options {sorted(self.options)}: "
+                f"{type(error).__name__}"
+            ) from None
+        if self.protocol == "s3":
+            # Path objects have instances of their own, which the library keeps: those made before now may carry
+            # credentials that have been replaced.
+            type(made).clear_instance_cache()
+            made.retries = 1  # on top of those of botocore, which would multiply
+        return made
 
     @property
     def temporary(self) -> Path:
@@ -144,18 +163,6 @@ class Location:
     def _missing(self, error: ImportError) -> errors.MissingExtra:
         library = error.name or str(error)
         return errors.MissingExtra(library, _EXTRA.get(self.protocol, "all"), f"a storage at {self.protocol}://")
-
-
-def _options(root: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(options)
-    if root.startswith("s3://"):
-        query = dict(parse_qsl(root.partition("?")[2]))
-        endpoint = query.get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL")
-        if endpoint:
-            result.setdefault("endpoint_url", endpoint)
-        # A listing that was kept would hide what other processes wrote since.
-        result.setdefault("use_listings_cache", False)
-    return result
 
 
 def _after_fork() -> None:

@@ -7,12 +7,13 @@ import contextlib
 import errno
 import re
 import shutil
-from collections.abc import Generator, Mapping, Sequence
+import time
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lamart_core.errors import PathNotFound, StorageError
+from lamart_core.errors import AccessDenied, PathNotFound, ReadOnlyStorage, StorageError, StorageFull
 from lamart_core.hashing import (
     Digest,
     FileEntry,
@@ -28,15 +29,19 @@ from lamart_core.hashing import (
 from lamart_core.storage.copying import changed, check_state, content_state, open_source, state_at_rest
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
-from lamart_core.storage.keys import check_inside
+from lamart_core.storage.keys import check_inside, is_reserved
 from lamart_core.storage.local import check_entries, exists_already, is_checkable, put_side_by_side, run_all
 from lamart_core.storage.objects import FilePut, ObjectStat
 from lamart_core.storage.progress import NO_BAR, Bar, BarCallback
+from lamart_core.storage.uploads import PARTS_AT_ONCE, head_s3, part_size, remove_quietly, upload
 
 _THREADS = 16
-_PARTS_AT_ONCE = 4  # parts of one file that are in memory at once, 50 MiB each
+_THREADS_LARGE = 4  # where each holds several parts in memory
+_LARGE = 8 * 2**20
+# A download that breaks off is begun again, but not by somebody whose server is gone: that took its time already.
+_ATTEMPTS = 3
+_PATIENCE = 30.0
 _ODD = re.compile(r"[*?\[\]{}\x00-\x1f\x7f-\x9f\ufffe\uffff]")
-_NO_CONDITIONS = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501", "400"}
 
 
 def put_file(
@@ -50,18 +55,16 @@ def put_file(
     found = hash_file(source, digest.algorithm) if digest is not None and is_checkable(digest) else None
     if found is not None and found != digest:
         raise changed(source)
-    _upload(source, location, relpath, bar, before=before)
+    size = _upload(source, location, relpath, bar, before=before)
     try:
         if before != _state(source, ours=True):
             raise changed(source)
-        with writing(location.root):
-            size = int(location.fs.info(location.url(relpath))["size"])
         if size != before.size:
             raise StorageError(
                 errno.EIO, f"{location.root} stored {size:,} of {before.size:,} bytes of {relpath!r}; try again"
             )
     except BaseException:
-        _remove_quietly(location, relpath)
+        remove_quietly(location, relpath)
         raise
     if move:
         source.unlink()
@@ -74,7 +77,11 @@ def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR)
     def put_one(put: FilePut) -> ObjectStat:
         return put_file(put.source, location, put.relpath, digest=put.digest, move=put.move, bar=bar)
 
-    return put_side_by_side(puts, put_one, location, _THREADS)
+    return put_side_by_side(puts, put_one, location, _threads(put.source.stat().st_size for put in puts))
+
+
+def _threads(sizes: Iterable[int | None]) -> int:
+    return _THREADS_LARGE if any(size is None or size > _LARGE for size in sizes) else _THREADS
 
 
 def _state(source: Path, *, ours: bool) -> FileState:
@@ -86,50 +93,29 @@ def _state(source: Path, *, ours: bool) -> FileState:
 
 
 def _check_free(location: Location, relpath: str) -> None:
+    if is_reserved(relpath):
+        return  # a name in the version store is random, and nobody else's
     with writing(location.root):
         if location.fs.exists(location.url(relpath)):
             raise exists_already(relpath, location)
 
 
 def _upload(
-    source: Path, location: Location, relpath: str, bar: Bar = NO_BAR, *, before: FileState | None = None
-) -> None:
-    """Upload one file in one atomic step; a name that another writer takes in between is not overwritten."""
-    url = location.url(relpath)
-    with writing(location.root):
-        try:
-            if location.protocol != "s3":
-                location.fs.put_file(str(source), url, callback=BarCallback(bar))
-                return
-            put = partial(
-                location.fs.put_file, str(source), url, max_concurrency=_PARTS_AT_ONCE, callback=BarCallback(bar)
-            )
-            try:
-                put(mode="create")
-            except OSError as error:
-                if _server_code(error) == "PreconditionFailed" or isinstance(error, FileExistsError):
-                    raise exists_already(relpath, location) from error
-                if _server_code(error) not in _NO_CONDITIONS:
-                    raise
-                put()  # a store that knows no conditional writes
-        except FileExistsError:
-            raise
-        except BaseException as error:
-            _remove_quietly(location, relpath)
-            if isinstance(error, Exception) and before is not None and before != _state(source, ours=True):
-                raise changed(source) from error
-            raise
-
-
-def _server_code(error: BaseException) -> str:
-    response = getattr(error.__cause__, "response", None)
-    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
-
-
-def _remove_quietly(location: Location, relpath: str) -> None:
-    # On the way out with the real error; what cannot be removed now is unclaimed, and collected later.
-    with contextlib.suppress(Exception):
-        location.fs.rm_file(location.url(relpath))
+    source: Path,
+    location: Location,
+    relpath: str,
+    bar: Bar = NO_BAR,
+    *,
+    before: FileState | None = None,
+    checked: bool = True,
+) -> int:
+    """Upload one file; a source that changed meanwhile is the reason, whatever the store says."""
+    try:
+        return upload(source, location, relpath, bar=bar, checked=checked)
+    except Exception as error:
+        if before is not None and before != _state(source, ours=True):
+            raise changed(source) from error
+        raise
 
 
 def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDigest, move: bool) -> ObjectStat:
@@ -140,11 +126,11 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     if hash_tree(source, tree.digest.file_algorithm).digest != tree.digest:
         raise changed(source)
     try:
-        uploads = [
-            partial(_upload, source / entry.path, location, f"{relpath}/{entry.path}", before=before.get(entry.path))
-            for entry in tree.entries
-        ]
-        run_all(uploads, _THREADS)
+
+        def upload_one(path: str) -> None:
+            _upload(source / path, location, f"{relpath}/{path}", before=before.get(path), checked=False)
+
+        run_all([partial(upload_one, entry.path) for entry in tree.entries], _threads(e.size for e in tree.entries))
         check_entries(source, tree)
         check_state(source, before)
         with writing(location.root):
@@ -178,26 +164,50 @@ def _files(location: Location, relpath: str) -> dict[str, Mapping[str, Any]]:
 
 def get(location: Location, relpath: str, target: Path, *, is_folder: bool, bar: Bar = NO_BAR) -> None:
     """Copy an object out of the storage. See `transfer.get`; `target` is a path where nothing is."""
-    filesystem = location.fs
     with reading(location.root, relpath):
         if is_folder:
-            sizes = {path: info["size"] for path, info in _files(location, relpath).items()}
+            sizes = {path: _size(info) for path, info in _files(location, relpath).items()}
             if not sizes:
                 raise PathNotFound(f"there is no folder {relpath!r} in {location.root}")
         else:
-            sizes = {"": filesystem.info(location.url(relpath))["size"]}
+            sizes = {"": _size(location.fs.info(location.url(relpath)))}
 
     def download(path: str) -> None:
         place = target / path
-        with reading(location.root, relpath), writing_locally(target):
+        with writing(str(target.parent)):
             place.parent.mkdir(parents=True, exist_ok=True)
-            url = location.url(f"{relpath}/{path}" if path else relpath)
-            filesystem.get_file(url, str(place), callback=BarCallback(bar))
-            size = place.stat().st_size
-        if sizes[path] is not None and size != sizes[path]:
-            raise StorageError(errno.EIO, f"only {size:,} of {sizes[path]:,} bytes of {relpath!r} arrived; try again")
+        begun = time.monotonic()
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                _download(location, f"{relpath}/{path}" if path else relpath, place, sizes[path], bar)
+                return
+            except (PathNotFound, StorageFull, AccessDenied, ReadOnlyStorage):
+                raise
+            except StorageError:
+                if attempt == _ATTEMPTS or time.monotonic() - begun > _PATIENCE:
+                    raise
 
-    run_all([partial(download, path) for path in sizes], _THREADS)
+    run_all([partial(download, path) for path in sizes], _threads(sizes.values()))
+
+
+def _size(info: Mapping[str, Any]) -> int | None:
+    return None if info.get("size") is None else int(info["size"])
+
+
+def _download(location: Location, relpath: str, place: Path, size: int | None, bar: Bar) -> None:
+    """Download one file, and check that as many bytes arrived as it has."""
+    callback = BarCallback(bar)
+    part = part_size(size or 0)
+    in_parts = location.protocol == "s3" and size is not None and size > part
+    options = {"chunksize": part, "max_concurrency": PARTS_AT_ONCE} if in_parts else {}
+    with reading(location.root, relpath), writing_locally(place):
+        location.fs.get_file(location.url(relpath), str(place), callback=callback, **options)
+        arrived = place.stat().st_size
+        if in_parts:
+            # The file has its full size before its parts arrive; what was moved is what is really there.
+            arrived = min(arrived, callback.moved)
+    if size is not None and arrived != size:
+        raise StorageError(errno.EIO, f"only {arrived:,} of {size:,} bytes of {relpath!r} arrived; try again")
 
 
 @contextlib.contextmanager
@@ -240,17 +250,28 @@ def delete(location: Location, relpath: str, *, is_folder: bool, missing_ok: boo
 
 
 def stat(location: Location, relpath: str) -> ObjectStat:
-    """Describe an object. See `transfer.stat`."""
+    """Describe an object: one request for a file, one listing more for a folder. See `transfer.stat`."""
     with reading(location.root, relpath):
-        info: Mapping[str, Any] = location.fs.info(location.url(relpath))
-        if info["type"] != "directory":
-            size = info.get("size")
-            return ObjectStat(None if size is None else int(size), None, False, _digest(location.protocol, info))
+        info = _info(location, relpath)
+        if info is not None:
+            return ObjectStat(_size(info), None, False, _digest(location.protocol, info))
         files = _files(location, relpath)
         if not files:
             raise PathNotFound(f"there is no object {relpath!r} in the storage {location.root}")
         sizes = [int(file["size"]) for file in files.values()]
         return ObjectStat(sum(sizes), len(sizes), True, _tree_digest(location.protocol, files))
+
+
+def _info(location: Location, relpath: str) -> Mapping[str, Any] | None:
+    """Return what the store says of a file; None when there is none, and there may be a folder."""
+    if location.protocol == "s3" and relpath:
+        try:
+            answer = head_s3(location, relpath)
+        except FileNotFoundError:
+            return None
+        return {"size": answer["ContentLength"], "ETag": answer.get("ETag")}
+    info: Mapping[str, Any] = location.fs.info(location.url(relpath))
+    return None if info["type"] == "directory" else info
 
 
 def _tree_digest(protocol: str, files: Mapping[str, Mapping[str, Any]]) -> Digest | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,12 @@ from urllib.parse import parse_qsl, unquote
 from upath import UPath
 
 from lamart_core import errors, uids
+from lamart_core.storage import uploads
 from lamart_core.storage.copying import sync_file
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import RESERVED, is_reserved
+from lamart_core.storage.progress import NO_BAR
 
 MARKER = f"{RESERVED}/storage_uid.txt"
 _EMBEDDED = f"/{RESERVED}/storage"  # the storage of an embedded registry lies beside its database
@@ -54,11 +58,17 @@ def normalise_root(root: str) -> str:
         )
     base, _, query = rest.partition("?")
     base = base.rstrip("/")
-    if not base.split("/")[0] and protocol != "memory":
+    host = base.split("/")[0]
+    if not host and protocol != "memory":
         raise errors.InvalidArgument(f"{root!r} names no bucket or host")
+    endpoint = _endpoint(root, protocol, query)
+    if ":" in host.rpartition("@")[0] or "@" in endpoint or ("@" in host and protocol not in ("az", "abfs", "hf")):
+        raise errors.InvalidArgument(
+            f"a root on {host.rpartition('@')[2]!r} has credentials in it, and roots are stored in the database; "
+            "pass them as connect(…, storage_options={…}) or in the environment"
+        )
     if any(segment in (".", "..") for segment in base.split("/")):
         raise errors.InvalidArgument(f"{root!r} has '.' or '..' in it, which object stores take for names")
-    endpoint = _endpoint(root, protocol, query)
     _check_root(root, base)
     return f"{protocol}://{base}" + (f"?endpoint_url={endpoint}" if endpoint else "")
 
@@ -202,10 +212,49 @@ def write_marker(location: Location, marker: Marker) -> None:
         if location.is_local:
             _create(location.local(MARKER), text)
         elif read_marker(location) is None:
-            location.fs.pipe_file(location.url(MARKER), text.encode())
+            _create_remote(location, text)
     found = read_marker(location)
     if found is not None and found != marker:
         raise errors.ObjectExists(f"{location.root} is managed by another registry ({found.registry_uid}) already")
+
+
+def _create_remote(location: Location, text: str) -> None:
+    """Write the marker into a store; where that knows conditional writes, only if there is none yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "marker.txt")
+        path.write_text(text)
+        with contextlib.suppress(errors.ObjectExists):
+            uploads.upload(path, location, MARKER, bar=NO_BAR)
+
+
+def remove_marker(location: Location, storage_uid: str) -> None:
+    """Remove the marker of a location, if it is (still) that of this storage.
+
+    Raises:
+        ReadOnlyStorage: The location cannot be written to.
+        StorageError: The storage failed.
+    """
+    location.check_writable()
+    found = read_marker(location)
+    if found is None or found.storage_uid != storage_uid:
+        return
+    with writing(location.root):
+        if location.is_local:
+            location.local(MARKER).unlink(missing_ok=True)
+        else:
+            location.fs.rm_file(location.url(MARKER))
+
+
+def bucket_region(location: Location) -> str | None:
+    """Return the region of an S3 bucket, or None where there is none or nobody says."""
+    if location.protocol != "s3":
+        return None
+    with contextlib.suppress(Exception):  # a description only: not worth an error
+        filesystem: Any = location.fs
+        bucket, _, _ = filesystem.split_path(location.url())
+        answer = filesystem.call_s3("head_bucket", Bucket=bucket)
+        return answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+    return None
 
 
 def _create(path: Path, text: str) -> None:

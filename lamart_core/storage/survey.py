@@ -9,15 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lamart_core.errors import PathNotFound
+from lamart_core.errors import PathNotFound, StorageError
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import RANDOM_LENGTH, RESERVED
 from lamart_core.storage.objects import ReservedName, StoredName, UnfinishedUpload, measure_path
+from lamart_core.storage.uploads import server_code
 from lamart_core.uids import STEM_LENGTH
 
 # Only names that `object_path` makes: the reserved folder may hold other things, such as the embedded database.
 _STORED = re.compile(rf"[0-9A-Za-z]{{{STEM_LENGTH + RANDOM_LENGTH}}}(\..*)?", re.DOTALL)
+# What servers answer that have no unfinished uploads, or never any.
+_NO_UPLOADS = {"NoSuchUpload", "NotImplemented", "MethodNotAllowed"}
 _PAGE = 1000  # names that are in memory at once
 
 
@@ -166,11 +169,18 @@ def iter_uploads(location: Location) -> Iterator[UnfinishedUpload]:
     """
     if location.protocol != "s3":
         return
-    for page in _pages(location, "list_multipart_uploads", ""):
-        for info in page.get("Uploads", ()):
-            relpath = str(info["Key"]).removeprefix(str(page["Prefix"]))
-            begun = info["Initiated"]
-            yield UnfinishedUpload(relpath, str(info["UploadId"]), begun)
+    try:
+        for page in _pages(location, "list_multipart_uploads", ""):
+            for info in page.get("Uploads", ()):
+                relpath = str(info["Key"]).removeprefix(str(page["Prefix"]))
+                yield UnfinishedUpload(relpath, str(info["UploadId"]), info["Initiated"])
+    except (PathNotFound, StorageError) as error:
+        if not _has_no_uploads(error):
+            raise
+
+
+def _has_no_uploads(error: BaseException) -> bool:
+    return error.__cause__ is not None and server_code(error.__cause__) in _NO_UPLOADS
 
 
 def abort_upload(location: Location, upload: UnfinishedUpload) -> None:

@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 
 from lamart_core.storage import Location, normalise_root
-from tests.storage.s3_server import S3Server, s3
+from tests.storage.s3_server import S3Server, rclone, s3, s3_server
 
-__all__ = ["s3"]
+__all__ = ["rclone", "s3", "s3_server"]
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", "rclone"])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
     """An empty storage location, on each kind of storage."""
     if request.param == "local":
         root = tmp_path / "storage"
         root.mkdir()
         return Location(normalise_root(str(root)))
-    server: S3Server = request.getfixturevalue("s3")
+    server: S3Server = request.getfixturevalue(request.param)
     return Location(normalise_root(server.new_root()))
 
 

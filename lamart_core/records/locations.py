@@ -1,0 +1,173 @@
+"""Life of a storage location: marked when it is registered, moved to another root, removed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.exc import IntegrityError
+
+from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import model_class
+from lamart_core.logging import logger
+
+if TYPE_CHECKING:
+    from lamart_core.records.storage import Storage
+
+
+def claim(record: Storage) -> None:
+    """Mark a new location as managed by its registry where that is possible, and note what the marker says.
+
+    Raises:
+        IntegrityError: The marker is that of a location which this registry knows under another root.
+    """
+    location, registry_uid = record.location, record.registry.uid
+    marker = bytes_room.read_marker(location)
+    if marker is None:
+        marker = bytes_room.Marker(storage_uid=uids.base62(12), registry_uid=registry_uid)
+        try:
+            bytes_room.write_marker(location, marker)
+        except errors.ObjectExists:  # another process marked it in between
+            marker = bytes_room.read_marker(location)
+        except errors.StorageError as error:
+            logger.warning("%s cannot be written to and is registered for reading only: %s", record.root, error)
+            marker = None
+    elif marker.registry_uid != registry_uid:
+        logger.warning(
+            "%s is managed by another registry (%s) and is registered for reading only",
+            record.root,
+            marker.registry_uid,
+        )
+    if marker is not None:
+        _check_unknown(record, marker.storage_uid)
+    # Set past the guard: these follow from the marker, and the record has no row yet.
+    record.uid = marker.storage_uid if marker else uids.base62(12)
+    record.instance_uid = marker.registry_uid if marker else None
+
+
+def _check_unknown(record: Storage, uid: str) -> None:
+    known = _root_of(record, uid)
+    if known not in (None, record.root):  # the same root: another process registers it at this moment
+        raise errors.IntegrityError(
+            f"{record.root} carries the marker of the storage location {uid}, which is registered with the root "
+            f"{known}. If its files were moved: storage = Storage.get({uid!r}); storage.root = {record.root!r}; "
+            "storage.save(). If they were copied, remove .lamart/ from the copy"
+        )
+
+
+def _root_of(record: Storage, uid: str) -> str | None:
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    with record.registry.engine.connect() as connection:
+        return connection.execute(select(table.c.root).where(table.c.uid == uid)).scalar_one_or_none()
+
+
+def place_of(location: bytes_room.Location) -> str | None:
+    """Return where a location is: the region of an S3 bucket, the name of the machine for a local folder."""
+    if location.is_local:
+        return platform.node()[:64] or None
+    return bytes_room.bucket_region(location)
+
+
+def check_move(record: Storage, old_root: str) -> None:
+    """Check that the bytes of a location lie at the root that was assigned to it.
+
+    Raises:
+        InvalidArgument: The new root is no root, or belongs to another record.
+        PathNotFound: There is nothing at the new root.
+        IntegrityError: The marker there is not that of this location.
+    """
+    new_root = record.root
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    with record.registry.engine.connect() as connection:
+        other = connection.execute(
+            select(table.c.uid).where(table.c.root == new_root, table.c.id != record.id)
+        ).scalar_one_or_none()
+    if other is not None:
+        raise errors.InvalidArgument(f"{new_root} is the root of another storage location ({other}) already")
+    location = record.location
+    if location.is_local and not Path(new_root).is_dir():
+        raise errors.PathNotFound(f"there is no folder {new_root}: move the files of {old_root} there first")
+    marker = bytes_room.read_marker(location)
+    if marker is None and record.instance_uid is None:
+        return  # a place that nobody manages has no marker, here as there
+    if marker is None or marker.storage_uid != record.uid:
+        found = f"that of the storage location {marker.storage_uid}" if marker else "none"
+        raise errors.IntegrityError(
+            f"{new_root} is not where the files of {record.uid} are: its marker should be that of {record.uid}, "
+            f"but there is {found}. Move all files of {old_root} there, .lamart/ included, and try again"
+        )
+    old = bytes_room.Location(old_root, options=record.registry.storage_options.for_root(old_root))
+    with contextlib.suppress(errors.LamartError, OSError):
+        if bytes_room.read_marker(old) == marker:
+            logger.warning("%s still holds a copy of the location; nothing of the registry refers to it", old_root)
+
+
+def remove(record: Storage, permanent: bool | None) -> None:
+    """Delete a location that holds nothing; see `Storage.delete`."""
+    if permanent is False:
+        raise errors.InvalidArgument("storage locations have no trash: pass permanent=True, or nothing")
+    if not record.is_saved:
+        return
+    registry = record.registry
+    if record.id == registry.storage_id:
+        raise errors.ProtectedError(
+            f"{record.root} is the default storage location; choose another one first: settings.storage = …"
+        )
+    _check_unused(record)
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    objects: Table = model_class("StoredObject").__table__  # pyright: ignore[reportAssignmentType]
+
+    def work(connection: Connection) -> None:
+        try:
+            # Rows that no artifact names any more: what was registered in place and then deleted without its file.
+            connection.execute(objects.delete().where(objects.c.storage_id == record.id))
+            connection.execute(table.delete().where(table.c.id == record.id))
+        except IntegrityError as error:
+            raise errors.ProtectedError(
+                f"{record.root} cannot be deleted, other records refer to it: {error.orig}"
+            ) from error
+
+    registry.unit_of_work(work)
+    registry.forget(("storage", record.id))
+    if record.is_managed:
+        _unmark(record)
+
+
+def _check_unused(record: Storage) -> None:
+    artifacts: Table = model_class("Artifact").__table__  # pyright: ignore[reportAssignmentType]
+    query = select(func.count()).select_from(artifacts).where(artifacts.c.storage_id == record.id)
+    with record.registry.engine.connect() as connection:
+        count = connection.execute(query).scalar_one()
+    if count:
+        raise errors.ProtectedError(
+            f"{record.root} holds {count:,} artifacts (those in the trash included); delete or move them first"
+        )
+    if not record.is_managed:
+        return
+    try:
+        stored = bytes_room.list_stored(record.location)
+    except errors.PathNotFound:  # the bucket itself is gone
+        return
+    if stored:
+        raise errors.ProtectedError(
+            f"{record.root} still holds {len(stored):,} objects in {bytes_room.RESERVED}/ that no artifact names; "
+            "remove them with `lamart gc` first"
+        )
+
+
+def _unmark(record: Storage) -> None:
+    location = record.location
+    try:
+        bytes_room.remove_marker(location, record.uid)
+    except errors.StorageError as error:
+        logger.warning("the marker of %s could not be removed: %s", record.root, error)
+        return
+    if location.is_local:
+        for folder in (location.temporary, location.temporary.parent):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
