@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Executable, Integer, Row, Table, and_, exists, func, or_, select
+from sqlalchemy import Column, Executable, Integer, Row, Table, and_, exists, func, or_, select
 
-from lamart_core import uids
 from lamart_core.db import TRASH_BRANCH_ID, Base, Registry, model_class, model_names
 from lamart_core.lifecycle.findings import Finding, Kind
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.records import IsVersioned, Storage
+from lamart_core.records.heads import stem
 
 _PAGE = 1000
 _STORAGE: Table = Storage.__table__  # pyright: ignore[reportAssignmentType]
@@ -54,11 +54,6 @@ def versioned_tables() -> list[Table]:
     return [table for table in tables if "branch_id" in table.columns and "key" in table.columns]
 
 
-def stem_of_rows(table: Table) -> ColumnElement[str]:
-    """Return the SQL expression for the stem of a uid, whatever its length."""
-    return func.substr(table.c.uid, 1, func.length(table.c.uid) - uids.VERSION_LENGTH)
-
-
 def _rows(registry: Registry, query: Executable) -> Iterator[Row[Any]]:
     """Go through the rows of a query; all of them are never in memory."""
     with registry.engine.connect().execution_options(stream_results=True, yield_per=_PAGE) as connection:
@@ -67,7 +62,7 @@ def _rows(registry: Registry, query: Executable) -> Iterator[Row[Any]]:
 
 def _headless(registry: Registry, table: Table) -> Iterator[Finding]:
     columns = table.c
-    family = stem_of_rows(table)
+    family = stem(table)
     heads = func.sum(columns.is_latest.cast(Integer))
     query = (
         select(func.max(columns.uid).label("uid"), columns.branch_id, func.max(columns.key).label("key"))
@@ -91,7 +86,7 @@ def _several_heads(registry: Registry, table: Table) -> Iterator[Finding]:
     query = (
         select(func.max(columns.uid).label("uid"), columns.branch_id, func.count().label("heads"))
         .where(columns.is_latest)
-        .group_by(stem_of_rows(table), columns.branch_id)
+        .group_by(stem(table), columns.branch_id)
         .having(func.count() > 1)
     )
     for row in _rows(registry, query):
@@ -109,16 +104,15 @@ def _shared_keys(registry: Registry) -> Iterator[Finding]:
     table: Any = model_class("Artifact").__table__
     columns = table.c
     query = (
-        select(columns.key, columns.storage_id, columns.branch_id, func.min(columns.uid).label("uid"))
+        select(columns.key, columns.storage_id, func.min(columns.uid).label("uid"))
         .where(columns.is_latest, columns.key.is_not(None))
-        .group_by(columns.key, columns.storage_id, columns.branch_id)
-        .having(func.count(stem_of_rows(table).distinct()) > 1)
+        .group_by(columns.key, columns.storage_id)
+        .having(func.count(stem(table).distinct()) > 1)
     )
     for row in _rows(registry, query):
         yield Finding(
             Kind.SHARED_KEY,
-            f"several families have the key {row.key!r} in one storage location and on the branch {row.branch_id}; "
-            "rename all but one",
+            f"several families have the key {row.key!r} in one storage location; rename all but one",
             artifact=row.uid,
             table=table.name,
         )

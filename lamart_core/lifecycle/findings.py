@@ -31,7 +31,7 @@ class Kind(StrEnum):
     SEVERAL_HEADS = "several heads"
     """A family with several latest versions on a branch."""
     SHARED_KEY = "shared key"
-    """Several families whose latest versions have one key, in one storage location and branch."""
+    """Several families whose latest versions have one key in one storage location."""
     SAME_UID = "same uid"
     """Several records with one uid."""
     DANGLING = "dangling reference"

@@ -254,7 +254,12 @@ def test_of_several_latest_versions_the_newest_stays(registry: Registry, tmp_pat
 def test_shared_keys_and_uids_are_told_and_left_to_people(registry: Registry, tmp_path: Path) -> None:
     save(tmp_path, "a.txt", "a")
     save(tmp_path, "b.txt", "b")
-    sql(registry, "DROP INDEX uq_lamart_artifact_key", "UPDATE lamart_artifact SET key = 'a.txt'")
+    sql(
+        registry,
+        "DROP INDEX uq_lamart_artifact_key",
+        "DROP INDEX uq_lamart_artifact_first",
+        "UPDATE lamart_artifact SET key = 'a.txt'",
+    )
     found = only(registry, repair=True)
     assert (found.kind, found.is_repaired) == (Kind.SHARED_KEY, False)
     without_constraint = (
