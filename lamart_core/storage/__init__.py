@@ -19,6 +19,7 @@ from lamart_core.storage.objects import FilePut, ObjectStat, ReservedName, Store
 from lamart_core.storage.options import OptionsSource, StorageOptions, given_options
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.roots import (
+    MARKER,
     Marker,
     address_of,
     bucket_of,
@@ -37,6 +38,7 @@ from lamart_core.storage.survey import abort_upload, is_stored_name, iter_reserv
 from lamart_core.storage.transfer import delete, exists, get, put_file, put_files, put_folder, staging_path, stat
 
 __all__ = [
+    "MARKER",
     "NO_BAR",
     "PROTOCOLS",
     "RESERVED",

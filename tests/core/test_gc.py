@@ -22,7 +22,7 @@ from lamart_core.lifecycle.tombstones import TOMBSTONE
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.records import Lease, Tombstone
 from tests.processes import answers, release, start
-from tests.registries import contents, fresh_registry, tree, write
+from tests.registries import STORAGES, contents, fresh_registry, tree, write
 
 AT_ONCE = timedelta(0)
 
@@ -115,7 +115,13 @@ def test_what_somebody_writes_to_is_left_alone_until_it_is_abandoned(lab: Regist
         assert session.scalars(select(Lease.path)).all() == [held]
 
 
-def test_staging_files_belong_to_their_process_while_it_lives(lab: Registry, tmp_path: Path) -> None:
+@pytest.mark.parametrize("storage", STORAGES)
+def test_staging_files_belong_to_their_process_while_it_lives(storage: str, tmp_path: Path) -> None:
+    with fresh_registry("sqlite", tmp_path / "lab", storage) as registry:
+        check_staging(registry)
+
+
+def check_staging(lab: Registry) -> None:
     unsaved = ln.Artifact.from_dataframe(pd.DataFrame({"a": [1, 2]}), key="mine.parquet")
     code = """
 import pandas as pd

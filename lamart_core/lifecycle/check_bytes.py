@@ -1,0 +1,278 @@
+"""What lies in the storage locations, compared with what the records say. In bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, exists, select
+
+from lamart_core import errors, formats, hashing
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry, model_class
+from lamart_core.hashing import Digest
+from lamart_core.lifecycle.findings import Finding, Kind
+from lamart_core.lifecycle.gc import batches, is_referred
+from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.records import Storage
+from lamart_core.storage import Location, ObjectStat
+
+_PAGE = 500
+_REQUESTS = 16  # to a remote store at once
+# What else may lie in a reserved folder: the marker, staging files, and an embedded database with its storage.
+_OWN_NAMES = ("storage_uid.txt", "tmp", "storage", "lamart.db", "lamart.db-wal", "lamart.db-shm", "lamart.db-journal")
+
+
+@dataclass
+class _Ids:
+    """A set of row ids in a bit each."""
+
+    parts: dict[int, bytearray] = field(default_factory=dict[int, bytearray])
+
+    def add(self, number: int) -> None:
+        part = self.parts.setdefault(number >> 16, bytearray(8192))
+        part[(number & 0xFFFF) >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        part = self.parts.get(number >> 16)
+        return part is not None and bool(part[(number & 0xFFFF) >> 3] & (1 << (number & 7)))
+
+
+def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
+    """Check that a location can be read, and that its marker is that of this location and registry."""
+    location = storage.location
+    try:
+        if location.is_local and not Path(location.root).is_dir():
+            raise errors.PathNotFound(f"there is no folder {location.root} (is its disk mounted?)")
+        marker = bytes_room.read_marker(location)
+        if marker is None and not location.is_local:
+            next(iter(bytes_room.iter_reserved(location)), None)  # tells a missing marker from a missing bucket
+    except (errors.LamartError, OSError) as error:
+        yield Finding(Kind.UNREACHABLE, f"{storage.root} cannot be read: {error}", storage=storage.root)
+        return
+    if storage.instance_uid != registry.uid:
+        return
+    if marker is None:
+        detail = f"{storage.root} is managed by this registry, but its marker file is missing"
+        yield Finding(
+            Kind.MARKER, detail, storage=storage.root, path=bytes_room.MARKER, is_repairable=True, row_id=storage.id
+        )
+    elif marker != bytes_room.Marker(storage.uid, registry.uid):
+        yield Finding(
+            Kind.MARKER,
+            f"{storage.root} should be marked as location {storage.uid} of the registry {registry.uid}, but its marker "
+            f"says location {marker.storage_uid} of the registry {marker.registry_uid}: two registries may be writing "
+            "here, or these are the files of another location",
+            storage=storage.root,
+            path=bytes_room.MARKER,
+            row_id=storage.id,
+        )
+
+
+@dataclass(frozen=True)
+class BytesCheck:
+    """One pass over the stored objects of one location.
+
+    Attributes:
+        registry: The registry.
+        storage: The location.
+        verify: Whether the bytes are read and hashed.
+        progress: Called with the number of objects that were looked at since the last call.
+    """
+
+    registry: Registry
+    storage: Storage
+    verify: bool
+    progress: Callable[[int], None]
+
+    def run(self) -> Iterator[Finding]:
+        """Go through what lies there and what should."""
+        seen = _Ids()
+        if self.storage.is_managed:
+            yield from self._listed(seen)
+        with ThreadPoolExecutor(1 if self.storage.location.is_local else _REQUESTS) as pool:
+            for rows in self._pages():
+                todo = [row for row in rows if self.verify or row.id not in seen]
+                for row, found in zip(todo, pool.map(self._look, todo), strict=True):
+                    # What was deleted or moved while it was looked at is not missing.
+                    if found is not None and self._is_unchanged(row):
+                        yield found
+                self.progress(len(rows))
+
+    def _listed(self, seen: _Ids) -> Iterator[Finding]:
+        """Go through the version store: what is no object, and which objects the listing says are right."""
+        for batch in batches(bytes_room.iter_reserved(self.storage.location)):
+            columns = OBJECT.c
+            names = {name.relpath: name for name in batch}
+            query = select(columns.id, columns.path, columns.size, columns.n_files).where(
+                columns.storage_id == self.storage.id, columns.path.in_(list(names))
+            )
+            with self.registry.engine.connect() as connection:
+                rows = connection.execute(query).all()
+            for row in rows:
+                name = names.pop(row.path)
+                if row.n_files is None and name.size is not None and name.size == row.size:
+                    seen.add(row.id)
+            for relpath in names:
+                if not bytes_room.is_stored_name(relpath) and PurePosixPath(relpath).name not in _OWN_NAMES:
+                    yield Finding(
+                        Kind.FOREIGN,
+                        f"{self.storage.root}/{relpath} lies in the version store, and was not made by this library; "
+                        "move it elsewhere",
+                        storage=self.storage.root,
+                        path=relpath,
+                    )
+
+    def _pages(self) -> Iterator[Sequence[Row[Any]]]:
+        """Go through the objects that somebody refers to and that are still to be expected."""
+        columns, last = OBJECT.c, 0
+        while True:
+            query = (
+                select(OBJECT)
+                .where(columns.storage_id == self.storage.id, columns.id > last, ~columns.is_scattered)
+                .where(is_referred(), ~is_superseded())
+                .order_by(columns.id)
+                .limit(_PAGE)
+            )
+            with self.registry.engine.connect() as connection:
+                rows = connection.execute(query).all()
+            if not rows:
+                return
+            last = rows[-1].id
+            yield rows
+
+    def _is_unchanged(self, row: Row[Any]) -> bool:
+        columns = OBJECT.c
+        with self.registry.engine.connect() as connection:
+            now = connection.execute(
+                select(OBJECT).where(columns.id == row.id, is_referred(), ~is_superseded())
+            ).first()
+        return now == row
+
+    def _look(self, row: Row[Any]) -> Finding | None:
+        location = self.storage.location
+        try:
+            found = bytes_room.stat(location, row.path)
+        except errors.PathNotFound:
+            return self._finding(Kind.MISSING, row, "there is nothing")
+        except errors.LamartError as error:
+            return self._finding(Kind.UNREACHABLE, row, f"it cannot be read: {error}", is_repairable=False)
+        wrong = _differs(row, found)
+        if wrong is not None:
+            return self._finding(Kind.TRUNCATED, row, wrong)
+        expected = digest_of_row(row)
+        if expected is not None and not expected.is_exact and found.digest != expected:
+            return self._finding(Kind.ALTERED, row, f"its server says {found.digest} now, and said {expected}")
+        if self.verify and expected is not None and expected.is_exact:
+            try:
+                actual = content_digest(location, row.path, row.suffix, expected, is_folder=row.n_files is not None)
+            except errors.LamartError as error:
+                return self._finding(Kind.ALTERED, row, f"its bytes cannot be read: {error}")
+            if actual.value != expected.value:
+                return self._finding(Kind.ALTERED, row, f"its digest is {actual}, and should be {expected}")
+        return None
+
+    def _finding(self, kind: Kind, row: Row[Any], what: str, *, is_repairable: bool = True) -> Finding:
+        if kind is not Kind.UNREACHABLE and not row.is_managed and kind is not Kind.MISSING:
+            kind, is_repairable = Kind.CHANGED_IN_PLACE, False
+        uid = first_artifact(self.registry, row.id)
+        return Finding(
+            kind,
+            f"{self.storage.root}/{row.path} (artifact {uid}): {what}",
+            storage=self.storage.root,
+            path=row.path,
+            artifact=uid,
+            is_repairable=is_repairable and has_candidate(self.registry, self.storage, row),
+            table=OBJECT.name,
+            row_id=row.id,
+        )
+
+
+def _differs(row: Row[Any], found: ObjectStat) -> str | None:
+    if found.is_folder != (row.n_files is not None):
+        return "it is a folder" if found.is_folder else "it is no folder"
+    if row.size is not None and found.size is not None and found.size != row.size:
+        return f"it has {found.size:,} bytes, and should have {row.size:,}"
+    if row.n_files is not None and found.n_files != row.n_files:
+        return f"it has {found.n_files:,} files, and should have {row.n_files:,}"
+    return None
+
+
+def is_superseded() -> ColumnElement[bool]:
+    """Return the SQL expression for: a file in place that changed, and was registered again with what it is now."""
+    later = OBJECT.alias("later")
+    return ~OBJECT.c.is_managed & exists().where(
+        later.c.storage_id == OBJECT.c.storage_id, later.c.path == OBJECT.c.path, later.c.id > OBJECT.c.id
+    )
+
+
+def digest_of_row(row: Row[Any]) -> Digest | None:
+    """Return what the row of a stored object says of its content."""
+    return Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
+
+
+def content_digest(location: Location, relpath: str, suffix: str, expected: Digest, *, is_folder: bool) -> Digest:
+    """Hash a stored object as the expected digest was made; a remote one is copied to this machine for that.
+
+    Raises:
+        PathNotFound: It is not there.
+        StorageError: The storage failed.
+    """
+    if location.is_local:
+        return local_digest(location.local(relpath), suffix, expected, is_folder=is_folder)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / f"object{suffix}"
+        bytes_room.get(location, relpath, copy, is_folder=is_folder)
+        return local_digest(copy, suffix, expected, is_folder=is_folder)
+
+
+def local_digest(path: Path, suffix: str, expected: Digest, *, is_folder: bool) -> Digest:
+    """Hash a file or folder as the expected digest was made."""
+    if is_folder or expected.algorithm not in hashing.ALGORITHMS:
+        made = formats.for_path(path, suffix).content_digest(path)
+        if made is not None:
+            return made
+    if is_folder:
+        return hashing.hash_tree(path, expected.file_algorithm).digest
+    return hashing.hash_file(path, expected.algorithm)
+
+
+def first_artifact(registry: Registry, object_id: int) -> str | None:
+    """Return the uid of the oldest artifact that names an object."""
+    table: Any = model_class("Artifact").__table__
+    query = select(table.c.uid).where(table.c.object_id == object_id).order_by(table.c.id).limit(1)
+    with registry.engine.connect() as connection:
+        return connection.execute(query).scalar_one_or_none()
+
+
+def candidates(registry: Registry, row: Row[Any]) -> list[Row[Any]]:
+    """Return the other stored objects that should have the same content."""
+    columns = OBJECT.c
+    if row.hash is None or not row.is_exact:
+        return []
+    query = select(OBJECT).where(
+        columns.hash == row.hash, columns.hash_type == row.hash_type, columns.is_exact, columns.id != row.id
+    )
+    folder = columns.n_files.is_(None) if row.n_files is None else columns.n_files.is_not(None)
+    with registry.engine.connect() as connection:
+        return list(connection.execute(query.where(folder, ~columns.is_scattered).limit(20)).all())
+
+
+def cached_copy(registry: Registry, storage: Storage, row: Row[Any]) -> Path | None:
+    """Return the copy of a remote object on this machine, where there is one."""
+    if storage.location.is_local or row.hash is None:
+        return None
+    cache = bytes_room.Cache(registry.settings.cache_dir)
+    path = cache.path(storage.location, row.path, size=row.size, digest=digest_of_row(row))
+    return path if path.exists() else None
+
+
+def has_candidate(registry: Registry, storage: Storage, row: Row[Any]) -> bool:
+    """Return whether there may be a copy of the content of an object elsewhere; nobody has looked at its bytes yet."""
+    if not storage.is_managed or row.hash is None or not row.is_exact:
+        return False
+    return cached_copy(registry, storage, row) is not None or bool(candidates(registry, row))

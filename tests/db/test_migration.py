@@ -1,0 +1,115 @@
+"""A database that an older version wrote: refused as it is, and whole after the upgrade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from click.testing import CliRunner
+from sqlalchemy import Connection, text
+
+import lamart_core as ln
+from lamart_core import hashing
+from lamart_core.cli import main
+from lamart_core.db import Registry
+from lamart_core.db.schema import HEAD, _config, schema_version
+from lamart_core.settings import Settings
+from tests.databases import BACKENDS, fresh_database
+
+STEM = "OldFamilyOfFiles"
+WHEN = "2024-01-02 03:04:05"
+
+
+def insert(connection: Connection, table: str, row: Mapping[str, Any]) -> None:
+    names = ", ".join(f'"{name}"' for name in row)
+    values = ", ".join(f":{name}" for name in row)
+    connection.execute(text(f"INSERT INTO lamart_{table} ({names}) VALUES ({values})"), dict(row))
+
+
+def write_first_version(registry: Registry, folder: Path) -> None:
+    """Make the tables of the first version, with a family of two artifacts that a run made and read."""
+    scope = {"is_locked": False, "branch_id": 1, "created_on_id": 1, "space_id": 1}
+    times = {"created_at": WHEN, "created_by_id": 1, "updated_at": WHEN}
+    version_store = folder / "storage/.lamart"
+    version_store.mkdir(parents=True)
+    (version_store / "storage_uid.txt").write_text("oldstorage00\noldregistry0\n")
+
+    def work(connection: Connection) -> None:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        insert(
+            connection,
+            "registry",
+            {"id": 1, "uid": "oldregistry0", "hash_algorithm": "blake3", "created_at": WHEN},
+        )
+        storage = {"uid": "oldstorage00", "root": str(folder / "storage"), "type": "local"}
+        insert(connection, "storage", {"id": 1, **storage, "instance_uid": "oldregistry0", **scope, **times})
+        transform = {"uid": "OldTransform0000", "key": "old.py", "kind": "script", "is_latest": True}
+        insert(connection, "transform", {"id": 1, **transform, **scope, **times})
+        run = {
+            "uid": "OldRunOfTheScrip",
+            "transform_id": 1,
+            "started_at": WHEN,
+            "_status_code": 0,
+            "params": '{"a": 1}',
+        }
+        insert(connection, "run", {"id": 1, **run, **scope, **times})
+        for number, content in enumerate(["first", "second"], start=1):
+            path = f".lamart/{STEM}Random0{number}.txt"
+            (folder / "storage" / path).write_text(content)
+            digest = hashing.hash_bytes(content.encode())
+            same = {"suffix": ".txt", "hash": digest.value, "size": len(content)}
+            row = {"storage_id": 1, "path": path, "hash_type": digest.algorithm, "is_exact": True, "is_managed": True}
+            insert(connection, "storedobject", {"id": number, **row, **same, "created_at": WHEN})
+            row = {"uid": f"{STEM}000{number - 1}", "key": "old/file.txt", "_hash_type": digest.algorithm, "run_id": 1}
+            flags = {"_key_is_virtual": True, "_overwrite_versions": False, "is_latest": number == 2}
+            ids = {"id": number, "storage_id": 1, "object_id": number}
+            insert(connection, "artifact", {**ids, **row, **same, **flags, **scope, **times})
+        insert(connection, "runinput", {"id": 1, "run_id": 1, "artifact_id": 1, "created_at": WHEN})
+        if not registry.is_sqlite:
+            for table in ("storage", "transform", "run", "storedobject", "artifact", "runinput"):
+                name = f"lamart_{table}"
+                connection.execute(
+                    text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT max(id) FROM {name}))")
+                )
+
+    registry.unit_of_work(work)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_database_of_the_first_version_is_upgraded_and_keeps_everything(backend: str, tmp_path: Path) -> None:
+    with fresh_database(backend, tmp_path) as url:
+        old = Registry(url, settings=Settings(cache_dir=tmp_path / "cache"))
+        write_first_version(old, tmp_path)
+        with pytest.raises(ln.errors.DatabaseTooOld, match=r"0001.*lamart migrate"):
+            ln.connect(url, make_default=False)
+        refused = CliRunner().invoke(main, ["fsck", "--db", url])
+        assert refused.exit_code == 2
+        assert "lamart migrate" in refused.stderr
+
+        upgraded = CliRunner().invoke(main, ["migrate", "--db", url])
+        assert (upgraded.exit_code, upgraded.stdout) == (0, "upgraded\n")
+        again = CliRunner().invoke(main, ["migrate", "--db", url])
+        assert again.stdout == "already at the newest version\n"
+        with old.engine.connect() as connection:
+            assert schema_version(connection) == HEAD
+        old.close()
+
+        with ln.connect(url, cache_dir=tmp_path / "cache", make_default=False) as registry:
+            artifact = ln.Artifact.get(key="old/file.txt")
+            assert (artifact.uid, artifact.load(), artifact.created_at.year) == (f"{STEM}0001", "second", 2024)
+            assert [version.load() for version in artifact.versions.order_by("uid")] == ["first", "second"]
+            assert artifact.run.params == {"a": 1}
+            assert artifact.run.transform.key == "old.py"
+            assert [read.uid for read in artifact.run.input_artifacts.all()] == [f"{STEM}0000"]
+            source = tmp_path / "new.txt"
+            source.write_text("third")
+            assert ln.Artifact(source, key="old/file.txt").save().uid == f"{STEM}0002"
+            assert ln.Artifact.get(f"{STEM}0001").is_latest is False
+            done = CliRunner().invoke(main, ["fsck", "--verify", "--db", url])
+            assert (done.exit_code, done.stdout) == (0, "clean\n")
+            registry.close()
