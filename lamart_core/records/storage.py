@@ -68,6 +68,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         A location that another registry has marked, or that cannot be written, is registered as a reference: its
         objects can be read and registered in place, nothing is ever written or deleted there.
         """
+        self.registry.require_writable()
         if not self.is_saved:
             uid = uids.base62(12)
             marker = None if self._is_reference else bytes_room.read_marker(self.location)
@@ -111,7 +112,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
     @property
     def is_managed(self) -> bool:
         """Whether this registry may write and delete here."""
-        return self.instance_uid is not None and self.instance_uid == self.registry.uid
+        registry = self.registry
+        return self.instance_uid is not None and self.instance_uid == registry.uid and not registry.is_read_only
 
     @property
     def location(self) -> bytes_room.Location:
