@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lamart_core import errors, models
-    from lamart_core.connect import connect
+    from lamart_core.connect import DB, connect
     from lamart_core.current import context, settings
     from lamart_core.lineage import finish, flow, lineage_graph, run_context, step, track
     from lamart_core.models import Artifact, Branch, Collection, Run, Space, Storage, Transform, User
@@ -30,6 +30,7 @@ _HOMES = {
     "Artifact": "lamart_core.models",
     "Branch": "lamart_core.models",
     "Collection": "lamart_core.models",
+    "DB": "lamart_core.connect",
     "Q": "lamart_core.query",
     "QuerySet": "lamart_core.query",
     "Run": "lamart_core.models",
@@ -50,6 +51,7 @@ _HOMES = {
 _MODULES = ("errors", "models")
 
 __all__ = [
+    "DB",
     "Artifact",
     "Branch",
     "Collection",

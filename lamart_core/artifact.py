@@ -14,6 +14,7 @@ from lamart_core import errors, formats, storage
 from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
 from lamart_core.describe import describe
 from lamart_core.lifecycle import construct, delete, read, save
+from lamart_core.lifecycle import transfer as transfers
 from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lineage import view_lineage
 from lamart_core.lineage.links import track_input
@@ -385,7 +386,9 @@ class Artifact(ArtifactRecord):
 
         Args:
             upload: Not used: artifacts are always written to their storage location.
-            transfer: `"record"` or `"annotations"`; only for artifacts of another registry.
+            transfer: For an artifact that was queried from another registry, `ln.DB(url)`: saving it transfers its
+                record into the current one, the bytes stay where they are. `"annotations"` means features and
+                labels too, as far as there are any.
             print_progress: Whether an upload draws a bar on stderr: True always, False never. Default:
                 `settings.progress`, which draws one for large uploads on a terminal.
             **kwargs: None are known.
@@ -402,7 +405,10 @@ class Artifact(ArtifactRecord):
             raise errors.InvalidArgument(f"transfer={transfer!r} is neither 'record' nor 'annotations'")
         if kwargs:
             raise errors.FieldValidationError(f"save() got unknown keywords {sorted(kwargs)}")
-        save.save(self, show_progress=print_progress)
+        if self.registry.is_read_only and self.is_saved:
+            transfers.transfer(self, current_registry())
+        else:
+            save.save(self, show_progress=print_progress)
         return self
 
     def delete(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Table, inspect, select
 
@@ -14,8 +14,12 @@ from lamart_core.db import current_registry
 from lamart_core.describe import describe_collection
 from lamart_core.lifecycle import collect
 from lamart_core.lifecycle.collect import CollectionRequest
+from lamart_core.lineage import view_lineage
 from lamart_core.query import QuerySet
 from lamart_core.records import Branch, CollectionArtifact, CollectionRecord, Run, Space
+
+if TYPE_CHECKING:
+    from graphviz import Digraph
 
 _FIELDS = ("reference", "reference_type", "version_tag")
 
@@ -150,6 +154,15 @@ class Collection(CollectionRecord):
         """
         collect.save(self)
         return self
+
+    def view_lineage(self, with_children: bool = True, return_graph: bool = False) -> Digraph | None:
+        """Show what leads to the collection, its members among it, and what follows; see `Artifact.view_lineage`.
+
+        Args:
+            with_children: Whether to include what follows.
+            return_graph: Whether to return the graph instead of showing it; needs no `dot` executable.
+        """
+        return view_lineage(self, with_children=with_children, return_graph=return_graph)
 
     def describe(self, return_str: bool = False) -> str | None:
         """Print what is known about the collection, or return it as plain text."""

@@ -14,7 +14,7 @@ from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now, set_connector, set_default_registry
 from lamart_core.db.registration import registration_table
-from lamart_core.db.schema import ensure_schema
+from lamart_core.db.schema import ensure_schema, schema_version
 from lamart_core.logging import logger
 from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
 from lamart_core.settings import Settings, default_cache_dir
@@ -35,6 +35,7 @@ def connect(
     hash_algorithm: str | None = None,
     storage_options: Mapping[str, OptionsSource] | None = None,
     make_default: bool = True,
+    read_only: bool = False,
 ) -> Registry:
     """Open a registry, creating it on first use.
 
@@ -55,6 +56,8 @@ def connect(
             in place of the dictionary is asked at every use. Kept in this process (and in a pickled registry), never
             in the database. Default: what each protocol finds in the environment.
         make_default: Whether the registry becomes the default of this process.
+        read_only: Whether the registry is opened for reading only: it must exist, and no user, branch or storage
+            location is made in it.
 
     Returns:
         The open registry. As a context manager it is current for one thread or task.
@@ -65,6 +68,7 @@ def connect(
         DatabaseTooNew: A newer version of this library wrote the database.
         DatabaseTooOld: The database must be upgraded first.
         MissingExtra: The driver of this database is not installed.
+        PathNotFound: There is no such SQLite file, and it is opened for reading only.
 
     Examples:
         >>> import lamart_core as ln
@@ -83,6 +87,12 @@ def connect(
     cache = Path(cache_dir).expanduser().absolute() if cache_dir else default_cache_dir()
     registry = Registry(url, settings=Settings(cache_dir=cache))
     registry.storage_options = options
+    if read_only:
+        registry.options = {"cache_dir": str(cache), "read_only": True}
+        _open_existing(registry)
+        if make_default:
+            set_default_registry(registry)
+        return registry
     if registry.is_sqlite:
         Path(str(registry.url.database)).parent.mkdir(parents=True, exist_ok=True)
     created = ensure_schema(registry)
@@ -106,6 +116,43 @@ def connect(
     if created and embedded:
         logger.warning("created a registry in %s", EMBEDDED.absolute())
     return registry
+
+
+def DB(url: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Registry:
+    """Open another registry beside the current one, for reading only.
+
+    Its artifacts can be queried and read. Saving one, `ln.DB(url).Artifact.get(…).save()`, transfers its record into
+    the current registry: same uid, the bytes stay where they are.
+
+    Args:
+        url: Database URL, or the path of an SQLite file.
+        cache_dir: Folder for copies of remote objects.
+
+    Raises:
+        PathNotFound: There is no such SQLite file.
+        DatabaseError: The database holds no registry, or one of another version.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> _ = ln.connect("other.db", storage="./other", make_default=False)
+        >>> ln.DB("other.db").Artifact.filter().count()
+        0
+    """
+    return connect(url, cache_dir=cache_dir, make_default=False, read_only=True)
+
+
+def _open_existing(registry: Registry) -> None:
+    if registry.is_sqlite and not Path(str(registry.url.database)).is_file():
+        raise errors.PathNotFound(f"there is no database {registry.url.database}; connect() makes one")
+    with registry.engine.connect() as connection:
+        if schema_version(connection) is None:
+            raise errors.DatabaseError(f"{registry!r} is a database without a registry; connect() makes one in it")
+    ensure_schema(registry)
+    _identify(registry, None)
+    registry.is_read_only = True
+    query = select(Storage.id).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
+    with registry.read() as session:
+        registry.storage_id = session.scalar(query) or 0
 
 
 def _identify(registry: Registry, hash_algorithm: str | None) -> None:

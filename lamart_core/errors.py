@@ -35,6 +35,7 @@
         ├── DatabaseTooNew                      written by a newer version of this library
         ├── DatabaseTooOld                      must be upgraded first
         ├── DatabaseBusy                        locked by others for longer than the time limit
+        ├── ReadOnlyRegistry (PermissionError)  opened for reading only
         └── Conflict                            another writer won; internal, the unit of work tries again
 """
 
@@ -181,6 +182,10 @@ class DatabaseTooOld(DatabaseError):
 
 class DatabaseBusy(DatabaseError):
     """The database stayed locked by other writers for longer than the time limit."""
+
+
+class ReadOnlyRegistry(DatabaseError, PermissionError):
+    """The registry was opened for reading only."""
 
 
 class Conflict(DatabaseError):

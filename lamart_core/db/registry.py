@@ -50,6 +50,7 @@ class Registry:
         space_id: Id of the space that new records go to.
         user_id: Id of the user that new records are created by.
         storage_options: Options of the file systems, for example credentials, by protocol or root; see `connect`.
+        is_read_only: Whether nothing may be written to it; artifacts of such a registry are saved into the current one.
     """
 
     def __init__(self, url: str | URL, *, settings: Settings) -> None:
@@ -61,6 +62,7 @@ class Registry:
         self.branch_id = MAIN_BRANCH_ID
         self.space_id = DEFAULT_SPACE_ID
         self.user_id = ANONYMOUS_USER_ID
+        self.is_read_only = False
         self.options: dict[str, Any] = {}
         self.storage_options = StorageOptions()
         self.global_run: Any = None
@@ -165,13 +167,24 @@ class Registry:
 
         Raises:
             DatabaseBusy: Other writers won for `settings.busy_timeout` seconds.
+            ReadOnlyRegistry: The registry was opened for reading only.
         """
+        self.require_writable()
 
         def attempt() -> T:
             with self.engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
                 return work(connection)
 
         return retrying(attempt, timeout=self.settings.busy_timeout)
+
+    def require_writable(self) -> None:
+        """Refuse to go on, before anything outside of the database is written, where nothing may be written.
+
+        Raises:
+            ReadOnlyRegistry: The registry was opened for reading only.
+        """
+        if self.is_read_only:
+            raise errors.ReadOnlyRegistry(f"{self!r} was opened for reading only; open it with connect() to write")
 
     def memo(self, key: Any, make: Callable[[], T]) -> T:
         """Return what `make()` gave for `key` in this process; for rows that never change."""

@@ -13,11 +13,11 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry, current_registry
 from lamart_core.lineage import source
 from lamart_core.lineage.context import current_run, run_context
-from lamart_core.lineage.links import add_inputs
+from lamart_core.lineage.links import add_inputs, track_collection_input
 from lamart_core.lineage.params import json_params, records_in
 from lamart_core.lineage.runs import RunSpec, TransformSpec, finish_run, open_run
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Run, RunStatus
+from lamart_core.records import ArtifactRecord, CollectionRecord, Run, RunStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
 GlobalRun = Literal["memorize", "clear", "none"]
@@ -30,8 +30,8 @@ def flow(key: str | None = None, *, name: str | None = None, global_run: GlobalR
 def flow(key: Any = None, *, name: str | None = None, global_run: GlobalRun = "none") -> Any:
     """Record each call of a function as a run, the start of a workflow.
 
-    The run is of kind `function` and has the arguments as parameters (records by uid, without secrets), the
-    artifacts among them as inputs, what is saved inside as outputs, and the current run, if there is one, as the
+    The run is of kind `function` and has the arguments as parameters (records by uid, without secrets), the artifacts
+    and collections among them as inputs, what is saved inside as outputs, and the current run, if there is one, as the
     run that initiated it. Functions, coroutine functions, generators and asynchronous generators; results and
     exceptions pass through unchanged. A generator runs from its first value to its last, or until it is closed.
 
@@ -250,16 +250,16 @@ def _start(code: _Code, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
     )
     run = open_run(registry, spec)
     if registry.settings.track_run_inputs:
-        add_inputs(registry, run, _saved_artifacts(registry, arguments))
+        _record_inputs(registry, run, arguments)
     takes_global_run = code.global_run != "none" and registry.global_run is None
     if takes_global_run:
         registry.global_run = run
     return _Call(registry, run, frees_global_run=takes_global_run and code.global_run == "clear")
 
 
-def _saved_artifacts(registry: Registry, arguments: Mapping[str, Any]) -> list[ArtifactRecord]:
-    return [
-        record
-        for record in records_in(arguments)
-        if isinstance(record, ArtifactRecord) and record.is_saved and record.registry == registry
-    ]
+def _record_inputs(registry: Registry, run: Run, arguments: Mapping[str, Any]) -> None:
+    read = [item for item in records_in(arguments) if item.is_saved and item.registry == registry]
+    add_inputs(registry, run, [item for item in read if isinstance(item, ArtifactRecord)])
+    for item in read:
+        if isinstance(item, CollectionRecord):
+            track_collection_input(item, run)

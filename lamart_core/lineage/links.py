@@ -78,7 +78,7 @@ def claim(connection: Connection, table: Table, run_id: int, artifact_id: int) -
     read = select(RunInput.id).where(RunInput.run_id == run_id, RunInput.artifact_id == artifact_id)
     free = (table.c.id == artifact_id) & table.c.run_id.is_(None) & ~read.exists()
     connection.execute(update(table).where(free).values(run_id=run_id))
-    return connection.execute(select(table.c.run_id).where(table.c.id == artifact_id)).scalar_one()
+    return connection.execute(select(table.c.run_id).where(table.c.id == artifact_id)).scalar_one_or_none()
 
 
 def track_input(artifact: ArtifactRecord, is_run_input: bool | Run | None) -> None:

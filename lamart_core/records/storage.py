@@ -91,6 +91,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             IntegrityError: The marker at the root is that of another location.
             StorageError: The storage failed.
         """
+        self.registry.require_writable()
         if not self.is_saved:
             return self._save_new()
         if "root" in self._changes():
@@ -171,7 +172,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
     @property
     def is_managed(self) -> bool:
         """Whether this registry may write and delete here."""
-        return self.instance_uid is not None and self.instance_uid == self.registry.uid
+        registry = self.registry
+        return self.instance_uid is not None and self.instance_uid == registry.uid and not registry.is_read_only
 
     @property
     def host(self) -> str | None:

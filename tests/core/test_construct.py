@@ -66,6 +66,7 @@ def test_loading_a_row_runs_no_constructor(
 ) -> None:
     saved = ln.Artifact(file, key="a.txt").save()
     file.unlink()
+    caplog.clear()
     monkeypatch.setattr(ln.Artifact, "__init__", lambda *_, **__: pytest.fail("the constructor was called"))
     with caplog.at_level(logging.DEBUG, logger="lamart_core"):
         loaded = ln.Artifact.get(saved.id)

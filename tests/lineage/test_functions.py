@@ -488,10 +488,17 @@ def test_arguments_are_inputs_as_reading_is(registry: Registry, tmp_path: Path) 
     @ln.step("again")
     def again(artifact: ln.Artifact) -> None: ...
 
+    ln.track("script")
     made = use({"deep": [source, source]})
     assert only_run("use").input_artifacts.to_list() == [source]
     assert only_run("again").input_artifacts.to_list() == [made]
+    collection = ln.Collection([source], key="all").save()
+    again(collection)
+    with_collection = ln.Run.filter(transform__key="again").order_by("-id").first()
+    assert with_collection.input_collections.to_list() == [collection]
+    assert with_collection.params == {"artifact": f"Collection[{collection.uid}]"}
     registry.settings.track_run_inputs = False
     use({"deep": [source]})
     latest = ln.Run.filter(transform__key="use").order_by("-id").first()
     assert latest.input_artifacts.count() == 0
+    ln.finish()

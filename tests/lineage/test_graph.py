@@ -7,17 +7,12 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
 import lamart_core as ln
-from lamart_core import uids
-from lamart_core.db import Registry, now
+from lamart_core.db import Registry
 from lamart_core.lineage import EdgeKind, Graph, lineage_graph
-from lamart_core.query import QuerySet
-from lamart_core.records import CollectionArtifact, CollectionInput, CollectionRecreation
 from tests.lineage.worlds import World, counted
 from tests.tools import require_tool
 
@@ -107,10 +102,10 @@ def test_diamonds_are_visited_once(registry: Registry, tmp_path: Path) -> None:
 def test_more_artifacts_than_a_statement_takes_values(sqlite_registry: Registry, tmp_path: Path) -> None:
     world = World.make(sqlite_registry, tmp_path)
     many = 33_000
-    artifacts = world.build(many, 1, made=[(0, n) for n in range(many)])
-    graph = lineage_graph(artifacts[0].run)
+    [artifact] = world.build(many, 1, made=[(0, n) for n in range(many)], returned=1)
+    graph = lineage_graph(artifact.run)
     assert len(graph.edges) == many
-    assert graph.focal == (f"run_{artifacts[0].run.uid}",)
+    assert graph.focal == (f"run_{artifact.run.uid}",)
 
 
 @pytest.mark.req("R274")
@@ -154,10 +149,6 @@ def test_re_creations_are_dashed_everywhere(registry: Registry, tmp_path: Path) 
     assert "↻ template.py" in graph.to_text().splitlines()[1]
 
 
-def link(model: type, **values: Any) -> None:
-    model(**values).save()
-
-
 @pytest.mark.req("R273", "R274", "R275")
 def test_collections_are_nodes(registry: Registry, tmp_path: Path) -> None:
     world = World.make(registry, tmp_path)
@@ -170,11 +161,9 @@ def test_collections_are_nodes(registry: Registry, tmp_path: Path) -> None:
     maker, reader, again = [runs[i] for i in sorted(runs)[-3:]]
     assert report.run == reader
 
-    collection = _saved_collection(registry, "parts", maker)
-    for position, member in enumerate((one, two, other)):
-        link(CollectionArtifact, collection_id=collection.id, artifact_id=member.id, position=position)
-    link(CollectionInput, run_id=reader.id, collection_id=collection.id)
-    link(CollectionRecreation, run_id=again.id, collection_id=collection.id)
+    collection = ln.Collection([one, two, other], key="parts", run=maker).save()
+    collection.cache(is_run_input=reader)
+    assert ln.Collection([one, two, other], key="parts", run=again).save() == collection
 
     graph = lineage_graph(report)
     assert f"collection_{collection.uid}" in graph.nodes
@@ -192,31 +181,12 @@ def test_collections_are_nodes(registry: Registry, tmp_path: Path) -> None:
     assert labels(lineage_graph(raw)) == {"raw", "part 1", "part 2", "parts", "report"}
     assert labels(lineage_graph(other)) == {"other", "parts", "report"}
     assert lineage_graph(collection).focal == (f"collection_{collection.uid}",)
+    assert f"collection_{collection.uid}" in collection.view_lineage(return_graph=True).source
     assert labels(lineage_graph(collection, with_children=False)) == labels(graph) - {"report"}
 
-    QuerySet(type(collection), registry).get(collection.id).delete()
+    collection.delete()
     assert labels(lineage_graph(report)) == {"report"}
     assert labels(lineage_graph(raw)) == {"raw", "part 1", "part 2"}
-
-
-def _saved_collection(registry: Registry, key: str, run: ln.Run) -> ln.models.SQLRecord:
-    table = ln.models.Collection.__table__
-    row = {
-        "uid": f"{uids.base62(16)}0000",
-        "key": key,
-        "run_id": run.id,
-        "is_latest": True,
-        "is_locked": False,
-        "branch_id": 1,
-        "created_on_id": 1,
-        "space_id": 1,
-        "created_by_id": registry.user_id,
-        "created_at": now(),
-        "updated_at": now(),
-    }
-    with registry.engine.begin() as connection:
-        connection.execute(insert(table).values(row))
-    return QuerySet(ln.models.Collection, registry).get(key=key)
 
 
 @pytest.mark.req("R273")

@@ -40,7 +40,12 @@ def prelude(registry: Registry) -> str:
 def run_script(registry: Registry, path: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     write(path, prelude(registry) + textwrap.dedent(code))
     return subprocess.run(
-        [sys.executable, str(path), *arguments], capture_output=True, text=True, check=False, timeout=100
+        [sys.executable, str(path), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        cwd=path.parent,
     )
 
 

@@ -42,8 +42,9 @@ class World:
         read: Iterable[tuple[int, int]] = (),
         again: Iterable[tuple[int, int]] = (),
         keys: dict[int, str] | None = None,
+        returned: int | None = None,
     ) -> list[ln.Artifact]:
-        """Write artifacts and runs, and the edges (run, artifact) between them; return the artifacts."""
+        """Write artifacts and runs, and the edges (run, artifact) between them; return the artifacts, or the first."""
         makers = {artifact: run for run, artifact in made}
         with self.registry.engine.begin() as connection:
             runs = [
@@ -70,8 +71,9 @@ class World:
                 ]
                 if links:
                     connection.execute(insert(model.__table__), links)
-        by_uid = {item.uid: item for item in self.registry.Artifact.filter().to_list()}
-        return [by_uid[uid] for uid in stems]
+        asked = stems[:returned]
+        by_uid = {item.uid: item for item in self.registry.Artifact.filter(uid__in=asked).to_list()}
+        return [by_uid[uid] for uid in asked]
 
 
 @contextmanager
