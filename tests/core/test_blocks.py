@@ -9,7 +9,7 @@ import pytest
 import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.models import ArtifactBlock
-from tests.processes import run_together
+from tests.processes import answers, release, start
 from tests.registries import write
 
 
@@ -103,19 +103,30 @@ def test_branches(artifact: ln.Artifact) -> None:
 
 RACE = """
 from lamart_core.models import ArtifactBlock
-artifact = ln.Artifact.get(key="a.txt")
-ready()
-told = [ArtifactBlock(artifact=artifact, content=f"{number} {round}").save().uid for round in range(4)]
+branch = ln.Branch.get(name=("main", "draft")[number % 2])
+told = []
+for key in arguments["keys"]:
+    artifact = ln.Artifact.get(key=key)
+    ready()
+    told.append(ArtifactBlock(artifact=artifact, content=f"{number}", branch=branch).save().uid)
 tell(told)
 """
 
 
 @pytest.mark.req("R213")
-def test_processes_that_write_at_the_same_time(registry: Registry, artifact: ln.Artifact) -> None:
-    told = {uid for each in run_together(registry, RACE, 4) for uid in each}
-    blocks = artifact.ablocks.order_by("uid").to_list()
-    assert {block.uid for block in blocks} == told
-    assert len(told) == 16
-    assert len({block.stem_uid for block in blocks}) == 1
-    assert [block.is_latest for block in blocks] == [False] * 15 + [True]
-    assert artifact.notes == blocks[-1].content
+def test_processes_that_write_at_the_same_time(registry: Registry, tmp_path: Path) -> None:
+    """The read-mes of an artifact are one family, whoever writes the first and on whatever branch."""
+    branch = ln.Branch(name="draft").save()
+    artifacts = [ln.Artifact(write(tmp_path / f"{n}.txt", f"{n}"), key=f"{n}.txt").save() for n in range(5)]
+    keys = [artifact.key for artifact in artifacts]
+    processes = [start(registry, RACE, number=number, keys=keys) for number in range(3)]
+    for _ in keys:
+        release(processes)
+    told = answers(processes)
+    for artifact, uids in zip(artifacts, zip(*told, strict=True), strict=True):
+        blocks = artifact.ablocks.order_by("uid").to_list()
+        assert [block.uid for block in blocks] == sorted(uids)
+        assert len({block.stem_uid for block in blocks}) == 1
+        assert len(set(uids)) == 3
+        assert artifact.ablocks.filter(is_latest=True, branch=branch).count() == 1
+        assert artifact.ablocks.filter(is_latest=True, branch_id=1).count() == 1
