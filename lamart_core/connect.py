@@ -88,7 +88,7 @@ def connect(
     registry = Registry(url, settings=Settings(cache_dir=cache))
     registry.storage_options = options
     if read_only:
-        registry.options = {"cache_dir": str(cache), "read_only": True}
+        registry.options = {"cache_dir": str(cache), "read_only": True, "storage_options": options}
         _open_existing(registry)
         if make_default:
             set_default_registry(registry)

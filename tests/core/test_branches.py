@@ -340,6 +340,16 @@ def test_locked_records(registry: Registry, tmp_path: Path) -> None:
     assert artifact.branch.name == "trash"
 
 
+@pytest.mark.req("R49")
+def test_a_family_without_a_latest_version_heals(registry: Registry, tmp_path: Path) -> None:
+    first, second = save(tmp_path, "1"), save(tmp_path, "2")
+    table = Artifact.__table__
+    registry.unit_of_work(lambda connection: connection.execute(update(table).values(is_latest=False)).rowcount)
+    assert ln.Artifact.get(key="a.txt") == ln.Artifact.get(first.stem_uid) == second
+    assert save(tmp_path, "3").uid == first.stem_uid + "0002"
+    check_heads(registry)
+
+
 # ---------------------------------------------------------------------- merging
 
 
