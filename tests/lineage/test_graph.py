@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 import lamart_core as ln
 from lamart_core.db import Registry
@@ -103,7 +106,14 @@ def test_more_artifacts_than_a_statement_takes_values(sqlite_registry: Registry,
     world = World.make(sqlite_registry, tmp_path)
     many = 33_000
     [artifact] = world.build(many, 1, made=[(0, n) for n in range(many)], returned=1)
-    graph = lineage_graph(artifact.run)
+    run = artifact.run
+
+    def allow_what_every_sqlite_does(connection: sqlite3.Connection, _: Any) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+
+    sqlite_registry.close()
+    event.listen(sqlite_registry.engine, "connect", allow_what_every_sqlite_does)
+    graph = lineage_graph(run)
     assert len(graph.edges) == many
     assert graph.focal == (f"run_{artifact.run.uid}",)
 

@@ -132,7 +132,7 @@ def test_any_value_becomes_short_json(registry: Registry) -> None:
         "set": frozenset({1}),
         "odd": {1: "a", (2, 3): "b", "\0": "c"},
         # The end of the secret lies behind the cut.
-        "edge": "x" * (MAX_TEXT - 20) + f" https://ann:{SECRET}@host",
+        "edge": "x" * (MAX_TEXT - 25) + f" https://ann:{SECRET}@host",
     }
     run = ln.track("values", params=values)
     ln.finish()

@@ -147,11 +147,14 @@ def test_folders_tables_and_real_keys(registry: Registry, other: Registry, tmp_p
         folder = ln.Artifact(tmp_path / "folder", key="folder", run=False).save()
         table = ln.Artifact.from_dataframe(pd.DataFrame({"a": [1, 2]}), key="t.parquet", run=False).save()
         real = ln.Artifact(write(tmp_path / "r.txt", "r"), key="real/r.txt", key_is_virtual=False, run=False).save()
+    twin = save(other, tmp_path, "r", key="twin.txt", skip_hash_lookup=True)
     db = ln.DB(url_of(other))
     assert (db.Artifact.get(folder.uid).save().cache() / "deep" / "a.txt").read_text() == "a"
     here = db.Artifact.get(table.uid).save()
     assert (here.n_observations, here.otype, here.load()["a"].tolist()) == (2, "DataFrame", [1, 2])
     assert db.Artifact.get(real.uid).save().path == Path(other.options["storage"]) / "real" / "r.txt"
+    # Equal bytes at two places of the other registry stay two places.
+    assert db.Artifact.get(twin.uid).save().path == twin.path
 
 
 @pytest.mark.req("R270")
