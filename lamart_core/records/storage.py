@@ -108,7 +108,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             return super().save()
         except _RootTaken:
             with self.registry:
-                self._adopt(Storage(self.root))
+                self._adopt_row(vars(Storage(self.root)))
             return self
 
     def _insert(self, connection: Connection) -> int:
@@ -119,7 +119,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
 
     def _save_moved(self) -> None:
         registry = self.registry
-        old_root = str(sa_inspect(self).attrs["root"].history.deleted[0])
+        history: Any = sa_inspect(self).attrs["root"].history
+        old_root = str(history.deleted[0])
         self.root = bytes_room.normalise_root(str(self.root))
         if self.root == old_root:
             return

@@ -196,12 +196,13 @@ def _size(info: Mapping[str, Any]) -> int | None:
 
 def _download(location: Location, relpath: str, place: Path, size: int | None, bar: Bar) -> None:
     """Download one file, and check that as many bytes arrived as it has."""
+    filesystem: Any = location.fs
     callback = BarCallback(bar)
     part = part_size(size or 0)
     in_parts = location.protocol == "s3" and size is not None and size > part
     options = {"chunksize": part, "max_concurrency": PARTS_AT_ONCE} if in_parts else {}
     with reading(location.root, relpath), writing_locally(place):
-        location.fs.get_file(location.url(relpath), str(place), callback=callback, **options)
+        filesystem.get_file(location.url(relpath), str(place), callback=callback, **options)
         arrived = place.stat().st_size
         if in_parts:
             # The file has its full size before its parts arrive; what was moved is what is really there.

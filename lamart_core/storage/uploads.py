@@ -85,7 +85,8 @@ def upload(source: Path, location: Location, relpath: str, *, bar: Bar, checked:
     if location.protocol != "s3":
         try:
             with writing(location.root):
-                location.fs.put_file(str(source), url, callback=callback)
+                filesystem: Any = location.fs
+                filesystem.put_file(str(source), url, callback=callback)
                 return head(location, relpath).size if checked else size
         except BaseException:
             remove_quietly(location, relpath)
