@@ -157,7 +157,7 @@ def test_spaces_and_their_storage_locations(
     assert (artifact.storage, artifact.space) == (first, space)
     assert "several storage locations" in caplog.text
     caplog.clear()
-    assert save(tmp_path, "2", "b.txt", space=space, storage=second).storage == second
+    assert save(tmp_path, "2", "b.txt", space=space, storage=second, run=False).storage == second
     assert caplog.text == ""
     # What belongs to a space does not go where others may look.
     outside = ln.settings.storage

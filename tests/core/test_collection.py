@@ -46,6 +46,7 @@ def test_members_in_their_order(registry: Registry, tmp_path: Path) -> None:
 def test_the_hash_is_that_of_the_members(registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     a, b, c = save(tmp_path, "a.txt", "b.txt", "c.txt")
     first = ln.Collection([a, b], key="inputs").save()
+    caplog.clear()
     assert ln.Collection([a, b], key="inputs").save() == first
     assert caplog.text == ""
     assert ln.Collection([b, a], key="inputs").save() == first
