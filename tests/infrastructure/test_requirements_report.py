@@ -11,10 +11,16 @@ from tests import requirements_report
 from tests.requirements_report import main, read_specification
 
 SPECIFICATION = """# Specification
+## 1. The constructor
 - **R1** First.
-- **R2** Second.
+- **R2** Second. [any database]
 - **R3** *(not built yet)* Third.
+## 2. Keys
+- **R4** Fourth. [storage]
+## 5. Formats
+- **R5** Fifth.
 """
+BOTH = ["sqlite", "postgres"]
 
 
 @pytest.fixture
@@ -25,18 +31,24 @@ def specification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def write_results(folder: Path, outcomes: dict[str, dict[str, str]]) -> str:
+def write_results(folder: Path, outcomes: dict[str, dict[str, str]], places: dict[str, list[str]]) -> str:
     path = folder / "results.json"
-    path.write_text(json.dumps(outcomes))
+    results = {
+        id: {test: {"outcome": outcome, "places": places.get(id, BOTH)} for test, outcome in tests.items()}
+        for id, tests in outcomes.items()
+    }
+    path.write_text(json.dumps(results))
     return str(path)
 
 
 def test_specification_is_read(specification: Path) -> None:
     found = read_specification(specification)
-    assert [(r.id, r.text, r.is_built) for r in found.values()] == [
-        ("R1", "First.", True),
-        ("R2", "Second.", True),
-        ("R3", "Third.", False),
+    assert [(r.id, r.text, r.is_built, r.needs) for r in found.values()] == [
+        ("R1", "First.", True, ("sqlite", "postgres")),
+        ("R2", "Second. [any database]", True, ()),
+        ("R3", "Third.", False, ("sqlite", "postgres")),
+        ("R4", "Fourth. [storage]", True, ("sqlite", "postgres", "local", "s3")),
+        ("R5", "Fifth.", True, ()),
     ]
 
 
@@ -47,13 +59,16 @@ def test_repeated_ids_are_refused(specification: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "status", "line"),
+    ("outcomes", "places", "status", "line"),
     [
-        ({"R1": {"a": "passed"}, "R2": {"a": "passed", "b": "passed"}}, 0, "2 of 2 built requirements proved"),
-        ({"R1": {"a": "passed"}}, 1, "R2  no test"),
-        ({"R1": {"a": "passed"}, "R2": {"a": "passed", "b": "failed"}}, 1, "R2  test failed   b"),
-        ({"R1": {"a": "passed"}, "R2": {"a": "skipped"}}, 1, "R2  test skipped  a"),
-        ({"R1": {"a": "passed"}, "R2": {"a": "passed"}, "R3": {"a": "passed"}}, 1, "R3  has a passing test"),
+        ({}, {}, 0, "4 of 4 built requirements proved"),
+        ({"R2": {}}, {}, 1, "R2  no test       Second"),
+        ({"R2": {"a": "passed", "b": "failed"}}, {}, 1, "R2  test failed   b"),
+        ({"R2": {"a": "skipped"}}, {}, 1, "R2  test skipped  a"),
+        ({"R3": {"a": "passed"}}, {}, 1, "R3  has a passing test"),
+        ({}, {"R1": ["sqlite", "s3"]}, 1, "R1  no test on    postgres: First"),
+        ({}, {"R4": ["sqlite", "postgres", "local"]}, 1, "R4  no test on    s3: Fourth"),
+        ({}, {"R2": [], "R5": []}, 0, "4 of 4 built requirements proved"),
     ],
 )
 def test_report(
@@ -61,13 +76,27 @@ def test_report(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     outcomes: dict[str, dict[str, str]],
+    places: dict[str, list[str]],
     status: int,
     line: str,
 ) -> None:
-    results = write_results(tmp_path, outcomes)
+    everywhere = {"R4": [*BOTH, "local", "s3"]}
+    passed = {id: {"a": "passed"} for id in ("R1", "R2", "R4", "R5")}
+    results = write_results(tmp_path, passed | outcomes, everywhere | places)
     assert main([results, "--check"]) == status
     assert line in capsys.readouterr().out
-    assert main([results]) == 0
+    assert main([results, "--all"]) == 0
+    assert "R4  proved on     sqlite, postgres, " in capsys.readouterr().out
+
+
+def test_a_failure_on_one_database_proves_nothing_there(specification: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    tests = {
+        "a[sqlite]": {"outcome": "passed", "places": ["sqlite"]},
+        "a[postgres]": {"outcome": "failed", "places": ["postgres"]},
+    }
+    path.write_text(json.dumps({"R1": tests}))
+    assert requirements_report.read_results(path)["R1"].places == {"sqlite"}
 
 
 @pytest.fixture
@@ -88,13 +117,42 @@ def test_results_are_recorded(project: pytest.Pytester, workers: tuple[str, ...]
         def test_bad(): assert False
         @pytest.mark.req("R3")
         def test_skipped(): pytest.skip("no")
+        @pytest.fixture(params=["sqlite-local", "postgres-s3"])
+        def lab(request): pass
+        @pytest.fixture
+        def s3(): pass
+        @pytest.fixture(params=["sqlite", "postgres"])
+        def registry(request): pass
+        @pytest.mark.req("R4")
+        def test_lab(lab): pass
+        @pytest.mark.req("R5")
+        def test_remote(registry, s3): pass
+        @pytest.mark.req("R6")
+        def test_registry(registry): pass
         """
     )
     project.runpytest_subprocess("--requirements-results=out/results.json", *workers)
-    assert json.loads((project.path / "out" / "results.json").read_text()) == {
-        "R1": {"test_it.py::test_good": "passed"},
-        "R2": {"test_it.py::test_good": "passed", "test_it.py::test_bad": "failed"},
-        "R3": {"test_it.py::test_skipped": "skipped"},
+    found = json.loads((project.path / "out" / "results.json").read_text())
+
+    def told(outcome: str, *places: str) -> dict[str, object]:
+        return {"outcome": outcome, "places": list(places)}
+
+    assert found == {
+        "R1": {"test_it.py::test_good": told("passed")},
+        "R2": {"test_it.py::test_good": told("passed"), "test_it.py::test_bad": told("failed")},
+        "R3": {"test_it.py::test_skipped": told("skipped")},
+        "R4": {
+            "test_it.py::test_lab[sqlite-local]": told("passed", "local", "sqlite"),
+            "test_it.py::test_lab[postgres-s3]": told("passed", "postgres", "s3"),
+        },
+        "R5": {
+            "test_it.py::test_remote[sqlite]": told("passed", "s3", "sqlite"),
+            "test_it.py::test_remote[postgres]": told("passed", "postgres", "s3"),
+        },
+        "R6": {
+            "test_it.py::test_registry[sqlite]": told("passed", "local", "sqlite"),
+            "test_it.py::test_registry[postgres]": told("passed", "local", "postgres"),
+        },
     }
 
 
