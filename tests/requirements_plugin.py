@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _places(item: pytest.Item) -> set[str]:
-    """Return the databases and storages that a test runs on; a registry has a local storage unless it says otherwise."""
+    """Return the databases and storages that a test runs on; without another, a storage is local."""
     callspec = getattr(item, "callspec", None)
     values = [value for value in callspec.params.values() if isinstance(value, str)] if callspec is not None else []
     words = {word for value in values for word in value.split("-")}

@@ -19,7 +19,7 @@ import lamart_core as ln
 from lamart_core.db import Registry
 from tests.registries import contents, storage_root, tree, write
 
-pytestmark = pytest.mark.usefixtures("sqlite_registry")
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ def test_one_value_per_column_rebuilds_a_row(file: Path) -> None:
 
 
 @pytest.mark.req("R6")
-def test_unknown_keyword(file: Path, sqlite_registry: Registry) -> None:
+def test_unknown_keyword(file: Path, registry: Registry) -> None:
     with pytest.raises(ln.errors.FieldValidationError, match=r"colour.*description.*key_is_virtual"):
         ln.Artifact(file, key="a.txt", colour="red")
-    assert contents(sqlite_registry).artifacts == 0
+    assert contents(registry).artifacts == 0
 
 
 @pytest.mark.req("R7")
@@ -160,13 +160,13 @@ def test_key_description_and_kind(file: Path) -> None:
         "a" * 1021 + ".txt",
     ],
 )
-def test_bad_keys(key: str, file: Path, sqlite_registry: Registry) -> None:
-    before = contents(sqlite_registry)
+def test_bad_keys(key: str, file: Path, registry: Registry) -> None:
+    before = contents(registry)
     with pytest.raises(ln.errors.InvalidKey):
         ln.Artifact(file, key=key)
     with pytest.raises(ln.errors.InvalidKey):
         ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key=key)
-    assert contents(sqlite_registry) == before
+    assert contents(registry) == before
 
 
 @pytest.mark.req("R13", "R14")
@@ -180,13 +180,13 @@ def test_suffix_of_key_and_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.req("R25", "R33")
-def test_an_artifact_needs_a_name(file: Path, sqlite_registry: Registry) -> None:
-    before = contents(sqlite_registry)
+def test_an_artifact_needs_a_name(file: Path, registry: Registry) -> None:
+    before = contents(registry)
     with pytest.raises(ValueError, match="key, run or description"):
         ln.Artifact(file)
     with pytest.raises(ValueError, match="key, run or description"):
         ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}))
-    assert contents(sqlite_registry) == before
+    assert contents(registry) == before
     run = ln.track("notebook")
     assert ln.Artifact(file).save().run == run
     assert ln.Artifact(write(file.with_name("b.txt"), "b"), key="b.txt", run=False).save().run is None
@@ -196,10 +196,10 @@ def test_an_artifact_needs_a_name(file: Path, sqlite_registry: Registry) -> None
 
 
 @pytest.mark.req("R26")
-def test_branch_and_space(file: Path, tmp_path: Path, sqlite_registry: Registry) -> None:
+def test_branch_and_space(file: Path, tmp_path: Path, registry: Registry) -> None:
     artifact = ln.Artifact(file, key="a.txt").save()
     assert (artifact.branch.name, artifact.space.name) == ("main", "all")
-    other = ln.connect(sqlite_registry.url.render_as_string(), branch="draft", make_default=False)
+    other = ln.connect(registry.url.render_as_string(), branch="draft", make_default=False)
     with other:
         draft = ln.Artifact(write(tmp_path / "b.txt", "b"), key="b.txt").save()
         assert draft.branch.name == "draft"
@@ -253,10 +253,10 @@ def test_fields_as_keywords(file: Path) -> None:
 
 
 @pytest.mark.req("R36", "R60", "R263")
-def test_constructing_stores_nothing(tmp_path: Path, sqlite_registry: Registry) -> None:
+def test_constructing_stores_nothing(tmp_path: Path, registry: Registry) -> None:
     folder = tree(tmp_path / "in", {"a.txt": "1", "deep/b.txt": "2"})
     artifact = ln.Artifact(folder, key="in")
-    assert contents(sqlite_registry).files == ()
+    assert contents(registry).files == ()
     artifact.save()
     stored = sorted(path.relative_to(artifact.path).as_posix() for path in artifact.path.rglob("*.txt"))
     assert stored == ["a.txt", "deep/b.txt"]
@@ -294,8 +294,8 @@ def test_otype_of_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.req("R54", "R59", "R80", "R263")
-def test_a_path_inside_the_storage_is_registered_in_place(sqlite_registry: Registry, tmp_path: Path) -> None:
-    root = storage_root(sqlite_registry)
+def test_a_path_inside_the_storage_is_registered_in_place(registry: Registry, tmp_path: Path) -> None:
+    root = storage_root(registry)
     nested = ln.Storage(root=root / "nested").save()
     path = write(root / "nested/raw/a.txt", "here")
     artifact = ln.Artifact(path).save()
@@ -311,8 +311,8 @@ def test_a_path_inside_the_storage_is_registered_in_place(sqlite_registry: Regis
 
 
 @pytest.mark.req("R32")
-def test_key_is_virtual_that_contradicts_the_place(sqlite_registry: Registry) -> None:
-    path = write(storage_root(sqlite_registry) / "a.txt", "here")
+def test_key_is_virtual_that_contradicts_the_place(registry: Registry) -> None:
+    path = write(storage_root(registry) / "a.txt", "here")
     with pytest.raises(ValueError, match="contradicts"):
         ln.Artifact(path, key_is_virtual=True)
     with pytest.raises(ValueError, match="contradicts"):
@@ -320,16 +320,16 @@ def test_key_is_virtual_that_contradicts_the_place(sqlite_registry: Registry) ->
 
 
 @pytest.mark.req("R55")
-def test_another_key_for_a_path_inside_the_storage(sqlite_registry: Registry) -> None:
-    path = write(storage_root(sqlite_registry) / "a.txt", "here")
+def test_another_key_for_a_path_inside_the_storage(registry: Registry) -> None:
+    path = write(storage_root(registry) / "a.txt", "here")
     artifact = ln.Artifact(path, key="named/b.txt").save()
     assert (artifact.key, artifact._real_key, artifact._key_is_virtual) == ("named/b.txt", "a.txt", True)
     assert artifact.path == path
 
 
 @pytest.mark.req("R62")
-def test_the_version_store_is_reserved(sqlite_registry: Registry) -> None:
-    stray = write(storage_root(sqlite_registry) / ".lamart/stray.txt", "x")
+def test_the_version_store_is_reserved(registry: Registry) -> None:
+    stray = write(storage_root(registry) / ".lamart/stray.txt", "x")
     with pytest.raises(ValueError, match=r"\.lamart"):
         ln.Artifact(stray, key="a.txt")
 
