@@ -69,7 +69,7 @@ def _store_again(record: ArtifactRecord, stored: Any, staged: Staged, storage: S
 
 
 def _follow(record: ArtifactRecord, stored: Any, staged: Staged) -> None:
-    """Let an artifact whose file was moved inside its storage location follow it, and with it a key that is its path."""
+    """Let an artifact whose file was moved inside its storage location follow it, and a key that is its path too."""
     if stored.is_managed or staged.root != record.storage.root or staged.in_place is None:
         return
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]

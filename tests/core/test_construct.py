@@ -64,7 +64,7 @@ def test_a_second_positional_argument_is_refused(file: Path) -> None:
 def test_loading_a_row_runs_no_constructor(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    saved = ln.Artifact(file, key="a.txt", run=False).save()
+    saved = ln.Artifact(file, key="a.txt").save()
     file.unlink()
     caplog.clear()
     monkeypatch.setattr(ln.Artifact, "__init__", lambda *_, **__: pytest.fail("the constructor was called"))
