@@ -209,7 +209,7 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
     if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
         _adopt_existing(record, resolution.existing, plan)
         record._pending = pending
-        stage.discard(staged)
+        _discard_with(record, staged)  # kept so far: the stored bytes may turn out not to be whole
         return
     if plan.version_tag is not None and resolution.outcome is Outcome.NEW_VERSION:
         _check_tag(registry, table, resolution.uid, plan.version_tag)
@@ -244,9 +244,7 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
     for name, value in values.items():
         setattr(record, name, value)
     record._pending = pending
-    if staged.is_owned:
-        # An artifact that is never saved leaves no staging file behind; a forked copy of it is not its owner.
-        weakref.finalize(record, _discard_own, pending.staged, os.getpid())
+    _discard_with(record, pending.staged)
 
 
 def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
@@ -255,6 +253,12 @@ def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
         taken = connection.execute(select(table.c.uid).where(stem, table.c.version_tag == tag)).scalar_one_or_none()
     if taken is not None:
         raise errors.InvalidArgument(f"the version tag {tag!r} is already taken by {taken}")
+
+
+def _discard_with(record: ArtifactRecord, staged: Staged) -> None:
+    """Let an artifact that is never saved leave no staging file behind; a forked copy of it is not its owner."""
+    if staged.is_owned:
+        weakref.finalize(record, _discard_own, replace(staged, memory=None), os.getpid())
 
 
 def _discard_own(staged: Staged, pid: int) -> None:

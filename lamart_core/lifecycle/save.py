@@ -11,6 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.lifecycle import resolve
+from lamart_core.lifecycle.mend import mend
 from lamart_core.lifecycle.move import check_rename, move_real_key, rename_family
 from lamart_core.lifecycle.objects import ObjectVanished, insert_object, replace_older, shared_object
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
@@ -85,6 +86,8 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
     """Save a record that the constructor found to exist: its changed fields, and that this run made it again."""
     run = pending.plan.run
     outcome = Outcome.EXISTING
+    mend(record, pending)
+    discard(pending.staged)
     if run is not None:
         if record.run_id is None:
             table: Table = record.__table__  # pyright: ignore[reportAssignmentType]

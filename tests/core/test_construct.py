@@ -199,7 +199,7 @@ def test_an_artifact_needs_a_name(file: Path, registry: Registry) -> None:
 def test_branch_and_space(file: Path, tmp_path: Path, registry: Registry) -> None:
     artifact = ln.Artifact(file, key="a.txt").save()
     assert (artifact.branch.name, artifact.space.name) == ("main", "all")
-    other = ln.connect(registry.url.render_as_string(), branch="draft", make_default=False)
+    other = ln.connect(registry.url.render_as_string(hide_password=False), branch="draft", make_default=False)
     with other:
         draft = ln.Artifact(write(tmp_path / "b.txt", "b"), key="b.txt").save()
         assert draft.branch.name == "draft"

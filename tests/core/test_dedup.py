@@ -10,6 +10,7 @@ import pytest
 import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.lifecycle import Outcome, create
+from lamart_core.storage import delete
 from tests.registries import contents, storage_root, tree, write
 
 
@@ -126,6 +127,50 @@ def test_a_hit_takes_the_description(registry: Registry, tmp_path: Path, caplog:
     assert ln.Artifact.get(first.uid).kind == "dataset"
     assert "description" in caplog.text
     assert "kind" in caplog.text
+
+
+@pytest.mark.req("R84", "R93")
+@pytest.mark.parametrize("damage", ["gone", "cut off"])
+def test_a_hit_on_bytes_that_are_not_whole_stores_them_again(lab: Registry, tmp_path: Path, damage: str) -> None:
+    path, folder = write(tmp_path / "a.txt", "equal"), tree(tmp_path / "in", {"b.txt": "1", "deep/c.txt": "2"})
+    frame = table(1, 2, 3)
+    makers = [
+        lambda: ln.Artifact(path, key="a.txt"),
+        lambda: ln.Artifact(folder, key="in"),
+        lambda: ln.Artifact.from_dataframe(frame, key="t.parquet"),
+    ]
+    for make in makers:
+        first = make().save()
+        is_folder = first.n_files is not None
+        damaged = first.path / "deep/c.txt" if is_folder else first.path
+        if damage == "gone":
+            delete(first.storage.location, first.object.path, is_folder=is_folder)
+        else:
+            damaged.unlink()
+            damaged.write_bytes(b"")
+        with pytest.raises(ln.errors.LamartError):
+            ln.Artifact.get(first.uid).verify()
+        assert make().save() == first
+        assert ln.Artifact.get(first.uid).verify()
+    assert not [name for name in contents(lab).files if "tmp" in name or "staged" in name]
+
+
+@pytest.mark.req("R84")
+def test_a_key_follows_a_file_that_was_moved_in_its_place(registry: Registry, tmp_path: Path) -> None:
+    root = storage_root(registry)
+    first = ln.Artifact(write(root / "raw/a.txt", "equal")).save()
+    named = ln.Artifact(write(root / "raw/n.txt", "named"), key="name.txt").save()
+    (root / "raw/a.txt").rename(root / "raw/b.txt")
+    (root / "raw/n.txt").rename(root / "raw/m.txt")
+    assert ln.Artifact(root / "raw/b.txt", skip_hash_lookup=False).save() == first
+    assert ln.Artifact(root / "raw/m.txt", skip_hash_lookup=False).save() == named
+    moved, renamed = ln.Artifact.get(key="raw/b.txt"), ln.Artifact.get(key="name.txt")
+    assert (moved, moved.path, moved.load()) == (first, root / "raw/b.txt", "equal")
+    assert (renamed, renamed.path, renamed.load()) == (named, root / "raw/m.txt", "named")
+    # A copy beside a file that is still there moves nothing.
+    copy = write(root / "raw/copy.txt", "equal")
+    assert ln.Artifact(copy, skip_hash_lookup=False).save() == first
+    assert ln.Artifact.get(first.uid).key == "raw/b.txt"
 
 
 def table(*values: int) -> pd.DataFrame:

@@ -1,0 +1,88 @@
+"""A hit on content whose bytes are not whole any more: the caller has them, so they are stored again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+
+from lamart_core import errors
+from lamart_core import storage as bytes_room
+from lamart_core.lifecycle.move import rename_family
+from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.lifecycle.plan import Pending, Staged
+from lamart_core.logging import logger
+from lamart_core.records import ArtifactRecord, Storage
+
+
+def mend(record: ArtifactRecord, pending: Pending) -> None:
+    """Store the bytes of an existing artifact again if they are gone or cut off, or note where they moved to.
+
+    Args:
+        record: The artifact that was found by its content.
+        pending: The equal content that the caller passed.
+
+    Raises:
+        SourceChanged: The source was modified since the artifact was constructed.
+        StorageError: The storage refused the bytes.
+    """
+    with record.registry.engine.connect() as connection:
+        stored = connection.execute(select(OBJECT).where(OBJECT.c.id == record.object_id)).first()
+    if stored is None or stored.is_scattered:
+        return
+    storage = record.registry.Storage.get(stored.storage_id)
+    if _is_whole(stored, storage):
+        return
+    staged = pending.staged
+    if staged.in_place is not None:
+        _follow(record, stored, staged)
+    elif storage.is_managed and isinstance(staged.source, Path) and staged.source.exists():
+        _store_again(record, stored, staged, storage)
+
+
+def _is_whole(stored: Any, storage: Storage) -> bool:
+    try:
+        found = bytes_room.stat(storage.location, stored.path)
+    except errors.PathNotFound:
+        return False
+    except (errors.StorageError, errors.InvalidArgument) as error:
+        logger.warning("cannot see whether %s/%s is whole: %s", storage.root, stored.path, error)
+        return True
+    return stored.size is None or found.size == stored.size
+
+
+def _store_again(record: ArtifactRecord, stored: Any, staged: Staged, storage: Storage) -> None:
+    """Put equal bytes where those that are not whole lie; what is there was readable for nobody."""
+    assert isinstance(staged.source, Path)
+    logger.warning("the bytes of %s at %s/%s were not whole; storing them again", record.uid, storage.root, stored.path)
+    location = storage.location
+    bytes_room.delete(location, stored.path, is_folder=staged.is_folder)
+    try:
+        if staged.tree is not None:
+            bytes_room.put_folder(staged.source, location, stored.path, tree=staged.tree)
+        else:
+            bytes_room.put_file(staged.source, location, stored.path, digest=staged.digest)
+    except errors.ObjectExists:  # another process does the same
+        return
+
+
+def _follow(record: ArtifactRecord, stored: Any, staged: Staged) -> None:
+    """Let an artifact whose file was moved inside its storage location follow it, and a key that is its path too."""
+    if stored.is_managed or staged.root != record.storage.root or staged.in_place is None:
+        return
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    path = staged.in_place
+    key = None if record._key_is_virtual else bytes_room.clean_key(path)
+
+    def work(connection: Connection) -> None:
+        connection.execute(update(OBJECT).where(OBJECT.c.id == stored.id).values(path=path))
+        if key is not None:
+            rename_family(connection, table, record.uid, key)
+        else:
+            connection.execute(update(table).where(table.c.object_id == stored.id).values(_real_key=path))
+
+    record.registry.unit_of_work(work)
+    logger.warning("%s moved from %r to %r and is known there now", record.uid, stored.path, path)
+    set_committed_value(record, "key" if key is not None else "_real_key", key if key is not None else path)
