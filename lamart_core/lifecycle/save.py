@@ -10,11 +10,12 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
-from lamart_core.lifecycle import resolve
+from lamart_core.lifecycle import leases, resolve
 from lamart_core.lifecycle.move import check_rename, move_real_key, rename_family
-from lamart_core.lifecycle.objects import ObjectVanished, insert_object, replace_older, shared_object
+from lamart_core.lifecycle.objects import ObjectVanished, insert_object, object_values, replace_older, shared_object
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
 from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back
+from lamart_core.lifecycle.real_keys import Place, PlaceChanged, hand_over, occupy, settle
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lifecycle.tombstones import BytesCollected, is_collected
 from lamart_core.lineage.links import add_recreation, claim
@@ -33,6 +34,7 @@ class _Committed:
     row: Row
     object_path: str
     replaced: tuple[str, ...]
+    kept: str | None = None
 
 
 def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveResult:
@@ -122,20 +124,28 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
     plan = _with_saved_storage(pending.plan)
     staged = pending.staged
     put: Put | None = None
+    place: Place | None = None
     share = _may_share(registry, staged, plan)
     for _ in range(_ATTEMPTS):
         try:
+            # Before the bytes are put: a key that is taken by others is refused before anything is written.
+            if place is None:
+                place = _occupy(record, registry, staged, plan)
             if put is None and not share:
                 put = put_bytes(record, staged, plan, show_progress=shown)
-            committed = _commit(record, registry, staged, plan, put)
+            committed = _commit(record, registry, staged, plan, put, place)
             break
         except ObjectVanished:
             share = False
+        except PlaceChanged:
+            place = _withdraw(place)
         except BytesCollected:
             put = None
+            place = _withdraw(place)
             check_source(staged)
         except errors.LamartError:
             take_back(plan, staged, put)
+            _withdraw(place)
             raise
         # Any other error may have come after the commit, a lost connection for example: then a record refers to the
         # bytes. They stay, and garbage collection decides later with the database at hand.
@@ -147,6 +157,8 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
     for relpath in committed.replaced:
         remove_bytes(plan.storage, relpath, is_folder=staged.is_folder)
     record._adopt_row(committed.row)
+    if place is not None:
+        _settle(record, place, committed)
     record._pending = None
     # From here on the stored bytes are the content: the object in memory may be changed by its owner.
     record._memory = None
@@ -155,6 +167,31 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
     if outcome is Outcome.EXISTING and plan.run is not None and record.run_id != plan.run.id:
         outcome = Outcome.RECREATED
     return SaveResult(record, outcome)
+
+
+def _occupy(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan) -> Place | None:
+    """See what lies at a real key that is going to get other bytes."""
+    if plan.key_is_virtual or staged.in_place is not None:
+        return None
+    assert record.key is not None
+    stem = uids.stem_of(record.uid) if plan.overwrite_versions else None
+    return occupy(registry, plan.storage, record.key, object_values(staged), overwrites=stem)
+
+
+def _withdraw(place: Place | None) -> None:
+    if place is not None:
+        place.withdraw()
+
+
+def _settle(record: ArtifactRecord, place: Place, committed: _Committed) -> None:
+    """Publish at the real key what the commit made its latest version."""
+    if committed.resolution.existing is not None:
+        place.withdraw()
+        return
+    if place.copy is not None and committed.kept != place.copy.path:
+        place.withdraw()
+    settle(record.registry, place.storage, place.key, force=True)
+    record.refresh()
 
 
 def _with_saved_storage(plan: Plan) -> Plan:
@@ -166,7 +203,7 @@ def _with_saved_storage(plan: Plan) -> Plan:
 
 def _may_share(registry: Registry, staged: Staged, plan: Plan) -> bool:
     """Whether equal bytes seem to lie in the storage already, so that putting them again can be spared."""
-    if staged.in_place is not None or not staged.is_comparable or not plan.key_is_virtual:
+    if staged.in_place is not None or staged.stored is not None or not staged.is_comparable:
         return False
     if plan.dedup is Dedup.REGISTRY and plan.lookup:
         # Bytes that an artifact names were found by the constructor; others are rare, and then put in vain.
@@ -175,7 +212,9 @@ def _may_share(registry: Registry, staged: Staged, plan: Plan) -> bool:
         return shared_object(connection, staged, plan) is not None
 
 
-def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan, put: Put | None) -> _Committed:
+def _commit(
+    record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan, put: Put | None, place: Place | None
+) -> _Committed:
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     record._defaults(registry)
     values = record._values()
@@ -210,7 +249,10 @@ def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
         if gone:
             raise BytesCollected(f"garbage collection removed {object_path} before a record referred to it")
         replaced = replace_older(connection, table, resolution, object_id, plan)
-        return _Committed(resolution, _complete(table, new, row_id), object_path, replaced)
+        kept = hand_over(connection, table, place) if place is not None else None
+        if staged.stored is not None:
+            leases.release(connection, plan.storage.id, staged.stored)
+        return _Committed(resolution, _complete(table, new, row_id), object_path, replaced, kept)
 
     return registry.unit_of_work(work)
 
