@@ -67,36 +67,48 @@ def read_object(registry: Registry, object_id: int) -> Row:
     return row._asdict()
 
 
-def holds(storage: Storage, path: str, row: Row) -> bool:
-    """Return whether the bytes at a path are those that a row describes; they are read and hashed if need be.
+def holds(storage: Storage, path: str, *rows: Row) -> bool:
+    """Return whether the bytes at a path are those that one of the rows describes; they are hashed if need be.
 
     Args:
         storage: Location to look into.
         path: Path relative to the root.
-        row: A stored object.
+        rows: Stored objects.
 
     Raises:
         StorageError: The storage failed or refused.
     """
     location = storage.location
-    digest = digest_of(row)
-    is_folder = row["n_files"] is not None
     try:
         found = bytes_room.stat(location, path)
-        if found.is_folder != is_folder or (row["size"] is not None and found.size != row["size"]):
-            return False
-        if digest is None:
+        alike = [
+            row for row in rows if found.is_folder == (row["n_files"] is not None) and row["size"] in (None, found.size)
+        ]
+        digests = {(digest_of(row), row["suffix"]) for row in alike}
+        if any(digest is None or (not digest.is_exact and digest == found.digest) for digest, _ in digests):
             return True
-        if not digest.is_exact:
-            return found.digest == digest
+        exact = [(digest, suffix) for digest, suffix in digests if digest is not None and digest.is_exact]
+        if not exact:
+            return False
         if location.is_local:
-            return _hash(location.local(path), row["suffix"], digest) == digest.value
+            return _is_one_of(location.local(path), exact)
         with TemporaryDirectory() as folder:
             local = Path(folder, "object")
-            bytes_room.get(location, path, local, is_folder=is_folder)
-            return _hash(local, row["suffix"], digest) == digest.value
+            bytes_room.get(location, path, local, is_folder=found.is_folder)
+            return _is_one_of(local, exact)
     except errors.PathNotFound:
         return False
+
+
+def _is_one_of(path: Path, digests: list[tuple[Digest, str]]) -> bool:
+    made: dict[tuple[str, str], str] = {}
+    for digest, suffix in digests:
+        kind = (digest.algorithm, suffix)
+        if kind not in made:
+            made[kind] = _hash(path, suffix, digest)
+        if made[kind] == digest.value:
+            return True
+    return False
 
 
 def _hash(path: Path, suffix: str, digest: Digest) -> str:

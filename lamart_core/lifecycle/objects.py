@@ -85,10 +85,11 @@ def _at_place(connection: Connection, values: dict[str, Any], object_id: int | N
     columns = OBJECT.c
     here = and_(columns.storage_id == values["storage_id"], columns.path == values["path"], ~columns.is_managed)
     if object_id is None:
-        object_id = connection.execute(select(columns.id).where(here, columns.hash == values["hash"])).scalar_one()
-        connection.execute(update(OBJECT).where(columns.id == object_id).values(fate=None))
-    connection.execute(update(OBJECT).where(here, columns.id != object_id).values(fate="lost"))
-    return object_id
+        same = update(OBJECT).where(here, columns.hash == values["hash"]).values(fate=None)
+        object_id = connection.execute(same.returning(columns.id)).scalar_one()
+    found = int(object_id)
+    connection.execute(update(OBJECT).where(here, columns.id != found).values(fate="lost"))
+    return found
 
 
 def replace_older(

@@ -76,6 +76,39 @@ def place(
         remove_quietly(temporary)
 
 
+def make_parent(location: Location, relpath: str) -> None:
+    """Make the folder that an object will lie in, where a location has folders.
+
+    Raises:
+        ReadOnlyStorage: The location cannot be written to.
+        StorageError: The location is not there.
+    """
+    location.check_writable()
+    if location.is_local:
+        local.staging_path(location, "")  # refuses a location that is not there
+        with writing(location.root):
+            make_folders(location.local(relpath).parent, Path(location.root))
+
+
+def make_durable(location: Location, relpath: str) -> None:
+    """Flush what others wrote at a path to the disk; servers have done so.
+
+    Raises:
+        StorageError: The disk failed.
+    """
+    if not location.is_local:
+        return
+    path = location.local(relpath)
+    with writing(location.root):
+        if path.is_dir():
+            local.run_all([partial(sync_file, path / file.path) for file in list_files(path)], _THREADS)
+            for folder, _, _ in os.walk(path, topdown=False):
+                sync_file(Path(folder))
+        else:
+            sync_file(path)
+        sync_file(path.parent)
+
+
 def _copy_local(source: Path, temporary: Path, location: Location, *, is_folder: bool, by_link: bool) -> None:
     if is_folder and not source.is_dir():
         raise PathNotFound(f"there is no folder {str(source)!r}")
