@@ -107,7 +107,8 @@ def _check_replaceable(record: ArtifactRecord) -> Storage:
 
 
 def _stage_path(record: ArtifactRecord, data: Any, suffix: str | None) -> Staged:
-    source = stage.resolve_source(Path(data) if not isinstance(data, str | Path | UPath) else data)
+    path = data if isinstance(data, str | Path | UPath) else Path(data)
+    source = stage.resolve_source(path, record.registry.storage_options)
     roots = _roots(record)
     inside = bytes_room.match_root(bytes_room.address_of(source), roots)
     if inside is not None:
