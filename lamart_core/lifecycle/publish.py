@@ -152,32 +152,36 @@ def _record_publication(connection: Connection, storage: Storage, key: str, owne
 # ---------------------------------------------------------------------- what a process left that died
 
 
-def publish_pending(registry: Registry) -> list[Publication]:
+def publish_pending(registry: Registry, storage: Storage | None = None) -> list[Publication]:
     """Return the real keys at which a process died, or failed, between its save and the publication.
 
     A latest version in the version store is only listed where the place at its key is free or holds bytes of ours:
     what others put there stays.
+
+    Args:
+        registry: The registry.
+        storage: The location to look at; default: all that the registry manages.
 
     Raises:
         StorageError: A storage failed or refused.
     """
     found: list[Publication] = []
     columns = artifact_table().c
-    for storage in _managed(registry):
+    for place in _managed(registry) if storage is None else [storage]:
         query = (
             select(columns.key)
             .join(OBJECT, columns.object_id == OBJECT.c.id)
-            .where(columns.storage_id == storage.id, ~columns._key_is_virtual, columns._real_key.is_(None))
+            .where(columns.storage_id == place.id, ~columns._key_is_virtual, columns._real_key.is_(None))
             .where(columns.is_latest, OBJECT.c.is_managed, ~OBJECT.c.is_scattered)
         )
         with registry.engine.connect() as connection:
             keys: list[str] = sorted(set(connection.execute(query).scalars()))
-            owners = {key: owner for key in keys if (owner := unpublished(connection, storage.id, key)) is not None}
-            doomed = {row["path"] for row in doomed_objects(connection, storage.id)} - set(owners)
+            owners = {key: owner for key in keys if (owner := unpublished(connection, place.id, key)) is not None}
+            doomed = {row["path"] for row in doomed_objects(connection, place.id)} - set(owners)
         for key, owner in owners.items():
-            if not bytes_room.exists(storage.location, key) or _is_ours(registry, storage, key):
-                found.append(Publication(storage.id, key, owner.uid))
-        found += [Publication(storage.id, key, None) for key in sorted(doomed)]
+            if not bytes_room.exists(place.location, key) or _is_ours(registry, place, key):
+                found.append(Publication(place.id, key, owner.uid))
+        found += [Publication(place.id, key, None) for key in sorted(doomed)]
     return found
 
 
