@@ -13,9 +13,11 @@ from sqlalchemy.orm.attributes import manager_of_class
 from lamart_core import errors, formats, storage
 from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
 from lamart_core.describe import describe
-from lamart_core.lifecycle import construct, delete, read, save
+from lamart_core.lifecycle import construct, delete, lazy, read, save
+from lamart_core.lifecycle import replace as replacing
 from lamart_core.lifecycle import transfer as transfers
 from lamart_core.lifecycle.arguments import Request, checked
+from lamart_core.lifecycle.lazy import LazyArtifact
 from lamart_core.lineage import view_lineage
 from lamart_core.lineage.links import track_input
 from lamart_core.logging import logger
@@ -231,6 +233,47 @@ class Artifact(ArtifactRecord):
         return cls._from("AnnData", adata, request, options, kwargs)
 
     @classmethod
+    def from_lazy(
+        cls,
+        suffix: str,
+        overwrite_versions: bool,
+        key: str | None = None,
+        description: str | None = None,
+        run: Run | bool | None = None,
+        **kwargs: Any,
+    ) -> LazyArtifact:
+        """Give a path in the storage to write to; its `save()` makes the artifact, without a copy.
+
+        Args:
+            suffix: Suffix of the path, for example `".zarr"`.
+            overwrite_versions: Whether only the content of the latest version is kept.
+            key: Key, with the same suffix.
+            description: Free text.
+            run: Run that makes the artifact.
+            **kwargs: Other keywords of the constructor.
+
+        Returns:
+            An object with `path` and `save()`. What is written and never saved is removed by garbage collection when
+            this process has ended.
+
+        Raises:
+            InvalidArgument: The key has another suffix, nothing names the artifact, or the location is not managed.
+            FieldValidationError: Unknown keyword.
+
+        Examples:
+            >>> import lamart_core as ln
+            >>> lazy = ln.Artifact.from_lazy(suffix=".txt", overwrite_versions=False, key="notes.txt")
+            >>> _ = lazy.path.write_text("written straight into the storage")
+            >>> lazy.save().load()
+            'written straight into the storage'
+        """
+        registry = current_registry()
+        request = Request(
+            key=key, description=description, run=run, overwrite_versions=overwrite_versions, suffix=suffix
+        )
+        return lazy.from_lazy(registry, _with_others(registry, request, kwargs))
+
+    @classmethod
     def _from(cls, otype: str, data: Any, request: Request, options: dict[str, Any], others: dict[str, Any]) -> Self:
         registry = current_registry()
         request = _with_others(registry, request, {"kind": "dataset", **others})
@@ -410,6 +453,38 @@ class Artifact(ArtifactRecord):
         else:
             save.save(self, show_progress=print_progress)
         return self
+
+    def replace(self, data: Any, run: Run | bool | None = None, format: str | None = None) -> None:
+        """Replace the content without making a new version; `save()` persists it, nothing is written before.
+
+        Uid and family stay; hash, size, suffix, type and number of observations become those of the new content. With
+        another suffix the key of all versions gets it too. Equal content changes nothing; content of another artifact
+        replaces like any other. To keep the old content, save a new version instead.
+
+        Args:
+            data: Path of a local file or folder outside of the storage locations, or an object in memory.
+            run: Run that made the content. None takes the current run; without one, or with False, the artifact keeps
+                the run that it has.
+            format: Format of an object in memory, for example `"csv"`. Default: the one that the artifact has, if the
+                object can be written so, else that of the object.
+
+        Raises:
+            InvalidArgument: The artifact is not saved, in the trash or in a location that is not managed; a file would
+                become a folder; the data lies in a storage location; the format does not fit.
+            OutdatedVersion: The files of this version were overwritten.
+            PathNotFound: There is nothing at the path.
+            UnsupportedObject: No format takes the object.
+
+        Examples:
+            >>> import lamart_core as ln
+            >>> _ = Path("draft.txt").write_text("helo")
+            >>> artifact = ln.Artifact("draft.txt", key="draft.txt").save()
+            >>> _ = Path("draft.txt").write_text("hello")
+            >>> artifact.replace("draft.txt")
+            >>> artifact.save().load(), artifact.version
+            ('hello', '0000')
+        """
+        replacing.replace(self, data, run=run, format=format)
 
     def delete(
         self,

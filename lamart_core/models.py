@@ -2,6 +2,7 @@
 
 from lamart_core.artifact import Artifact
 from lamart_core.collection import Collection
+from lamart_core.lifecycle.lazy import LazyArtifact
 from lamart_core.query import QuerySet, RelatedManager
 from lamart_core.records import (
     ArtifactBlock,
@@ -28,6 +29,7 @@ __all__ = [
     "Collection",
     "HasScope",
     "IsVersioned",
+    "LazyArtifact",
     "QuerySet",
     "Recreation",
     "RelatedManager",

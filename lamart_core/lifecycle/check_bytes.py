@@ -205,9 +205,13 @@ def _differs(row: Row[Any], found: ObjectStat) -> str | None:
 def is_superseded() -> ColumnElement[bool]:
     """Return the SQL expression for: a file in place that changed, and was registered again with what it is now."""
     later = OBJECT.alias("later")
-    return ~OBJECT.c.is_managed & exists().where(
-        later.c.storage_id == OBJECT.c.storage_id, later.c.path == OBJECT.c.path, later.c.id > OBJECT.c.id
+    has_later = exists().where(
+        later.c.storage_id == OBJECT.c.storage_id,
+        later.c.path == OBJECT.c.path,
+        later.c.id > OBJECT.c.id,
+        later.c.fate.is_(None),
     )
+    return ~OBJECT.c.is_managed & (OBJECT.c.fate.is_not(None) | has_later)
 
 
 def digest_of_row(row: Row[Any]) -> Digest | None:

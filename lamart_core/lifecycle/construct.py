@@ -84,6 +84,24 @@ def from_object(
         raise
 
 
+def from_stored(record: ArtifactRecord, registry: Registry, staged: Staged, request: Request, target: Storage) -> None:
+    """Fill a new artifact from what lies in the version store already, or with the row that exists already."""
+    _fill(record, registry, staged, request, target)
+
+
+def target_of(registry: Registry, request: Request) -> Storage:
+    """Return the location that an artifact with these arguments is written to.
+
+    Raises:
+        InvalidArgument: The location is not managed, or nothing names the artifact.
+    """
+    _check_named(registry, request, in_storage=False)
+    target = _target_storage(registry, request, _storages(registry))
+    target._registry = registry
+    _check_writable(target)
+    return target
+
+
 def _check_place(source: Any, storage: Storage | None, request: Request) -> None:
     """Check that a path inside a location can be registered there, and that a key follows from it."""
     text = bytes_room.address_of(source)
@@ -258,10 +276,11 @@ def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
 def _discard_with(record: ArtifactRecord, staged: Staged) -> None:
     """Let an artifact that is never saved leave no staging file behind; a forked copy of it is not its owner."""
     if staged.is_owned:
-        weakref.finalize(record, _discard_own, replace(staged, memory=None), os.getpid())
+        weakref.finalize(record, discard_own, replace(staged, memory=None), os.getpid())
 
 
-def _discard_own(staged: Staged, pid: int) -> None:
+def discard_own(staged: Staged, pid: int) -> None:
+    """Remove the staging file of an artifact that is not there any more, in the process that wrote it."""
     if os.getpid() == pid:
         stage.discard(staged)
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, or_, select
+from sqlalchemy import Connection, Table, and_, or_, select, update
 
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
+from lamart_core.lifecycle.copies import DOOMED
 from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
+from lamart_core.lifecycle.publish import settle
 from lamart_core.lifecycle.put import remove_bytes
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord
@@ -21,9 +23,12 @@ from lamart_core.records.remove import delete_rows, read_row
 
 @dataclass(frozen=True)
 class _Removed:
-    """Objects whose rows are gone, those that are kept although nothing refers to them, and those still in use."""
+    """Objects whose rows are gone, those at real keys or in place whose bytes go next, those that are kept although
+    nothing refers to them, and those still in use.
+    """
 
     paths: tuple[str, ...] = ()
+    doomed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
 
@@ -61,6 +66,8 @@ def delete(
     is_folder = record.n_files is not None
     for path in removed.paths:
         remove_bytes(record.storage, path, is_folder=is_folder)
+    for path in removed.doomed:
+        settle(record.registry, record.storage, path)
     for path in removed.kept:
         logger.warning("the record is deleted, its file %s/%s is kept; pass storage=True", record.storage.root, path)
     for path in removed.shared if storage else ():
@@ -121,8 +128,11 @@ def _remove_rows(
         return _Removed()
     gone = delete_unreferenced(connection, table, objects)
     referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
-    unmanaged = select(OBJECT.c.path).where(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred)
-    paths = list(connection.execute(unmanaged).scalars())
-    connection.execute(OBJECT.delete().where(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred))
-    shared = tuple(connection.execute(select(OBJECT.c.path).where(OBJECT.c.id.in_(objects))).scalars())
-    return _Removed((*gone, *paths), (), shared) if storage else _Removed(tuple(gone), tuple(paths), shared)
+    left = and_(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred)
+    # Where other bytes lie by now, there is nothing to remove but the row.
+    connection.execute(OBJECT.delete().where(left, OBJECT.c.fate.is_not(None)))
+    going = update(OBJECT).where(left).values(fate=DOOMED) if storage else OBJECT.delete().where(left)
+    paths = tuple(connection.execute(going.returning(OBJECT.c.path)).scalars())
+    in_use = select(OBJECT.c.path).where(OBJECT.c.id.in_(objects), OBJECT.c.fate.is_(None))
+    shared = tuple(connection.execute(in_use).scalars())
+    return _Removed(tuple(gone), paths, (), shared) if storage else _Removed(tuple(gone), (), paths, shared)

@@ -43,7 +43,7 @@ class Kind(StrEnum):
     MARKER = "marker"
     """A storage location whose marker file is missing, or is that of another location or registry."""
     UNPUBLISHED = "unpublished"
-    """Bytes that are stored and recorded, but do not lie at their real key yet."""
+    """A real key at which a process died: its latest version is not there yet, or old bytes still are."""
     ORPHANED = "orphaned"
     """Bytes that no record refers to."""
     UNNAMED = "unnamed"

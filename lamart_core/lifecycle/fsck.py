@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import select
 
 from lamart_core import errors
 from lamart_core import storage as bytes_room
-from lamart_core.db import Registry, model_class
+from lamart_core.db import Registry
 from lamart_core.lifecycle.check_bytes import BytesCheck, check_marker
 from lamart_core.lifecycle.check_rows import check_rows
 from lamart_core.lifecycle.findings import Finding, Kind, Report
 from lamart_core.lifecycle.gc import GRACE, Reason, iter_garbage
 from lamart_core.lifecycle.holds import LEASE, abandoned_paths
-from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.lifecycle.publish import publish_pending
 from lamart_core.lifecycle.repair import mend
 from lamart_core.records import Storage
 
@@ -171,23 +170,21 @@ def _leases(registry: Registry, storage: Storage) -> Iterator[Finding]:
 
 
 def _unpublished(registry: Registry, storage: Storage) -> Iterator[Finding]:
-    """Find artifacts with a real key whose bytes lie in the version store although they are the latest."""
-    table: Any = model_class("Artifact").__table__
-    columns = table.c
-    query = (
-        select(columns.id, columns.uid, columns.key, OBJECT.c.path)
-        .join(OBJECT, columns.object_id == OBJECT.c.id)
-        .where(OBJECT.c.storage_id == storage.id, OBJECT.c.is_managed)
-        .where(~columns._key_is_virtual, columns._real_key.is_(None), columns.is_latest)
-    )
-    with registry.engine.connect().execution_options(stream_results=True, yield_per=1000) as connection:
-        for row in connection.execute(query):
-            yield Finding(
-                Kind.UNPUBLISHED,
-                f"the artifact {row.uid} should lie at its key {row.key!r}, but its bytes are still at {row.path}",
-                storage=storage.root,
-                path=row.path,
-                artifact=row.uid,
-                table=table.name,
-                row_id=row.id,
-            )
+    """Find real keys at which a process died before it was done; the records are right, and say where the bytes are."""
+    if not storage.is_managed:
+        return
+    for pending in publish_pending(registry, storage):
+        what = (
+            f"should hold the artifact {pending.uid}, whose bytes are still in the version store"
+            if pending.uid is not None
+            else "holds bytes that are not needed any more"
+        )
+        yield Finding(
+            Kind.UNPUBLISHED,
+            f"{storage.root}/{pending.key} {what}",
+            storage=storage.root,
+            path=pending.key,
+            artifact=pending.uid,
+            is_repairable=True,
+            row_id=storage.id,
+        )

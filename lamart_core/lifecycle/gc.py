@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, exists, select
 from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import Base, Registry, model_class
+from lamart_core.lifecycle.copies import DOOMED
 from lamart_core.lifecycle.holds import abandoned_paths, bury, held_paths, known_paths, purge
 from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
 from lamart_core.logging import logger
@@ -188,6 +189,8 @@ class _Collector:
         """Delete the rows of files in place that no artifact names any more; the files are not ours to remove."""
         columns = OBJECT.c
         unnamed = [columns.storage_id == self.storage.id, ~columns.is_managed, ~is_referred()]
+        # What is doomed at a real key still has to be removed by whoever completes the work there.
+        unnamed.append(columns.fate.is_(None) | (columns.fate != DOOMED))
         connection.execute(OBJECT.delete().where(*unnamed, columns.created_at <= self._limit))
 
     @property

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core.db import Registry, now
+from lamart_core.lifecycle.leases import held_paths
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lifecycle.tombstones import TOMBSTONE
 from lamart_core.records import Lease
@@ -43,12 +44,6 @@ def bury(registry: Registry, storage_id: int, paths: Collection[str]) -> set[str
         return free
 
     return registry.unit_of_work(work) if paths else set()
-
-
-def held_paths(connection: Connection, storage_id: int) -> set[str]:
-    """Return the paths that somebody writes to before any record refers to them."""
-    query = select(LEASE.c.path).where(LEASE.c.storage_id == storage_id, LEASE.c.expires_at > now())
-    return set(connection.execute(query).scalars())
 
 
 def abandoned_paths(connection: Connection, storage_id: int) -> set[str]:

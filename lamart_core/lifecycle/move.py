@@ -1,15 +1,32 @@
-"""Renaming: another key for a family, and for a real key another place for its bytes."""
+"""Renaming and moving: another key for a family, another place or another storage for its bytes. Nothing here asks."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Table, func, select, update
+from dataclasses import dataclass
+from typing import Any
 
-from lamart_core import errors, hashing, uids
+from sqlalchemy import Connection, Table, and_, select, update
+
+from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import now
-from lamart_core.hashing import Digest
-from lamart_core.lifecycle.objects import OBJECT
-from lamart_core.records import ArtifactRecord
+from lamart_core.db import Registry, now
+from lamart_core.lifecycle.copies import DOOMED, LOST, Copy, copy_object, record_copy
+from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
+from lamart_core.lifecycle.places import is_real
+from lamart_core.lifecycle.plan import Row
+from lamart_core.lifecycle.publish import settle
+from lamart_core.lifecycle.put import remove_bytes
+from lamart_core.lifecycle.real_keys import PlaceChanged, check_free, hand_over, vacate
+from lamart_core.lifecycle.tombstones import BytesCollected
+from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.records.heads import in_family, lock_family
+from lamart_core.records.placement import check_unlocked
+
+_ATTEMPTS = 20
+
+
+class _FamilyChanged(errors.LamartError):
+    """A version was saved, replaced or deleted while the family was copied: look again."""
 
 
 def check_rename(record: ArtifactRecord, key: str | None) -> str:
@@ -43,48 +60,207 @@ def rename_family(connection: Connection, table: Table, uid: str, key: str) -> N
         InvalidArgument: Another family has this key.
     """
     columns = table.c
-    stem = func.substr(columns.uid, 1, uids.STEM_LENGTH)
     own = connection.execute(select(columns.storage_id).where(columns.uid == uid)).scalar_one()
-    other = select(columns.uid).where(columns.key == key, columns.storage_id == own, stem != uids.stem_of(uid))
-    taken = connection.execute(other.limit(1)).scalar_one_or_none()
+    check_key_free(connection, table, uid, key, own)
+    connection.execute(update(table).where(in_family(table, uid)).values(key=key, updated_at=now()))
+
+
+def check_key_free(connection: Connection, table: Table, uid: str, key: str, storage_id: int) -> None:
+    """Check that no other family has a key in a storage location.
+
+    Raises:
+        InvalidArgument: One has.
+    """
+    columns = table.c
+    other = and_(columns.key == key, columns.storage_id == storage_id, ~in_family(table, uid))
+    taken = connection.execute(select(columns.uid).where(other).limit(1)).scalar_one_or_none()
     if taken is not None:
         raise errors.InvalidArgument(f"the key {key!r} belongs to the family of {taken} already; choose another one")
-    connection.execute(update(table).where(stem == uids.stem_of(uid)).values(key=key, updated_at=now()))
 
 
 def move_real_key(record: ArtifactRecord, key: str) -> None:
-    """Move the bytes of an artifact to another real key: copied and verified, recorded, then the old ones removed.
+    """Move the bytes at a real key to another one: copied and verified, recorded, published, then the old ones removed.
 
     Raises:
         ObjectExists: Something is at the new key.
+        InvalidArgument: Another family has the new key.
         IntegrityError: The bytes are not those that the record describes; they are not moved.
         StorageError: The copy failed; nothing is left of it.
     """
+    registry, storage = record.registry, record.storage
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
-    location = record.storage.location
-    columns = OBJECT.c
-    with record.registry.engine.connect() as connection:
-        stored = connection.execute(select(OBJECT).where(columns.id == record.object_id)).one()
-    is_folder = stored.n_files is not None
-    if bytes_room.exists(location, key):
-        raise errors.ObjectExists(f"there is something at {location.root}/{key} already")
-    digest = Digest(stored.hash_type, stored.hash) if stored.is_exact else None
-    source = bytes_room.Cache(record.registry.settings.cache_dir).fetch(
-        location, stored.path, size=stored.size, digest=digest, is_folder=is_folder, verify=digest is not None
-    )
-    if is_folder:
-        bytes_room.put_folder(source, location, key, tree=hashing.hash_tree(source, record.registry.hash_algorithm))
+    with registry.engine.connect() as connection:
+        old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
+        check_key_free(connection, table, record.uid, key, storage.id)
+    check_free(registry, storage, key)
+    for _ in range(_ATTEMPTS):
+        site = vacate(registry, storage, old, uids.stem_of(record.uid))
+
+        def work(connection: Connection, site: Any = site) -> str | None:
+            rename_family(connection, table, record.uid, key)
+            return hand_over(connection, table, site)
+
+        try:
+            kept = registry.unit_of_work(work)
+            break
+        except (PlaceChanged, BytesCollected):
+            site.withdraw()
+        except errors.LamartError:
+            site.withdraw()
+            raise
+        # Any other error may have come after the commit: then the record refers to the copy, which stays.
     else:
-        bytes_room.put_file(source, location, key, digest=digest)
+        raise errors.DatabaseBusy(f"{old} could not be renamed: its bytes are changed again and again")
+    if site.copy is not None and kept != site.copy.path:
+        site.withdraw()
+    settle(registry, storage, key)
+    settle(registry, storage, old)
 
-    def work(connection: Connection) -> None:
-        rename_family(connection, table, record.uid, key)
-        connection.execute(update(OBJECT).where(columns.id == stored.id).values(path=key))
 
-    try:
-        record.registry.unit_of_work(work)
-    except errors.LamartError:
-        bytes_room.delete(location, key, is_folder=is_folder)
-        raise
-    # Any other error may have come after the commit: then the record says the new place. Both copies stay.
-    bytes_room.delete(location, stored.path, is_folder=is_folder)
+# ---------------------------------------------------------------------- to another storage
+
+
+@dataclass(frozen=True)
+class _Family:
+    """The versions of a family as they are before they move, and the objects that hold their bytes."""
+
+    rows: dict[int, Row]
+    objects: dict[int, Row]
+
+    @property
+    def state(self) -> set[tuple[int, int]]:
+        """Which version refers to which object."""
+        return {(row["id"], row["object_id"]) for row in self.rows.values()}
+
+    @property
+    def real_key(self) -> str | None:
+        """The key that the bytes of the latest version lie at."""
+        return next((row["key"] for row in self.rows.values() if is_real(row)), None)
+
+
+@dataclass(frozen=True)
+class _Moved:
+    used: frozenset[str]
+    gone: tuple[str, ...]
+    doomed: tuple[str, ...]
+
+
+def check_move(record: ArtifactRecord, source: Storage, target: Storage) -> None:
+    """Check that an artifact may move from one storage location to another.
+
+    Raises:
+        InvalidArgument: One of them is not managed by this registry, they belong to two spaces, or the target is not
+            of this registry.
+    """
+    if not target.is_saved or target.registry != record.registry:
+        raise errors.InvalidArgument(f"{target!r} is no storage location of {record.registry!r}")
+    for location in (source, target):
+        if not location.is_managed:
+            raise errors.InvalidArgument(
+                f"{location.root} is not managed by this registry: nothing can be moved from or to it"
+            )
+    if source.space_id != target.space_id:
+        raise errors.InvalidArgument(
+            f"{source.root} and {target.root} belong to two spaces: {record.uid} cannot move between them. Save a copy "
+            "with Artifact(artifact.cache(), storage=…, skip_hash_lookup=True)"
+        )
+
+
+def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
+    """Move an artifact with all versions of its family to another storage location.
+
+    The bytes are copied and verified, then one transaction lets all versions refer to the copies, then the old bytes
+    are removed, unless other artifacts refer to them. Never asks.
+
+    Args:
+        record: A saved artifact.
+        storage: The target.
+
+    Raises:
+        InvalidArgument: See `check_move`; or another family has the key in the target.
+        ObjectExists: The family has a real key, and something lies at it in the target.
+        ContentMismatch: Bytes are missing or altered; nothing was moved.
+        StorageError: A storage failed; nothing was moved.
+    """
+    registry = record.registry
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    with registry.engine.connect() as connection:
+        source_id = connection.execute(select(table.c.storage_id).where(table.c.id == record.id)).scalar_one()
+    if source_id == storage.id:
+        return
+    source = registry.Storage.get(source_id)
+    check_move(record, source, storage)
+    for _ in range(_ATTEMPTS):
+        family = _read_family(registry, table, record.uid)
+        key = family.real_key
+        if key is not None:
+            check_free(registry, storage, key)
+        copies: list[Copy] = []
+        try:
+            for row in family.objects.values():
+                if row["fate"] != LOST:
+                    copies.append(copy_object(registry, row, source, storage, uids.stem_of(record.uid)))
+            moved = registry.unit_of_work(
+                lambda connection, family=family, copies=copies: _record_move(
+                    connection, table, record, storage, family, copies
+                )
+            )
+            break
+        except (_FamilyChanged, BytesCollected):
+            _discard(copies)
+        except errors.LamartError:
+            _discard(copies)
+            raise
+    else:
+        raise errors.DatabaseBusy(f"{record.uid} could not be moved: its family is changed again and again")
+    _discard([copy for copy in copies if copy.path not in moved.used])
+    folders = {row["path"]: row["n_files"] is not None for row in family.objects.values()}
+    for path in moved.gone:
+        remove_bytes(source, path, is_folder=folders[path])
+    for path in moved.doomed:
+        settle(registry, source, path)
+    if key is not None:
+        settle(registry, storage, key)
+    changes = {name: value for name, value in record._changes().items() if name != "storage_id"}
+    record.refresh()
+    for name, value in changes.items():
+        setattr(record, name, value)
+
+
+def _discard(copies: list[Copy]) -> None:
+    for copy in copies:
+        copy.discard()
+
+
+def _read_family(registry: Registry, table: Table, uid: str) -> _Family:
+    with registry.engine.connect() as connection:
+        rows = [row._asdict() for row in connection.execute(select(table).where(in_family(table, uid)))]
+        ids = {row["object_id"] for row in rows}
+        objects = [row._asdict() for row in connection.execute(select(OBJECT).where(OBJECT.c.id.in_(ids)))]
+    return _Family({row["id"]: row for row in rows}, {row["id"]: row for row in objects})
+
+
+def _record_move(
+    connection: Connection, table: Table, record: ArtifactRecord, storage: Storage, family: _Family, copies: list[Copy]
+) -> _Moved:
+    columns = table.c
+    lock_family(connection, table, record.uid)
+    rows = connection.execute(select(columns.id, columns.object_id, columns.key).where(in_family(table, record.uid)))
+    now_there = rows.all()
+    if {(row.id, row.object_id) for row in now_there} != family.state:
+        raise _FamilyChanged(f"the family of {record.uid} changed while it was copied")
+    check_unlocked(connection, table, list(family.rows))
+    for key in {row.key for row in now_there if row.key is not None}:
+        check_key_free(connection, table, record.uid, key, storage.id)
+    used: set[str] = set()
+    for copy in copies:
+        ids = {row["id"] for row in family.rows.values() if row["object_id"] == copy.row["id"]}
+        used.add(record_copy(connection, table, copy, artifact_ids=ids))
+    values = {"storage_id": storage.id, "_real_key": None, "updated_at": now()}
+    connection.execute(update(table).where(columns.id.in_(family.rows)).values(values))
+    old = {copy.row["id"] for copy in copies}
+    gone = delete_unreferenced(connection, table, old)
+    referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
+    left = and_(OBJECT.c.id.in_(old), ~OBJECT.c.is_managed, ~referred)
+    doomed = connection.execute(update(OBJECT).where(left).values(fate=DOOMED).returning(OBJECT.c.path))
+    return _Moved(frozenset(used), tuple(gone), tuple(doomed.scalars()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, Table, and_, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -36,6 +38,19 @@ def shared_object(connection: Connection, staged: Staged, plan: Plan) -> Row | N
     return row._asdict() if row is not None else None
 
 
+def object_values(staged: Staged) -> dict[str, Any]:
+    """Return the columns of a stored object that follow from its content."""
+    digest = staged.digest
+    return {
+        "suffix": staged.suffix,
+        "hash": digest.value if digest is not None else None,
+        "hash_type": digest.algorithm if digest is not None else None,
+        "is_exact": digest is not None and digest.is_exact,
+        "size": staged.size,
+        "n_files": staged.n_files,
+    }
+
+
 def insert_object(connection: Connection, staged: Staged, plan: Plan, put: Put | None) -> tuple[int, str]:
     """Return id and path of the stored object: the one that was put, or one of equal bytes that is there."""
     if put is None:
@@ -43,33 +58,38 @@ def insert_object(connection: Connection, staged: Staged, plan: Plan, put: Put |
         if shared is None:
             raise ObjectVanished
         return shared["id"], shared["path"]
-    digest = staged.digest
-    values = {
+    values = object_values(staged) | {
         "storage_id": plan.storage.id,
         "path": put.relpath,
-        "suffix": staged.suffix,
-        "hash": digest.value if digest is not None else None,
-        "hash_type": digest.algorithm if digest is not None else None,
-        "is_exact": digest is not None and digest.is_exact,
-        "size": staged.size,
-        "n_files": staged.n_files,
         "is_managed": put.is_managed,
         "created_at": now(),
     }
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(OBJECT).values(values).on_conflict_do_nothing().returning(OBJECT.c.id)
     object_id = connection.execute(statement).scalar_one_or_none()
+    if not put.is_managed:
+        return _at_place(connection, values, object_id), put.relpath
     if object_id is not None:
         return object_id, put.relpath
-    if put.is_managed:
-        shared = shared_object(connection, staged, plan)
-        if shared is None:
-            raise errors.Conflict("an object of equal content was deleted in this moment")
-        return shared["id"], shared["path"]
-    same = select(OBJECT.c.id).where(
-        OBJECT.c.storage_id == plan.storage.id, OBJECT.c.path == put.relpath, OBJECT.c.hash == values["hash"]
-    )
-    return connection.execute(same).scalar_one(), put.relpath
+    shared = shared_object(connection, staged, plan)
+    if shared is None:
+        raise errors.Conflict("an object of equal content was deleted in this moment")
+    return shared["id"], shared["path"]
+
+
+def _at_place(connection: Connection, values: dict[str, Any], object_id: int | None) -> int:
+    """Return the object that lies in place: all others that were registered at its path are lost.
+
+    When a former content comes back, the versions that had it are there again.
+    """
+    columns = OBJECT.c
+    here = and_(columns.storage_id == values["storage_id"], columns.path == values["path"], ~columns.is_managed)
+    if object_id is None:
+        same = update(OBJECT).where(here, columns.hash == values["hash"]).values(fate=None)
+        object_id = connection.execute(same.returning(columns.id)).scalar_one()
+    found = int(object_id)
+    connection.execute(update(OBJECT).where(here, columns.id != found).values(fate="lost"))
+    return found
 
 
 def replace_older(

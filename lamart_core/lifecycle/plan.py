@@ -58,6 +58,7 @@ class Staged:
         is_owned: Whether the source is a staging file of ours, which saving moves and does not copy.
         in_place: Path relative to the root of its storage location, for content that is registered where it lies.
         root: Root of that storage location.
+        stored: Path in the version store, for content that was written there by its owner under a lease.
         memory: The object that was written, while it lives.
     """
 
@@ -74,6 +75,7 @@ class Staged:
     is_owned: bool = False
     in_place: str | None = None
     root: str | None = None
+    stored: str | None = None
     memory: Any = None
 
     @property

@@ -37,6 +37,10 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
         if staged.state is not None and isinstance(staged.source, Path):
             bytes_room.check_state(staged.source, staged.state)
         return Put(staged.in_place, is_managed=False)
+    if staged.stored is not None:
+        if staged.state is not None and isinstance(staged.source, Path):
+            bytes_room.check_state(staged.source, staged.state)
+        return Put(staged.stored, is_managed=True)
     if not isinstance(staged.source, Path) or not staged.source.exists():
         raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")
     if not plan.storage.is_managed:
@@ -44,10 +48,8 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
             f"the storage location {plan.storage.root} is not managed by this registry; nothing can be written there"
         )
     location = plan.storage.location
+    # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
     relpath = bytes_room.object_path(uids.stem_of(record.uid), staged.suffix)
-    if not plan.key_is_virtual:
-        assert plan.key is not None
-        relpath = plan.key
     label = f"saving {record.key or staged.source.name}"
     with (
         bytes_room.progress(label, total=staged.size, enabled=show_progress) as bar,
@@ -60,7 +62,7 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
             _put_staged(staged.source, staged, location, relpath, bar)
         else:
             bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, bar=bar)
-    return Put(relpath, is_managed=plan.key_is_virtual)
+    return Put(relpath, is_managed=True)
 
 
 def _put_staged(source: Path, staged: Staged, location: bytes_room.Location, relpath: str, bar: bytes_room.Bar) -> None:
@@ -104,7 +106,7 @@ def check_source(staged: Staged) -> None:
 
 def take_back(plan: Plan, staged: Staged, put: Put | None) -> None:
     """Remove bytes that no record came to refer to; what was moved from a staging file goes back to it."""
-    if put is None or staged.in_place is not None:
+    if put is None or staged.in_place is not None or staged.stored is not None:
         return
     stored = plan.storage.location.path(put.relpath)
     if staged.is_owned and isinstance(stored, Path) and isinstance(staged.source, Path) and not staged.source.exists():

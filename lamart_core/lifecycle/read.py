@@ -164,7 +164,7 @@ def _where(record: ArtifactRecord) -> _Where:
     later = OBJECT.alias("later")
     overwritten = (
         select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
-    ).where(later.c.storage_id == columns.storage_id)
+    ).where(later.c.storage_id == columns.storage_id, later.c.fate.is_(None))
     query = (
         select(
             OBJECT,
@@ -185,9 +185,10 @@ def _where(record: ArtifactRecord) -> _Where:
             f"{record.uid} is an outdated version: its files were overwritten by a later one. "
             f"Get the latest with get(key={record.key!r}), or save with overwrite_versions=False to keep all"
         )
-    if not row.is_managed and row.later:
+    if row.fate is not None or (not row.is_managed and row.later):
         raise errors.ContentMismatch(
-            f"the file of {record.uid} at {row.path} was changed in place since, and registered as a later version"
+            f"{record.uid} is no longer available: its file at {row.path} was changed in place since, by others or by "
+            "a later version that was registered there"
         )
     storage = _storage(record.registry, row.storage_id, row.root)
     digest = Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None

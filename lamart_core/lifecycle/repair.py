@@ -19,6 +19,7 @@ from lamart_core.lifecycle.findings import Finding, Kind
 from lamart_core.lifecycle.heads import promote_newest
 from lamart_core.lifecycle.holds import purge
 from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.lifecycle.publish import Publication, finish_publication, publish_pending
 from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.logging import logger
 from lamart_core.records import Storage
@@ -85,6 +86,15 @@ def _drop_leases(registry: Registry, found: Finding) -> bool:
     assert found.row_id is not None
     purge(registry, found.row_id)
     return True
+
+
+def _publish(registry: Registry, found: Finding) -> bool:
+    """Complete what a process that died had begun at a real key."""
+    assert found.row_id is not None
+    assert found.path is not None
+    pending = Publication(found.row_id, found.path, found.artifact)
+    finish_publication(registry, pending)
+    return pending not in publish_pending(registry, _storage(registry, found.row_id))
 
 
 def _refresh_copies(registry: Registry, found: Finding) -> bool:
@@ -183,6 +193,7 @@ _VERBS: dict[Kind, Callable[[Registry, Finding], bool]] = {
     Kind.DANGLING: _drop_link,
     Kind.MARKER: _mark,
     Kind.LEASE: _drop_leases,
+    Kind.UNPUBLISHED: _publish,
     Kind.DIFFERING: _refresh_copies,
     Kind.MISSING: _put_again,
     Kind.TRUNCATED: _put_again,

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, and_, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
-from lamart_core.lifecycle import resolve
+from lamart_core.lifecycle import leases, resolve
 from lamart_core.lifecycle.mend import mend
-from lamart_core.lifecycle.move import check_rename, move_real_key, rename_family
-from lamart_core.lifecycle.objects import ObjectVanished, insert_object, replace_older, shared_object
+from lamart_core.lifecycle.move import check_rename, move_real_key, move_to_storage, rename_family
+from lamart_core.lifecycle.objects import ObjectVanished, insert_object, object_values, replace_older, shared_object
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
+from lamart_core.lifecycle.publish import settle
 from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back
+from lamart_core.lifecycle.real_keys import Place, PlaceChanged, hand_over, occupy
+from lamart_core.lifecycle.replace import Replacement, save_replacement
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lifecycle.tombstones import BytesCollected, is_collected
 from lamart_core.lineage.links import add_recreation, claim
@@ -34,6 +37,7 @@ class _Committed:
     row: Row
     object_path: str
     replaced: tuple[str, ...]
+    kept: str | None = None
 
 
 def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveResult:
@@ -52,9 +56,12 @@ def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveRe
         StorageError: The storage refused the bytes; nothing is registered, nothing is left behind.
         IntegrityError: The version that was revised explicitly is not the latest any more.
     """
-    pending: Pending | None = record._pending
+    pending: Pending | Replacement | None = record._pending
     if pending is None:
         return _save_fields(record)
+    if isinstance(pending, Replacement):
+        save_replacement(record, pending, show_progress=show_progress)
+        return SaveResult(record, Outcome.EXISTING)
     if record.is_saved:
         return _save_again(record, pending)
     return _save_new(record, pending, show_progress)
@@ -64,10 +71,20 @@ def _save_fields(record: ArtifactRecord) -> SaveResult:
     changes = record._changes()
     if changes and not record.is_latest:
         logger.warning("%s is not the latest version of its family", record.uid)
-    if "key" in changes:
+    if "storage_id" in changes:
+        _move(record, changes)
+    elif "key" in changes:
         _rename(record, changes["key"])
     super(ArtifactRecord, record).save()
     return SaveResult(record, Outcome.EXISTING)
+
+
+def _move(record: ArtifactRecord, changes: Row) -> None:
+    if "key" in changes:
+        raise errors.InvalidArgument("an artifact cannot get another key and another storage at once; save one first")
+    storage = record.storage
+    assert storage is not None
+    move_to_storage(record, storage)
 
 
 def _rename(record: ArtifactRecord, key: str | None) -> None:
@@ -125,20 +142,30 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
     plan = _with_saved_storage(pending.plan)
     staged = pending.staged
     put: Put | None = None
+    site: Place | None = None
     share = _may_share(registry, staged, plan)
     for _ in range(_ATTEMPTS):
         try:
+            # Before the bytes are put: a key that is taken by others is refused before anything is written.
+            if site is None:
+                site = _occupy(record, registry, staged, plan)
             if put is None and not share:
                 put = put_bytes(record, staged, plan, show_progress=shown)
-            committed = _commit(record, registry, staged, plan, put)
+            committed = _commit(record, registry, staged, plan, put, site)
             break
         except ObjectVanished:
             share = False
+        except PlaceChanged:
+            _withdraw(site)
+            site = None
         except BytesCollected:
             put = None
+            _withdraw(site)
+            site = None
             check_source(staged)
         except errors.LamartError:
             take_back(plan, staged, put)
+            _withdraw(site)
             raise
         # Any other error may have come after the commit, a lost connection for example: then a record refers to the
         # bytes. They stay, and garbage collection decides later with the database at hand.
@@ -150,6 +177,8 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
     for relpath in committed.replaced:
         remove_bytes(plan.storage, relpath, is_folder=staged.is_folder)
     record._adopt_row(committed.row)
+    if site is not None:
+        _settle(record, site, committed)
     record._pending = None
     # From here on the stored bytes are the content: the object in memory may be changed by its owner.
     record._memory = None
@@ -158,6 +187,31 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
     if outcome is Outcome.EXISTING and plan.run is not None and record.run_id != plan.run.id:
         outcome = Outcome.RECREATED
     return SaveResult(record, outcome)
+
+
+def _occupy(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan) -> Place | None:
+    """See what lies at a real key that is going to get other bytes."""
+    if plan.key_is_virtual or staged.in_place is not None:
+        return None
+    assert record.key is not None
+    stem = uids.stem_of(record.uid) if plan.overwrite_versions else None
+    return occupy(registry, plan.storage, record.key, object_values(staged), overwrites=stem)
+
+
+def _withdraw(site: Place | None) -> None:
+    if site is not None:
+        site.withdraw()
+
+
+def _settle(record: ArtifactRecord, site: Place, committed: _Committed) -> None:
+    """Publish at the real key what the commit made its latest version."""
+    if committed.resolution.existing is not None:
+        site.withdraw()
+        return
+    if site.copy is not None and committed.kept != site.copy.path:
+        site.withdraw()
+    settle(record.registry, site.storage, site.key, force=True)
+    record.refresh()
 
 
 def _with_saved_storage(plan: Plan) -> Plan:
@@ -169,7 +223,7 @@ def _with_saved_storage(plan: Plan) -> Plan:
 
 def _may_share(registry: Registry, staged: Staged, plan: Plan) -> bool:
     """Whether equal bytes seem to lie in the storage already, so that putting them again can be spared."""
-    if staged.in_place is not None or not staged.is_comparable or not plan.key_is_virtual:
+    if staged.in_place is not None or staged.stored is not None or not staged.is_comparable:
         return False
     if plan.dedup is Dedup.REGISTRY and plan.lookup:
         # Bytes that an artifact names were found by the constructor; others are rare, and then put in vain.
@@ -178,7 +232,9 @@ def _may_share(registry: Registry, staged: Staged, plan: Plan) -> bool:
         return shared_object(connection, staged, plan) is not None
 
 
-def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan, put: Put | None) -> _Committed:
+def _commit(
+    record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan, put: Put | None, site: Place | None
+) -> _Committed:
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     record._defaults(registry)
     values = record._values()
@@ -199,7 +255,8 @@ def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
             assert resolution.key is not None
             rename_family(connection, table, head["uid"], resolution.key)
         if resolution.demote is not None:
-            _demote(connection, table, resolution.demote)
+            assert head is not None
+            _demote(connection, table, resolution.demote, head["storage_id"])
         new = values | {
             "uid": resolution.uid,
             "key": resolution.key,
@@ -213,7 +270,10 @@ def _commit(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
         if gone:
             raise BytesCollected(f"garbage collection removed {object_path} before a record referred to it")
         replaced = replace_older(connection, table, resolution, object_id, plan)
-        return _Committed(resolution, _complete(table, new, row_id), object_path, replaced)
+        kept = hand_over(connection, table, site) if site is not None else None
+        if staged.stored is not None:
+            leases.release(connection, plan.storage.id, staged.stored)
+        return _Committed(resolution, _complete(table, new, row_id), object_path, replaced, kept)
 
     return registry.unit_of_work(work)
 
@@ -237,8 +297,10 @@ def _existing(connection: Connection, table: Table, resolution: Resolution, plan
     return row
 
 
-def _demote(connection: Connection, table: Table, head_id: int) -> None:
-    demote = update(table).where(table.c.id == head_id, table.c.is_latest).values(is_latest=False)
+def _demote(connection: Connection, table: Table, head_id: int, storage_id: int) -> None:
+    # A family that moved to another storage meanwhile is not the one that was found.
+    head = and_(table.c.id == head_id, table.c.is_latest, table.c.storage_id == storage_id)
+    demote = update(table).where(head).values(is_latest=False)
     if connection.execute(demote).rowcount != 1:
         raise errors.Conflict(f"another writer made a version after artifact {head_id}")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from upath import UPath
@@ -167,6 +168,47 @@ def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: st
         n_observations=_count(file_format, source, found),
         in_place=in_place,
         root=root,
+    )
+
+
+def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str, suffix: str) -> Staged:
+    """Stage what was written into the version store by its owner.
+
+    Local bytes and remote files are read and hashed. A remote folder is described by what the server says of its
+    files: reading it back would cost what writing it there was to spare.
+
+    Raises:
+        PathNotFound: Nothing was written.
+        InvalidArgument: An empty folder, or no regular file.
+        SourceChanged: It is written while it is read.
+    """
+    if location.is_local:
+        source = location.local(relpath)
+        if not source.exists():
+            raise errors.PathNotFound(f"nothing was written to {source}")
+        staged = _stage_local(source, algorithm, root=location.root, in_place=relpath, suffix=suffix)
+        return replace(staged, in_place=None, root=None, stored=relpath)
+    stat = bytes_room.stat(location, relpath)
+    known = formats.for_suffix(suffix)
+    digest = stat.digest
+    if not stat.is_folder:
+        with TemporaryDirectory() as folder:
+            copy = Path(folder, f"object{suffix}")
+            bytes_room.get(location, relpath, copy)
+            digest = hashing.hash_file(copy, algorithm)
+            if bytes_room.stat(location, relpath) != stat:
+                raise errors.SourceChanged(
+                    f"{location.root}/{relpath} is still written to; save it when it is complete"
+                )
+    return Staged(
+        source=location.path(relpath),
+        suffix=suffix,
+        is_folder=stat.is_folder,
+        size=stat.size,
+        n_files=stat.n_files,
+        digest=digest,
+        otype=known.otype if known is not None and suffix != ".zarr" else None,
+        stored=relpath,
     )
 
 

@@ -218,6 +218,8 @@ class StoredObject(SQLRecord):
         history_id: For a folder whose files are known one by one: the history that it is a part of.
         position: Its place in that history.
         is_scattered: Whether the files of the folder are stored objects of their own, so that nothing lies at `path`.
+        fate: Of an object that is not managed: `lost` when its place holds other bytes by now, `doomed` when the bytes
+            at its place are going to be removed or replaced and no artifact refers to it any more; else None.
     """
 
     __tablename__ = "lamart_storedobject"
@@ -250,6 +252,7 @@ class StoredObject(SQLRecord):
     history_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_folderhistory.id"))
     position: Mapped[int | None]
     is_scattered: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    fate: Mapped[str | None] = mapped_column(String(10))
 
     storage = ToOne("Storage", "storage_id")
     artifacts = ToMany("Artifact", column="object_id", fixed="an artifact keeps its content")

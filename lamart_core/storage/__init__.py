@@ -36,6 +36,7 @@ from lamart_core.storage.roots import (
 from lamart_core.storage.staging import abandoned_staging, clear_staging, maker_lives, remove_staged, staging_folder
 from lamart_core.storage.survey import abort_upload, is_stored_name, iter_reserved, iter_uploads, list_stored, measure
 from lamart_core.storage.transfer import delete, exists, get, put_file, put_files, put_folder, staging_path, stat
+from lamart_core.storage.within import duplicate, make_durable, make_parent, place
 
 __all__ = [
     "MARKER",
@@ -66,6 +67,7 @@ __all__ = [
     "clear_staging",
     "content_state",
     "delete",
+    "duplicate",
     "exists",
     "get",
     "given_options",
@@ -74,6 +76,8 @@ __all__ = [
     "iter_reserved",
     "iter_uploads",
     "list_stored",
+    "make_durable",
+    "make_parent",
     "maker_lives",
     "match_root",
     "measure",
@@ -81,6 +85,7 @@ __all__ = [
     "normalise_root",
     "normalise_source",
     "object_path",
+    "place",
     "progress",
     "put_file",
     "put_files",

@@ -70,6 +70,10 @@ def _file(lab: Lab, version: int = 0, **fields: Any) -> ln.Artifact:
     return ln.Artifact(lab.file(f"a-{version}.txt", f"content {version}"), key="a.txt", **fields)
 
 
+def _table(rows: int) -> pd.DataFrame:
+    return pd.DataFrame({"a": range(rows)})
+
+
 def _two_versions(lab: Lab) -> None:
     _file(lab, 0).save()
     _file(lab, 1).save()
@@ -123,6 +127,66 @@ def _(lab: Lab) -> Callable[[], Any]:
     artifact = ln.Artifact.get(key="a.txt")
     artifact.key = "folder/b.txt"
     return artifact.save
+
+
+@scenario("save a version at a real key", lambda lab: _file(lab, key_is_virtual=False).save())
+def _(lab: Lab) -> Callable[[], Any]:
+    return _file(lab, 1, key_is_virtual=False).save
+
+
+@scenario(
+    "save a version of a folder at a real key",
+    lambda lab: ln.Artifact(lab.folder("run", 0), key="run", key_is_virtual=False, overwrite_versions=False).save(),
+)
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact(lab.folder("run", 1), key="run", key_is_virtual=False, overwrite_versions=False).save
+
+
+@scenario("replace a file", _two_versions)
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="a.txt")
+    artifact.replace(lab.file("b.md", "replaced"))
+    return artifact.save
+
+
+@scenario("replace at a real key", lambda lab: _file(lab, key_is_virtual=False).save())
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="a.txt")
+    artifact.replace(lab.file("b.txt", "replaced"))
+    return artifact.save
+
+
+@scenario("replace a table by one in memory", lambda lab: ln.Artifact.from_dataframe(_table(1), key="t.parquet").save())
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="t.parquet")
+    artifact.replace(_table(2))
+    return artifact.save
+
+
+def _with_second_storage(lab: Lab) -> None:
+    ln.Storage(root=lab.second).save()
+    _two_versions(lab)
+    ln.Artifact(lab.file("a-0.txt", "content 0"), key="b.txt", skip_hash_lookup=True).save()
+
+
+@scenario("move a family to another storage", _with_second_storage)
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="a.txt")
+    artifact.storage = lab.registry.Storage.filter().order_by("-id").first()
+    return artifact.save
+
+
+@scenario("save a lazy artifact", lambda lab: _file(lab, 0).save())
+def _(lab: Lab) -> Callable[[], Any]:
+    lazy = ln.Artifact.from_lazy(".txt", False, key="a.txt")
+    lazy.path.write_text("content 1")
+    return lazy.save
+
+
+@scenario("delete what lies at a real key", lambda lab: [_file(lab, n, key_is_virtual=False).save() for n in (0, 1)])
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="a.txt")
+    return lambda: artifact.delete(permanent=True, storage=True)
 
 
 @scenario("rename a family", _two_versions)

@@ -24,6 +24,7 @@ import pytest
 import lamart_core as ln
 from lamart_core.db import Registry, set_default_registry
 from lamart_core.lifecycle import collect_garbage
+from lamart_core.lifecycle.publish import finish_publication, publish_pending
 from lamart_core.models import Artifact
 from tests.databases import fresh_database
 from tests.faults.scenarios import SCENARIOS
@@ -170,6 +171,9 @@ def check_afterwards(place: Place, scenario: str, old: Any, new: Any) -> str:
     with place.opened() as registry:
         assert state(registry) == new
         check_readable()
+        for pending in publish_pending(registry):
+            finish_publication(registry, pending)
+        assert publish_pending(registry) == []
         collect_garbage(registry, grace=timedelta(0), dry_run=False)
         check_readable()
         assert stored(registry) == referred(registry)

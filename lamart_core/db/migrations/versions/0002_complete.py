@@ -314,6 +314,7 @@ def upgrade() -> None:
     op.add_column(
         "lamart_storedobject", sa.Column("is_scattered", sa.Boolean(), server_default=sa.false(), nullable=False)
     )
+    op.add_column("lamart_storedobject", sa.Column("fate", sa.String(10), nullable=True))
     op.create_index("uq_lamart_storedobject_history", "lamart_storedobject", ["history_id", "position"], unique=True)
     _add_reference("lamart_transform", "environment_id", "lamart_artifact")
     _add_reference("lamart_transform", "plan_id", "lamart_artifact")

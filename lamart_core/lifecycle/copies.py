@@ -1,0 +1,229 @@
+"""Copies of stored objects: made and verified first, recorded by the transaction that then refers to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy import Connection, Table, and_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lamart_core import errors, formats, hashing
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry, now
+from lamart_core.hashing import ALGORITHMS, Digest
+from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.lifecycle.plan import Row
+from lamart_core.lifecycle.put import remove_bytes
+from lamart_core.lifecycle.tombstones import check_not_collected
+from lamart_core.records import Storage
+
+LOST = "lost"
+DOOMED = "doomed"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of a stored object in a version store, which no record refers to yet.
+
+    Attributes:
+        row: The object that was copied, as the database had it.
+        storage: Location of the copy.
+        path: Path of the copy, relative to the root.
+        digest: Digest of the copy; another one than that of the object where that was inexact.
+    """
+
+    row: Row
+    storage: Storage
+    path: str
+    digest: Digest | None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the object is a folder."""
+        return self.row["n_files"] is not None
+
+    def discard(self) -> None:
+        """Remove the copy, which no record refers to."""
+        remove_bytes(self.storage, self.path, is_folder=self.is_folder)
+
+
+def digest_of(row: Row) -> Digest | None:
+    """Return the digest of a stored object."""
+    return Digest(row["hash_type"], row["hash"], row["is_exact"]) if row["hash"] is not None else None
+
+
+def read_object(registry: Registry, object_id: int) -> Row:
+    """Return the row of a stored object.
+
+    Raises:
+        ObjectDoesNotExist: It was deleted.
+    """
+    with registry.engine.connect() as connection:
+        row = connection.execute(select(OBJECT).where(OBJECT.c.id == object_id)).first()
+    if row is None:
+        raise errors.ObjectDoesNotExist(f"the stored object {object_id} was deleted in this moment")
+    return row._asdict()
+
+
+def holds(storage: Storage, path: str, *rows: Row) -> bool:
+    """Return whether the bytes at a path are those that one of the rows describes; they are hashed if need be.
+
+    Args:
+        storage: Location to look into.
+        path: Path relative to the root.
+        rows: Stored objects.
+
+    Raises:
+        StorageError: The storage failed or refused.
+    """
+    location = storage.location
+    try:
+        found = bytes_room.stat(location, path)
+        alike = [
+            row for row in rows if found.is_folder == (row["n_files"] is not None) and row["size"] in (None, found.size)
+        ]
+        digests = {(digest_of(row), row["suffix"]) for row in alike}
+        if any(digest is None or (not digest.is_exact and digest == found.digest) for digest, _ in digests):
+            return True
+        exact = [(digest, suffix) for digest, suffix in digests if digest is not None and digest.is_exact]
+        if not exact:
+            return False
+        if location.is_local:
+            return _is_one_of(location.local(path), exact)
+        with TemporaryDirectory() as folder:
+            local = Path(folder, "object")
+            bytes_room.get(location, path, local, is_folder=found.is_folder)
+            return _is_one_of(local, exact)
+    except errors.PathNotFound:
+        return False
+
+
+def _is_one_of(path: Path, digests: list[tuple[Digest, str]]) -> bool:
+    made: dict[tuple[str, str], str] = {}
+    for digest, suffix in digests:
+        kind = (digest.algorithm, suffix)
+        if kind not in made:
+            made[kind] = _hash(path, suffix, digest)
+        if made[kind] == digest.value:
+            return True
+    return False
+
+
+def _hash(path: Path, suffix: str, digest: Digest) -> str:
+    content = formats.for_path(path, suffix).content_digest(path)
+    if content is not None:
+        return content.value
+    algorithm = digest.file_algorithm
+    return (hashing.hash_tree(path, algorithm).digest if path.is_dir() else hashing.hash_file(path, algorithm)).value
+
+
+def copy_object(registry: Registry, row: Row, source: Storage, target: Storage, stem: str) -> Copy:
+    """Copy a stored object into a version store, and verify the copy.
+
+    Args:
+        registry: The registry.
+        row: The object.
+        source: Its location.
+        target: Location of the copy.
+        stem: Stem of the uid of an artifact that names it.
+
+    Raises:
+        ContentMismatch: The bytes are missing or are not those of the record.
+        StorageError: A storage failed or refused; nothing is left.
+    """
+    path = bytes_room.object_path(stem, row["suffix"])
+    digest = digest_of(row)
+    copy = Copy(row, target, path, digest)
+    if source.id == target.id:
+        return _duplicate(copy)
+    is_folder = copy.is_folder
+    try:
+        local = bytes_room.Cache(registry.settings.cache_dir).fetch(
+            source.location,
+            row["path"],
+            size=row["size"],
+            digest=digest,
+            is_folder=is_folder,
+            verify=digest is not None and not digest.is_exact,
+        )
+    except errors.PathNotFound as error:
+        raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} are missing") from error
+    algorithm = digest.file_algorithm if digest is not None and digest.file_algorithm in ALGORITHMS else None
+    chosen = algorithm or registry.hash_algorithm
+    tree = hashing.hash_tree(local, chosen) if is_folder else None
+    found = tree.digest if tree is not None else hashing.hash_file(local, chosen)
+    if digest is not None and digest.is_exact and _hash(local, row["suffix"], digest) != digest.value:
+        raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} were altered: they are not copied")
+    if tree is not None:
+        bytes_room.put_folder(local, target.location, path, tree=tree)
+    else:
+        bytes_room.put_file(local, target.location, path, digest=found)
+    return copy if digest is not None and digest.is_exact else Copy(row, target, path, found)
+
+
+def _duplicate(copy: Copy) -> Copy:
+    row, storage = copy.row, copy.storage
+    location = storage.location
+    inexact = copy.digest is None or not copy.digest.is_exact
+    # What only a server vouches for is asked of it before; the copy may get another word.
+    if inexact and not holds(storage, row["path"], row):
+        raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} were altered")
+    try:
+        bytes_room.duplicate(location, row["path"], copy.path, is_folder=copy.is_folder)
+    except errors.PathNotFound as error:
+        raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} are missing") from error
+    if inexact:
+        return Copy(row, storage, copy.path, bytes_room.stat(location, copy.path).digest or copy.digest)
+    # The copy is looked at, and not the original: that may change in between.
+    if not holds(storage, copy.path, row):
+        copy.discard()
+        raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} were altered")
+    return copy
+
+
+def record_copy(connection: Connection, table: Table, copy: Copy, *, artifact_ids: set[int] | None = None) -> str:
+    """Let artifacts refer to a copy, or to an object of equal content in the same version store.
+
+    Args:
+        connection: Connection in a write transaction.
+        table: The artifact table.
+        copy: The copy.
+        artifact_ids: The artifacts; default: all that refer to the object that was copied.
+
+    Returns:
+        Path of the object that they refer to now.
+
+    Raises:
+        BytesCollected: Garbage collection has taken the copy.
+    """
+    row, digest = copy.row, copy.digest
+    values = {name: row[name] for name in ("suffix", "size", "n_files")} | {
+        "storage_id": copy.storage.id,
+        "path": copy.path,
+        "hash": digest.value if digest is not None else None,
+        "hash_type": digest.algorithm if digest is not None else None,
+        "is_exact": digest is not None and digest.is_exact,
+        "is_managed": True,
+        "created_at": now(),
+    }
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    inserted = dialect.insert(OBJECT).values(values).on_conflict_do_nothing().returning(OBJECT.c.id)
+    object_id = connection.execute(inserted).scalar_one_or_none()
+    path = copy.path
+    if object_id is None:
+        equal = and_(*(OBJECT.c[name] == values[name] for name in ("storage_id", "hash", "hash_type", "suffix")))
+        query = select(OBJECT.c.id, OBJECT.c.path).where(equal, OBJECT.c.is_managed, OBJECT.c.is_exact)
+        shared = connection.execute(query.with_for_update()).first()
+        if shared is None:
+            raise errors.Conflict("an object of equal content was deleted in this moment")
+        object_id, path = shared.id, shared.path
+    check_not_collected(connection, copy.storage.id, [path])
+    changes = {"object_id": object_id}
+    if digest is not None and digest != digest_of(row):
+        changes |= {"hash": digest.value, "_hash_type": digest.algorithm}
+    columns = table.c
+    refer = columns.object_id == row["id"] if artifact_ids is None else columns.id.in_(artifact_ids)
+    connection.execute(update(table).where(refer).values(changes))
+    return path
