@@ -5,7 +5,7 @@ the run. `--requirements-results=FILE` writes, for every id, the tests that pass
 databases and storages that each ran on; `python -m tests.requirements_report FILE` reads it.
 
 Where a test runs is seen in its parameters (`sqlite`, `postgres`, `local`, `s3`, or two of them with a dash between)
-and in the fixtures that it uses.
+and in the fixtures that it uses. A test that chooses in its body says so: `@pytest.mark.req("R268", on="postgres-s3")`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,13 @@ def _places(item: pytest.Item) -> set[str]:
     words = {word for value in values for word in value.split("-")}
     fixtures: list[str] = getattr(item, "fixturenames", [])
     words |= {_FIXTURES[name] for name in fixtures if name in _FIXTURES}
-    places = words & {*BACKENDS, *STORAGES}
+    known = {*BACKENDS, *STORAGES}
+    for marker in item.iter_markers("req"):
+        said = {word for word in str(marker.kwargs.get("on", "")).split("-") if word}
+        if said - known:
+            raise pytest.UsageError(f"{item.nodeid}: on={marker.kwargs['on']!r} has other words than {sorted(known)}")
+        words |= said
+    places = words & known
     if places & set(BACKENDS) and not places & set(STORAGES):
         places.add("local")
     return places

@@ -252,30 +252,6 @@ def test_fields_as_keywords(file: Path) -> None:
     assert (artifact.otype, artifact.n_observations, artifact.version) == ("Protocol", 7, "1.0")
 
 
-@pytest.mark.req("R36", "R60", "R263")
-def test_constructing_stores_nothing(tmp_path: Path, registry: Registry) -> None:
-    folder = tree(tmp_path / "in", {"a.txt": "1", "deep/b.txt": "2"})
-    artifact = ln.Artifact(folder, key="in")
-    assert contents(registry).files == ()
-    artifact.save()
-    stored = sorted(path.relative_to(artifact.path).as_posix() for path in artifact.path.rglob("*.txt"))
-    assert stored == ["a.txt", "deep/b.txt"]
-    assert (folder / "deep/b.txt").read_text() == "2"
-    single = ln.Artifact(tree(tmp_path / "one", {"only.txt": "3"}), key="one").save()
-    assert (single.path / "only.txt").read_text() == "3"
-    assert single.n_files == 1
-
-
-@pytest.mark.req("R37", "R260")
-def test_an_unsaved_artifact(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    artifact = ln.Artifact(file, key="a.txt")
-    assert artifact.path == file
-    assert "a.txt" in repr(artifact)
-    artifact.delete()
-    assert "never saved" in caplog.text
-    assert file.exists()
-
-
 @pytest.mark.req("R39")
 def test_otype_of_paths(tmp_path: Path) -> None:
     matrix = ad.AnnData(np.ones((3, 2)))
@@ -325,19 +301,6 @@ def test_another_key_for_a_path_inside_the_storage(registry: Registry) -> None:
     artifact = ln.Artifact(path, key="named/b.txt").save()
     assert (artifact.key, artifact._real_key, artifact._key_is_virtual) == ("named/b.txt", "a.txt", True)
     assert artifact.path == path
-
-
-@pytest.mark.req("R62")
-def test_the_version_store_is_reserved(registry: Registry) -> None:
-    stray = write(storage_root(registry) / ".lamart/stray.txt", "x")
-    with pytest.raises(ValueError, match=r"\.lamart"):
-        ln.Artifact(stray, key="a.txt")
-
-
-@pytest.mark.req("R62")
-def test_the_object_of_an_artifact_gives_that_artifact(file: Path) -> None:
-    saved = ln.Artifact(file, key="a.txt").save()
-    assert ln.Artifact(saved.path) == saved
 
 
 @pytest.mark.req("R66", "R67", "R68")

@@ -11,12 +11,13 @@ import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.lifecycle import Outcome, create
 from lamart_core.storage import delete
+from tests.processes import run_together
 from tests.registries import contents, storage_root, tree, write
 
 
 @pytest.mark.req("R79", "R84", "R74", "R75")
 def test_known_content_is_the_existing_artifact(
-    registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    lab: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = ln.Artifact(write(tmp_path / "a.txt", "equal"), key="a.txt").save()
     second = ln.Artifact(write(tmp_path / "b.txt", "equal"), key="b.txt")
@@ -24,7 +25,7 @@ def test_known_content_is_the_existing_artifact(
     assert second.save().key == "a.txt"
     assert "'a.txt' is kept" in caplog.text
     assert (len(first.hash or ""), first._hash_type) == (43, "blake3")
-    assert contents(registry).artifacts == 1
+    assert contents(lab).artifacts == 1
     nameless = ln.Artifact(write(tmp_path / "c.txt", "other"), description="words").save()
     assert ln.Artifact(write(tmp_path / "d.txt", "other"), key="d.txt").save() == nameless
     assert ln.Artifact.get(nameless.uid).key == "d.txt"
@@ -83,7 +84,7 @@ def test_skipping_the_lookup(registry: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.req("R82", "R90")
-def test_empty_files_are_never_equal(registry: Registry, tmp_path: Path) -> None:
+def test_empty_files_are_never_equal(lab: Registry, tmp_path: Path) -> None:
     empty = write(tmp_path / "a.txt", "")
     first = ln.Artifact(empty, key="a.txt").save()
     second = ln.Artifact(empty, key="b.txt", skip_hash_lookup=False).save()
@@ -194,15 +195,30 @@ def test_a_key_whose_content_comes_back_has_three_versions(registry: Registry) -
 
 
 @pytest.mark.req("R89", "R257")
-def test_equal_content_under_two_keys_is_two_artifacts_stored_once(registry: Registry) -> None:
-    one = create(registry, table(), key="one.parquet").artifact
-    two = create(registry, table(), key="two.parquet").artifact
+def test_equal_content_under_two_keys_is_two_artifacts_stored_once(lab: Registry) -> None:
+    one = create(lab, table(), key="one.parquet").artifact
+    two = create(lab, table(), key="two.parquet").artifact
     assert one != two
     assert one.object_id == two.object_id
-    assert len(contents(registry).files) == 1
+    assert len(contents(lab).files) == 1
     one.delete(permanent=True, storage=True)
     assert ln.Artifact.get(key="two.parquet").load().equals(table())
     assert two.refresh().verify()
     two.delete(permanent=True)
-    held = contents(registry)
+    held = contents(lab)
     assert (held.artifacts, held.objects, held.files) == (0, 0, ())
+
+
+_SAVE = """
+ready()
+tell(ln.Artifact(arguments["path"], key="a.txt", run=False).save().uid)
+"""
+
+
+@pytest.mark.req("R91")
+def test_many_processes_that_save_the_same_store_it_once(lab: Registry, tmp_path: Path) -> None:
+    uids = run_together(lab, _SAVE, 3, path=write(tmp_path / "a.txt", "equal"))
+    assert set(uids) == {ln.Artifact.get(key="a.txt").uid}
+    held = contents(lab)
+    assert (held.artifacts, held.objects, len(held.files)) == (1, 1, 1)
+    assert ln.Artifact.get(key="a.txt").verify()

@@ -253,3 +253,15 @@ def test_what_is_registered_in_place_is_what_was_hashed(registry: Registry, chan
         again = ln.Artifact(source).save()
         assert again.verify()
         assert again.hash == (hash_tree(source).digest if source.is_dir() else hash_file(source)).value
+
+
+@pytest.mark.req("R94", "R265")
+def test_a_source_that_is_gone_is_named_and_nothing_is_stored(lab: Registry, tmp_path: Path) -> None:
+    before = contents(lab)
+    for source in (write(tmp_path / "a.txt", "x"), tree(tmp_path / "in", {"a.txt": "A"})):
+        artifact = ln.Artifact(source, key=source.name)
+        shutil.rmtree(source) if source.is_dir() else source.unlink()
+        with pytest.raises(errors.PathNotFound, match=source.name):
+            artifact.save()
+        assert not artifact.is_saved
+    assert contents(lab) == before

@@ -270,12 +270,12 @@ def test_heads_of_branches_are_apart(registry: Registry, tmp_path: Path) -> None
 
 
 @pytest.mark.req("R41")
-def test_versions_of_tables(registry: Registry) -> None:
+def test_versions_of_tables(lab: Registry) -> None:
     first = ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key="t.parquet").save()
     second = ln.Artifact.from_dataframe(pd.DataFrame({"a": [2]}), key="t.parquet").save()
     assert second.uid == first.stem_uid + "0001"
     assert [list(ln.Artifact.get(item.uid).load()["a"]) for item in (first, second)] == [[1], [2]]
-    assert contents(registry).objects == 2
+    assert contents(lab).objects == 2
 
 
 @pytest.mark.req("R216", "R222")

@@ -212,7 +212,7 @@ def try_all(place: Place, scenario: str, actions: Sequence[str], *, stride: int)
     print(f"\n{scenario} on {place.backend} and {place.storage}: {len(steps)} steps, {len(left)} tried")
 
 
-@pytest.mark.req("R236", "R258", "R266", "R267", "R268")
+@pytest.mark.req("R236", "R258", "R266", "R267", "R268", on="sqlite-local")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_step_on_a_local_disk(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
     place = Place("sqlite", "local", tmp_path, zygote)
@@ -220,7 +220,7 @@ def test_every_step_on_a_local_disk(scenario: str, zygote: subprocess.Popen[str]
         try_all(place, scenario, ("kill", "error"), stride=3)
 
 
-@pytest.mark.req("R236", "R258", "R266", "R267", "R268")
+@pytest.mark.req("R236", "R258", "R266", "R267", "R268", on="postgres-s3")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_step_in_a_bucket_and_on_postgres(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
     place = Place("postgres", "s3", tmp_path, zygote)

@@ -129,6 +129,8 @@ def test_results_are_recorded(project: pytest.Pytester, workers: tuple[str, ...]
         def test_remote(registry, s3): pass
         @pytest.mark.req("R6")
         def test_registry(registry): pass
+        @pytest.mark.req("R7", on="postgres-s3")
+        def test_says_so(): pass
         """
     )
     project.runpytest_subprocess("--requirements-results=out/results.json", *workers)
@@ -153,6 +155,7 @@ def test_results_are_recorded(project: pytest.Pytester, workers: tuple[str, ...]
             "test_it.py::test_registry[sqlite]": told("passed", "local", "sqlite"),
             "test_it.py::test_registry[postgres]": told("passed", "local", "postgres"),
         },
+        "R7": {"test_it.py::test_says_so": told("passed", "postgres", "s3")},
     }
 
 
@@ -161,3 +164,10 @@ def test_unknown_ids_stop_the_run(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*has no R9999*"])
+
+
+def test_unknown_places_stop_the_run(project: pytest.Pytester) -> None:
+    project.makepyfile(test_it="import pytest\n@pytest.mark.req('R1', on='mysql-s3')\ndef test_x(): pass\n")
+    result = project.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*'mysql-s3' has other words*"])
