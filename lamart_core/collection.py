@@ -78,6 +78,7 @@ class Collection(CollectionRecord):
         version: str | None = None,
         **others: Any,
     ) -> None:
+        is_append = bool(others.pop("_is_append", False))
         unknown = sorted(set(others) - set(_FIELDS))
         if unknown:
             raise errors.FieldValidationError(
@@ -97,6 +98,7 @@ class Collection(CollectionRecord):
             version_tag=tag,
             reference=others.get("reference"),
             reference_type=others.get("reference_type"),
+            is_append=is_append,
         )
         registry = revises._registry if isinstance(revises, Collection) else None
         collect.construct(self, registry or current_registry(), artifacts, request)
@@ -126,13 +128,15 @@ class Collection(CollectionRecord):
 
         Raises:
             InvalidArgument: An artifact is in the collection already, or cannot be collected.
+            IntegrityError: This is not the latest version on the branch, whose members would be missing; raised by
+                `save()` too.
         """
         new = [artifacts] if isinstance(artifacts, Artifact) else list(artifacts)
         if not self.is_saved:
             raise errors.InvalidArgument(f"{self!r} is not saved yet; save it before appending to it")
         if not new:
             raise errors.InvalidArgument("there is nothing to append; the list is empty")
-        return Collection([*self.ordered_artifacts, *new], run=run, revises=self)
+        return Collection([*self.ordered_artifacts, *new], run=run, revises=self, _is_append=True)
 
     def cache(self, *, is_run_input: bool | Run | None = None) -> list[Path]:
         """Return local paths of the members in their order; remote ones are downloaded when needed.

@@ -38,6 +38,7 @@ class CollectionRequest:
     version_tag: str | None
     reference: str | None
     reference_type: str | None
+    is_append: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class PendingCollection:
         run: The run that makes it.
         branch_id: Branch that it is made on.
         revises_uid: Uid of the version that is revised explicitly.
-        expected_head: Uid of the latest version when that was decided.
+        expected_head: Uid of the latest version on the branch when that was decided; None where there was none.
     """
 
     members: tuple[int, ...]
@@ -79,7 +80,7 @@ def construct(record: CollectionRecord, registry: Registry, artifacts: Any, requ
             _become(record, registry, connection, equal, pending, request.description)
             return
         if revises is not None:
-            pending = _revising(connection, table, pending, revises)
+            pending = _revising(connection, table, pending, revises, is_append=request.is_append)
     record._registry = registry
     values: dict[str, Any] = {
         "uid": uids.first_uid(uids.new_stem()),
@@ -192,7 +193,7 @@ def _digest(connection: Connection, registry: Registry, members: Sequence[Artifa
 
 
 def _revising(
-    connection: Connection, table: Table, pending: PendingCollection, revises: CollectionRecord
+    connection: Connection, table: Table, pending: PendingCollection, revises: CollectionRecord, *, is_append: bool
 ) -> PendingCollection:
     columns = table.c
     heads = select(columns.uid).where(
@@ -200,6 +201,8 @@ def _revising(
     )
     head = connection.execute(heads).scalar_one_or_none()
     if head is not None and head != revises.uid:
+        if is_append:  # the members of the later version would be missing
+            raise errors.IntegrityError(f"cannot append to {revises.uid}: {head} is the latest now; append to that one")
         logger.warning("%s is not the latest version any more; revising %s", revises.uid, head)
     return PendingCollection(pending.members, pending.run, pending.branch_id, revises.uid, head)
 
@@ -241,9 +244,9 @@ def _commit(connection: Connection, table: Table, values: dict[str, Any], pendin
     _check_still_there(connection, pending.members)
     columns = table.c
     head, newest = _family_of(connection, table, values["key"], pending)
-    if pending.expected_head is not None and (head is None or head.uid != pending.expected_head):
+    if pending.revises_uid is not None and (head.uid if head is not None else None) != pending.expected_head:
         raise errors.IntegrityError(
-            f"cannot revise {pending.expected_head}: {head.uid if head is not None else 'no version'} is the latest "
+            f"cannot revise {pending.revises_uid}: {head.uid if head is not None else 'no version'} is the latest "
             "now; get it and revise that one"
         )
     if newest is not None:

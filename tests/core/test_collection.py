@@ -109,10 +109,18 @@ def test_revising_a_version_that_is_not_the_latest(
     # Whoever appends to what is not the latest any more would drop what the other has appended.
     with pytest.raises(ln.errors.IntegrityError, match="is the latest"):
         mine.save()
+    with pytest.raises(ln.errors.IntegrityError, match=rf"{theirs.uid} is the latest"):
+        first.append(b)
     assert ln.Collection.filter(key="inputs").count() == 2
-    late = first.append(b)
+    late = ln.Collection([b], revises=first)
     assert "not the latest" in caplog.text
-    assert order(late.save()) == ["in/a.txt", "in/b.txt"]
+    assert order(late.save()) == ["in/b.txt"]
+    # Two who begin a line on a branch meet too.
+    ln.settings.branch = ln.Branch(name="draft").save()
+    mine, theirs = late.append(a), late.append(c)
+    theirs.save()
+    with pytest.raises(ln.errors.IntegrityError, match="is the latest"):
+        mine.save()
 
 
 @pytest.mark.req("R214")
