@@ -255,6 +255,9 @@ def _commit(connection: Connection, table: Table, values: dict[str, Any], pendin
         demoted = update(table).where(columns.id == head.id, columns.is_latest).values(is_latest=False)
         if connection.execute(demoted).rowcount != 1:
             raise errors.Conflict(f"another writer made a version after collection {head.id}")
+        if _equal(connection, table, values["key"], values["hash"]) is not None:
+            # Saved after this transaction looked, and before it had the latest version to itself.
+            raise errors.Conflict("another writer saved equal content")
         if head.key != values["key"]:
             _rename_family(connection, table, head.uid, values["key"])
     row_id = connection.execute(insert(table).values(values).returning(columns.id)).scalar_one()
