@@ -346,10 +346,10 @@ def peak_of_checking(registry: Registry) -> int:
 @pytest.mark.req("R291")
 def test_memory_does_not_grow_with_the_number_of_objects(sqlite_registry: Registry, tmp_path: Path) -> None:
     artifact = save(tmp_path, "a.txt", "a")
-    many_objects(sqlite_registry, artifact, 0, 1_200)
+    many_objects(sqlite_registry, artifact, 0, 1_100)
     peak_of_checking(sqlite_registry)  # what is loaded once is not counted
     few = peak_of_checking(sqlite_registry)
-    many_objects(sqlite_registry, artifact, 1_200, 6_000)
+    many_objects(sqlite_registry, artifact, 1_100, 4_000)
     many = peak_of_checking(sqlite_registry)
     assert many < few * 1.5
     assert many < 5_000_000

@@ -281,7 +281,7 @@ tell([passes, taken])
 @pytest.mark.req("R258", "R267", "R291")
 def test_saves_beside_garbage_collection_without_grace_lose_nothing(lab: Registry, tmp_path: Path) -> None:
     is_local = location_of(lab).is_local
-    savers, turns = 2, 6 if is_local else 2
+    savers, turns = 2, 4 if is_local else 2
     processes = [start(lab, SAVER, number=n, folder=tmp_path, turns=turns) for n in range(savers)]
     collectors = [start(lab, COLLECTOR)]
     try:
@@ -320,14 +320,14 @@ def peak_of_collecting(registry: Registry) -> tuple[int, int]:
 @pytest.mark.req("R291")
 def test_memory_does_not_grow_with_the_number_of_names(sqlite_registry: Registry) -> None:
     folder = Path(location_of(sqlite_registry).root, ".lamart")
-    for number in range(3_000):
+    for number in range(2_000):
         (folder / f"{number:024d}.txt").touch()
     peak_of_collecting(sqlite_registry)  # what is loaded once is not counted
     few = peak_of_collecting(sqlite_registry)
-    for number in range(3_000, 20_000):
+    for number in range(2_000, 12_000):
         (folder / f"{number:024d}.txt").touch()
     many = peak_of_collecting(sqlite_registry)
-    assert (few[0], many[0]) == (3_000, 20_000)
+    assert (few[0], many[0]) == (2_000, 12_000)
     assert many[1] < few[1] * 1.5
     assert many[1] < 3_000_000
 
