@@ -336,20 +336,23 @@ def many_objects(registry: Registry, artifact: Artifact, first: int, last: int) 
 
 
 def peak_of_checking(registry: Registry) -> int:
-    tracemalloc.start()
-    assert [found.kind for found in iter_findings(registry)] == []
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak
+    """Return the most memory that a check took, in bytes."""
+    peaks: list[int] = []
+    for _ in range(2):  # what is loaded once is in the first figure only
+        tracemalloc.start()
+        assert [found.kind for found in iter_findings(registry)] == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return min(peaks)
 
 
 @pytest.mark.req("R291")
 def test_memory_does_not_grow_with_the_number_of_objects(sqlite_registry: Registry, tmp_path: Path) -> None:
     artifact = save(tmp_path, "a.txt", "a")
     many_objects(sqlite_registry, artifact, 0, 1_100)
-    peak_of_checking(sqlite_registry)  # what is loaded once is not counted
     few = peak_of_checking(sqlite_registry)
     many_objects(sqlite_registry, artifact, 1_100, 4_000)
     many = peak_of_checking(sqlite_registry)
-    assert many < few * 1.5
+    # The rows alone would take more.
+    assert many < few + 1_000_000
     assert many < 5_000_000
