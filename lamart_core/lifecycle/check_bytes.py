@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, select
+from sqlalchemy import ColumnElement, Row, Table, exists, func, select
 
 from lamart_core import errors, formats, hashing
 from lamart_core import storage as bytes_room
@@ -18,9 +18,10 @@ from lamart_core.hashing import Digest
 from lamart_core.lifecycle.findings import Finding, Kind
 from lamart_core.lifecycle.gc import batches, is_referred
 from lamart_core.lifecycle.objects import OBJECT
-from lamart_core.records import Storage
+from lamart_core.records import FolderFile, Storage
 from lamart_core.storage import Location, ObjectStat
 
+_FILE: Table = FolderFile.__table__  # pyright: ignore[reportAssignmentType]
 _PAGE = 500
 _REQUESTS = 16  # to a remote store at once
 # What else may lie in a reserved folder: the marker, staging files, and an embedded database with its storage.
@@ -95,7 +96,9 @@ class BytesCheck:
         if self.storage.is_managed:
             yield from self._listed(seen)
         with ThreadPoolExecutor(1 if self.storage.location.is_local else _REQUESTS) as pool:
-            for rows in self._pages():
+            for rows in self._pages(OBJECT.c.is_scattered):
+                yield from (found for row in rows if (found := self._scattered(row)) is not None)
+            for rows in self._pages(~OBJECT.c.is_scattered):
                 todo = [row for row in rows if self.verify or row.id not in seen]
                 for row, found in zip(todo, pool.map(self._look, todo), strict=True):
                     # What was deleted or moved while it was looked at is not missing.
@@ -127,13 +130,34 @@ class BytesCheck:
                         path=relpath,
                     )
 
-    def _pages(self) -> Iterator[Sequence[Row[Any]]]:
-        """Go through the objects that somebody refers to and that are still to be expected."""
+    def _scattered(self, row: Row[Any]) -> Finding | None:
+        """Check that the files of a folder are those that its record counts; each is an object, and checked as one."""
+        file = _FILE.c
+        query = select(func.count(), func.coalesce(func.sum(file.size), 0), func.count(file.object_id)).where(
+            file.history_id == row.history_id,
+            file.since <= row.position,
+            file.until.is_(None) | (file.until > row.position),
+        )
+        empty = query.where(file.size == 0, file.object_id.is_(None))
+        with self.registry.engine.connect() as connection:
+            count, size, stored = connection.execute(query).one()
+            without = connection.execute(empty).one()[0]
+        if (count, size, stored + without) == (row.n_files, row.size, count) or not self._is_unchanged(row):
+            return None
+        return self._finding(
+            Kind.MISSING,
+            row,
+            f"{stored + without:,} of {row.n_files:,} files are known, with {size:,} of {row.size:,} bytes",
+            is_repairable=False,
+        )
+
+    def _pages(self, wanted: ColumnElement[bool]) -> Iterator[Sequence[Row[Any]]]:
+        """Go through the objects of some kind that somebody refers to and that are still to be expected."""
         columns, last = OBJECT.c, 0
         while True:
             query = (
                 select(OBJECT)
-                .where(columns.storage_id == self.storage.id, columns.id > last, ~columns.is_scattered)
+                .where(columns.storage_id == self.storage.id, columns.id > last, wanted)
                 .where(is_referred(), ~is_superseded())
                 .order_by(columns.id)
                 .limit(_PAGE)
@@ -246,9 +270,22 @@ def local_digest(path: Path, suffix: str, expected: Digest, *, is_folder: bool) 
 
 
 def first_artifact(registry: Registry, object_id: int) -> str | None:
-    """Return the uid of the oldest artifact that names an object."""
+    """Return the uid of the oldest artifact that names an object, or a folder that the object is a file of."""
     table: Any = model_class("Artifact").__table__
-    query = select(table.c.uid).where(table.c.object_id == object_id).order_by(table.c.id).limit(1)
+    folder = OBJECT.alias("folder")
+    file = _FILE.c
+    parts = select(folder.c.id).where(
+        file.object_id == object_id,
+        file.history_id == folder.c.history_id,
+        file.since <= folder.c.position,
+        file.until.is_(None) | (file.until > folder.c.position),
+    )
+    query = (
+        select(table.c.uid)
+        .where((table.c.object_id == object_id) | table.c.object_id.in_(parts))
+        .order_by(table.c.id)
+        .limit(1)
+    )
     with registry.engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Row, Table, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core.db import Registry, now
-from lamart_core.lifecycle.leases import held_paths
+from lamart_core.lifecycle.leases import held_paths, is_held
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lifecycle.tombstones import TOMBSTONE
 from lamart_core.records import Lease
@@ -48,18 +49,24 @@ def bury(registry: Registry, storage_id: int, paths: Collection[str]) -> set[str
 
 def abandoned_paths(connection: Connection, storage_id: int) -> set[str]:
     """Return the paths that somebody held, and gave up without saving."""
-    query = select(LEASE.c.path).where(LEASE.c.storage_id == storage_id)
-    return set(connection.execute(query).scalars()) - held_paths(connection, storage_id)
+    return {row.path for row in _ended_leases(connection, storage_id)}
+
+
+def _ended_leases(connection: Connection, storage_id: int) -> list[Row[Any]]:
+    rows = connection.execute(select(LEASE).where(LEASE.c.storage_id == storage_id))
+    return [row for row in rows if not is_held(row.holder, row.expires_at)]
 
 
 def purge(registry: Registry, storage_id: int) -> None:
     """Remove leases that have ended, and tombstones that no save can meet any more: names are never used again."""
+    lease, tombstone = LEASE.c, TOMBSTONE.c
 
     def work(connection: Connection) -> None:
-        ended = abandoned_paths(connection, storage_id)
-        if ended:
-            connection.execute(LEASE.delete().where(LEASE.c.storage_id == storage_id, LEASE.c.path.in_(list(ended))))
+        for row in _ended_leases(connection, storage_id):
+            # Somebody else may take it in this moment: then it says another holder, and stays.
+            same = (lease.id == row.id, lease.holder == row.holder, lease.expires_at == row.expires_at)
+            connection.execute(LEASE.delete().where(*same))
         old: datetime = now() - _KEPT
-        connection.execute(TOMBSTONE.delete().where(TOMBSTONE.c.storage_id == storage_id, TOMBSTONE.c.created_at < old))
+        connection.execute(TOMBSTONE.delete().where(tombstone.storage_id == storage_id, tombstone.created_at < old))
 
     registry.unit_of_work(work)

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.lifecycle import Finding, Kind, Severity, check_registry, iter_findings
-from lamart_core.models import Artifact
+from lamart_core.models import Artifact, StoredObject
+from lamart_core.records import FolderFile
 from tests.core.test_gc import AT_ONCE, lease, leave_file, location_of
 from tests.registries import fresh_registry, tree, write
 
@@ -111,6 +112,36 @@ def test_missing_truncated_and_altered_bytes_are_found(lab: Registry, tmp_path: 
     repaired = check_registry(lab, verify=True, repair=True)
     assert len(repaired.remaining) == 4, "there is no other copy"
     assert Artifact.filter().count() == 4
+
+
+def place_of_file(registry: Registry, artifact: Artifact, name: str) -> str:
+    """Return where the bytes of a file of a folder lie: in the folder, or as an object of their own."""
+    folder = artifact.object
+    part = (
+        select(StoredObject.path)
+        .join(FolderFile, FolderFile.object_id == StoredObject.id)
+        .where(FolderFile.history_id == folder.history_id, FolderFile.path == name)
+        .where(FolderFile.since <= (folder.position or 0))
+        .where(FolderFile.until.is_(None) | (FolderFile.until > (folder.position or 0)))
+    )
+    with registry.read() as session:
+        return session.scalars(part).one_or_none() or f"{artifact.object.path}/{name}"
+
+
+@pytest.mark.req("R291")
+def test_damaged_files_of_kept_folders_are_told_with_their_folder(lab: Registry, tmp_path: Path) -> None:
+    def save_folder(files: dict[str, str | bytes]) -> Artifact:
+        return ln.Artifact(tree(tmp_path / "f", files), key="f", overwrite_versions=False).save()
+
+    first = save_folder({"1.txt": "one", "2.txt": "two", "empty.txt": ""})
+    second = save_folder({"1.txt": "ONE AGAIN"})
+    assert check_registry(lab, verify=True, grace=AT_ONCE).is_clean
+    overwrite(lab, place_of_file(lab, second, "1.txt"), b"one again")
+    found = only(lab, verify=True)
+    assert (found.kind, found.artifact) == (Kind.ALTERED, second.uid)
+    assert check_registry(lab).is_clean, "only the size was looked at"
+    overwrite(lab, place_of_file(lab, first, "2.txt"), b"TWO TIMES")
+    assert (Kind.TRUNCATED, first.uid) in [(found.kind, found.artifact) for found in check_registry(lab).findings]
 
 
 @pytest.mark.req("R291")
@@ -336,20 +367,23 @@ def many_objects(registry: Registry, artifact: Artifact, first: int, last: int) 
 
 
 def peak_of_checking(registry: Registry) -> int:
-    tracemalloc.start()
-    assert [found.kind for found in iter_findings(registry)] == []
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak
+    """Return the most memory that a check took, in bytes."""
+    peaks: list[int] = []
+    for _ in range(2):  # what is loaded once is in the first figure only
+        tracemalloc.start()
+        assert [found.kind for found in iter_findings(registry)] == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return min(peaks)
 
 
 @pytest.mark.req("R291")
 def test_memory_does_not_grow_with_the_number_of_objects(sqlite_registry: Registry, tmp_path: Path) -> None:
     artifact = save(tmp_path, "a.txt", "a")
-    many_objects(sqlite_registry, artifact, 0, 1_200)
-    peak_of_checking(sqlite_registry)  # what is loaded once is not counted
+    many_objects(sqlite_registry, artifact, 0, 1_100)
     few = peak_of_checking(sqlite_registry)
-    many_objects(sqlite_registry, artifact, 1_200, 6_000)
+    many_objects(sqlite_registry, artifact, 1_100, 4_000)
     many = peak_of_checking(sqlite_registry)
-    assert many < few * 1.5
+    # The rows alone would take more.
+    assert many < few + 1_000_000
     assert many < 5_000_000

@@ -281,7 +281,7 @@ tell([passes, taken])
 @pytest.mark.req("R258", "R267", "R291")
 def test_saves_beside_garbage_collection_without_grace_lose_nothing(lab: Registry, tmp_path: Path) -> None:
     is_local = location_of(lab).is_local
-    savers, turns = 2, 6 if is_local else 2
+    savers, turns = 2, 4 if is_local else 2
     processes = [start(lab, SAVER, number=n, folder=tmp_path, turns=turns) for n in range(savers)]
     collectors = [start(lab, COLLECTOR)]
     try:
@@ -302,7 +302,9 @@ def test_saves_beside_garbage_collection_without_grace_lose_nothing(lab: Registr
         assert Artifact.get(uid).verify()
     collect_garbage(lab, grace=AT_ONCE, dry_run=False)
     stored = {"/".join(name.split("/")[:2]) for name in contents(lab).files}
-    assert stored == {artifact.object.path for artifact in Artifact.filter()}
+    with lab.read() as session:
+        # Where the files of a folder are objects of their own, nothing lies at its own path.
+        assert stored == set(session.scalars(select(StoredObject.path).where(~StoredObject.is_scattered)))
 
 
 # ---------------------------------------------------------------- memory
@@ -310,25 +312,27 @@ def test_saves_beside_garbage_collection_without_grace_lose_nothing(lab: Registr
 
 def peak_of_collecting(registry: Registry) -> tuple[int, int]:
     """Return how many were found, and the most memory that finding them took, in bytes."""
-    tracemalloc.start()
-    found = sum(1 for _ in iter_garbage(registry, grace=AT_ONCE))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return found, peak
+    found, peaks = 0, []
+    for _ in range(2):  # what is loaded once is in the first figure only
+        tracemalloc.start()
+        found = sum(1 for _ in iter_garbage(registry, grace=AT_ONCE))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return found, min(peaks)
 
 
 @pytest.mark.req("R291")
 def test_memory_does_not_grow_with_the_number_of_names(sqlite_registry: Registry) -> None:
     folder = Path(location_of(sqlite_registry).root, ".lamart")
-    for number in range(3_000):
+    for number in range(2_000):
         (folder / f"{number:024d}.txt").touch()
-    peak_of_collecting(sqlite_registry)  # what is loaded once is not counted
     few = peak_of_collecting(sqlite_registry)
-    for number in range(3_000, 20_000):
+    for number in range(2_000, 12_000):
         (folder / f"{number:024d}.txt").touch()
     many = peak_of_collecting(sqlite_registry)
-    assert (few[0], many[0]) == (3_000, 20_000)
-    assert many[1] < few[1] * 1.5
+    assert (few[0], many[0]) == (2_000, 12_000)
+    # The names alone would take more.
+    assert many[1] < few[1] + 1_000_000
     assert many[1] < 3_000_000
 
 
