@@ -85,16 +85,20 @@ def test_the_object_of_an_artifact_gives_that_artifact(lab: Registry, file: Path
 @pytest.mark.req("R52", "R64")
 def test_renaming_a_real_key_moves_the_bytes(lab: Registry, file: Path) -> None:
     artifact = ln.Artifact(file, key="a/x.txt", key_is_virtual=False).save()
+    location = ln.settings.storage.location
     taken = ln.Artifact(write(file.with_name("other.txt"), "other"), key="taken.txt", key_is_virtual=False).save()
-    assert contents(lab).files == ("a/x.txt", "taken.txt")
-    for key, error in (("taken.txt", FileExistsError), ("b.csv", ValueError), (None, ValueError)):
+    _put(location.path("foreign.txt"), "foreign")
+    before = contents(lab)
+    assert before.files == ("a/x.txt", "foreign.txt", "taken.txt")
+    wrong = {"taken.txt": ValueError, "foreign.txt": FileExistsError, "b.csv": ValueError, None: ValueError}
+    for key, error in wrong.items():
         again = ln.Artifact.get(artifact.uid)
         again.key = key
         with pytest.raises(error):
             again.save()
-    assert contents(lab).files == ("a/x.txt", "taken.txt")
+        assert contents(lab) == before
     artifact.key = "b/y.txt"
     artifact.save()
-    assert contents(lab).files == ("b/y.txt", "taken.txt")
+    assert contents(lab).files == ("b/y.txt", "foreign.txt", "taken.txt")
     assert ln.Artifact.get(key="b/y.txt").cache().read_text() == "some notes"
     assert taken.cache().read_text() == "other"

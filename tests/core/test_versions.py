@@ -206,11 +206,11 @@ def test_virtual_and_real_keys(registry: Registry, tmp_path: Path) -> None:
 @pytest.mark.req("R52")
 def test_a_second_version_under_a_real_key_never_changes_the_first(registry: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, "1", key="y/a.txt", key_is_virtual=False)
-    before = contents(registry)
-    with pytest.raises(FileExistsError):
-        save(tmp_path, "2", key="y/a.txt", key_is_virtual=False)
-    assert contents(registry) == before
-    assert first.load() == ln.Artifact.get(key="y/a.txt").load() == "1"
+    second = save(tmp_path, "2", key="y/a.txt", key_is_virtual=False)
+    assert second.path == storage_root(registry) / "y/a.txt"
+    assert [ln.Artifact.get(item.uid).load() for item in (first, second)] == ["1", "2"]
+    assert all(ln.Artifact.get(item.uid).verify() for item in (first, second))
+    assert (contents(registry).artifacts, len(contents(registry).files)) == (2, 2)
 
 
 @pytest.mark.req("R63")
