@@ -13,9 +13,10 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.lifecycle import bulk_rows, stage
 from lamart_core.lifecycle import save as single
+from lamart_core.lifecycle.bulk_objects import Content, content_of, shared_objects
 from lamart_core.lifecycle.bulk_rows import MadeAgain, New, Work, Written
 from lamart_core.lifecycle.lists import SQLRecordList
-from lamart_core.lifecycle.bulk_objects import Content, content_of, shared_objects
+from lamart_core.lifecycle.mend import mend, not_whole
 from lamart_core.lifecycle.objects import ObjectVanished
 from lamart_core.lifecycle.plan import Pending, Plan
 from lamart_core.lifecycle.put import Put, ToPut, check_source, put_files, take_back_all
@@ -170,6 +171,8 @@ def _save_batch(batch: _Batch[Any], bar: bytes_room.Bar) -> None:
     inserted = [record for record in others if not record.is_saved]
     updated = [record for record in others if record.is_saved and record._changes()]
     again = [record for record in batch.records if isinstance(record, ArtifactRecord) and record.is_saved]
+    for record in not_whole(registry, [record for record in again if record._pending is not None]):
+        mend(record, record._pending)
     for record in (*new, *inserted):
         record._defaults(registry)
     for record in updated:
@@ -333,5 +336,7 @@ def _take_maker(record: ArtifactRecord, written: Written) -> None:
     if record.id in written.makers:
         set_committed_value(record, "run_id", written.makers[record.id])
         vars(record).pop("_cached_run", None)
+    if record._pending is not None:
+        stage.discard(record._pending.staged)
     record._pending = None
     record._memory = None

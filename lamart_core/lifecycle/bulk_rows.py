@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Table, insert, update
 from lamart_core import errors, uids
 from lamart_core.db import model_class
 from lamart_core.lifecycle import known, resolve
-from lamart_core.lifecycle.known import Known, MutableRow
 from lamart_core.lifecycle.bulk_objects import Stored, ToStore, insert_objects
+from lamart_core.lifecycle.known import Known, MutableRow
 from lamart_core.lifecycle.plan import Outcome, Plan, Resolution, Staged
 from lamart_core.lifecycle.put import Put
 from lamart_core.lifecycle.tombstones import check_not_collected

@@ -42,7 +42,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     _check_place(source, _covering(source, storages), request)
     staged = stage.stage_path(source, roots=roots, algorithm=registry.hash_algorithm, suffix=suffix, seen=seen)
     if staged.root is not None:
-        _remember_options(registry, staged.root, seen)
+        remember_options(registry, staged.root, seen.options if seen is not None else {})
         target = next((item for item in storages if item.root == staged.root), None) or registry.Storage.reference(
             staged.root
         )
@@ -51,10 +51,10 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     _fill(record, registry, staged, request, target)
 
 
-def _remember_options(registry: Registry, root: str, seen: stage.Seen | None) -> None:
+def remember_options(registry: Registry, root: str, options: dict[str, Any]) -> None:
     """Keep the options of a path object, so that this process can read the artifact as the path could be read."""
-    if seen is not None and seen.options and not registry.storage_options.for_root(root):
-        registry.set_storage_options(root, seen.options)
+    if options and not registry.storage_options.for_root(root):
+        registry.set_storage_options(root, options)
 
 
 def from_object(

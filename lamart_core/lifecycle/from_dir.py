@@ -62,7 +62,7 @@ def from_dir(
 ) -> SQLRecordList[T]:
     """Return an unsaved artifact for each file of a folder, or the one that exists already; see `Artifact.from_dir`."""
     request = checked(registry, Request(key=key, run=run, dedup=Dedup.HEAD))
-    source = stage.resolve_source(path)
+    source = stage.resolve_source(path, registry.storage_options)
     if isinstance(source, Path) and not source.is_dir():
         raise _no_folder(source)
     locations = construct._storages(registry)
@@ -72,7 +72,7 @@ def from_dir(
             construct._check_writable(construct._target_storage(registry, request, locations))
         files = _stage_local(source, places, registry.hash_algorithm)
     else:
-        files = _stage_remote(source, places[-1])
+        files = _stage_remote(registry, source, places[-1])
     if not files:
         logger.warning("%s holds no files", source)
         return SQLRecordList()
@@ -188,12 +188,14 @@ def _counts(paths: Sequence[Path], suffixes: Sequence[str], kinds: Sequence[Form
     return counts
 
 
-def _stage_remote(source: UPath, place: _Place) -> list[_File]:
+def _stage_remote(registry: Registry, source: UPath, place: _Place) -> list[_File]:
     assert place.root is not None
-    location = bytes_room.Location(place.root)
+    given = bytes_room.given_options(place.root, source.storage_options)
+    location = bytes_room.Location(place.root, registry.storage_options.for_root(place.root) | given)
     found = bytes_room.stat_files(location, place.base.rstrip("/"))
-    if not found and source.is_file():
+    if not found and not stage.look(source, [place.root], registry.storage_options).stat.is_folder:
         raise _no_folder(source)
+    construct.remember_options(registry, place.root, given)
     files: list[_File] = []
     for relative, stat in found.items():
         if bytes_room.is_reserved(relative):

@@ -48,10 +48,7 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
         return Put(staged.stored, is_managed=True)
     if not isinstance(staged.source, Path) or not staged.source.exists():
         raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")
-    if not plan.storage.is_managed:
-        raise errors.InvalidArgument(
-            f"the storage location {plan.storage.root} is not managed by this registry; nothing can be written there"
-        )
+    _check_managed(plan.storage)
     location = plan.storage.location
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
     relpath = bytes_room.object_path(uids.stem_of(record.uid), staged.suffix)
@@ -68,6 +65,13 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
         else:
             bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, bar=bar)
     return Put(relpath, is_managed=True)
+
+
+def _check_managed(storage: Storage) -> None:
+    if not storage.is_managed:
+        raise errors.InvalidArgument(
+            f"the storage location {storage.root} is not managed by this registry; nothing can be written there"
+        )
 
 
 def _put_staged(source: Path, staged: Staged, location: bytes_room.Location, relpath: str, bar: bytes_room.Bar) -> None:
@@ -135,6 +139,7 @@ def put_files(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) 
 
 def _put_together(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
     storage = wanted[0].plan.storage
+    _check_managed(storage)
     location = storage.location
     links: list[Path] = []
     puts: list[bytes_room.FilePut] = []

@@ -262,6 +262,19 @@ def test_a_commit_that_fails_and_one_whose_answer_is_lost(
     assert held.artifacts == held.objects == len(held.files) == 3
 
 
+@pytest.mark.req("R93", "R155")
+def test_bytes_of_known_content_that_are_not_whole_are_stored_again(lab: Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    _files(folder, 4)
+    artifacts = ln.Artifact.from_dir(folder, run=False).save()
+    artifacts[1].storage.location.path(artifacts[1].object.path).unlink()
+    artifacts[2].storage.location.path(artifacts[2].object.path).write_bytes(b"cut")
+    again = ln.Artifact.from_dir(folder, run=False).save()
+    assert again == artifacts
+    assert all(artifact.verify() for artifact in artifacts)
+    assert contents(lab).artifacts == len(contents(lab).files) == 4
+
+
 @pytest.mark.req("R291")
 def test_what_garbage_collection_took_is_put_again(registry: Registry, tmp_path: Path) -> None:
     artifacts = _new(_files(tmp_path / "in", 3), "k")
