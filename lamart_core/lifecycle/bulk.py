@@ -20,6 +20,7 @@ from lamart_core.lifecycle.mend import mend, not_whole
 from lamart_core.lifecycle.objects import ObjectVanished
 from lamart_core.lifecycle.plan import Pending, Plan
 from lamart_core.lifecycle.put import Put, ToPut, check_source, put_files, take_back_all
+from lamart_core.lifecycle.replace import Replacement
 from lamart_core.lifecycle.tombstones import BytesCollected
 from lamart_core.records import ArtifactRecord, SQLRecord, Storage
 from lamart_core.records.checks import check_values
@@ -142,11 +143,11 @@ def _needs_own_save(record: SQLRecord) -> bool:
     changes = record._changes() if record.is_saved else {}
     if not isinstance(record, ArtifactRecord):
         return type(record).save is not SQLRecord.save or "branch_id" in changes
-    if record.is_saved:
-        return bool(changes)
-    pending: Pending = record._pending
+    pending: Pending | Replacement | None = record._pending
+    if record.is_saved or not isinstance(pending, Pending):
+        return bool(changes) or isinstance(pending, Replacement)
     staged, plan = pending.staged, pending.plan
-    is_plain = staged.in_place is not None or plan.key_is_virtual
+    is_plain = staged.in_place is not None or (plan.key_is_virtual and staged.stored is None)
     return staged.is_folder or plan.overwrite_versions or plan.revises_uid is not None or not is_plain
 
 

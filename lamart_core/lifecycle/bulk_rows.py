@@ -128,7 +128,7 @@ class _Decided:
 
     rows: list[MutableRow | None]
     fresh: list[tuple[New, MutableRow]]
-    demoted: list[int]
+    demoted: list[MutableRow]
 
 
 def _decide(table: Table, rows_known: Known, new: Sequence[New]) -> _Decided:
@@ -143,9 +143,9 @@ def _decide(table: Table, rows_known: Known, new: Sequence[New]) -> _Decided:
             decided.rows.append(row)  # pyright: ignore[reportArgumentType]  # the very rows that are known here
             continue
         if resolution.demote is not None:
-            rows_known.demote(resolution.demote)
+            head = rows_known.demote(resolution.demote)
             if resolution.demote < _PROVISIONAL:
-                decided.demoted.append(resolution.demote)
+                decided.demoted.append(head)
         row = dict.fromkeys(names) | item.values | _named(item.plan, resolution)
         row["id"] = _PROVISIONAL + len(decided.fresh)
         rows_known.add(row)
@@ -164,12 +164,16 @@ def _named(plan: Plan, resolution: Resolution) -> MutableRow:
     }
 
 
-def _demote(connection: Connection, table: Table, ids: Sequence[int]) -> None:
-    if not ids:
-        return
-    among = dialect_of(connection.dialect.name).among(table.c.id, sorted(ids))
-    if connection.execute(update(table).where(among, table.c.is_latest).values(is_latest=False)).rowcount != len(ids):
-        raise errors.Conflict("another writer made versions after some of these artifacts")
+def _demote(connection: Connection, table: Table, heads: Sequence[MutableRow]) -> None:
+    by_storage: defaultdict[int, list[int]] = defaultdict(list)
+    for head in heads:
+        by_storage[head["storage_id"]].append(head["id"])
+    for storage_id, ids in by_storage.items():
+        # A family that moved to another storage meanwhile is not the one that was found.
+        there = dialect_of(connection.dialect.name).among(table.c.id, sorted(ids)) & (table.c.storage_id == storage_id)
+        demote = update(table).where(there, table.c.is_latest).values(is_latest=False)
+        if connection.execute(demote).rowcount != len(ids):
+            raise errors.Conflict("another writer made versions after some of these artifacts")
 
 
 def _insert_artifacts(

@@ -44,9 +44,11 @@ class Known:
         if row["hash"] is not None:
             self._by_content[row["hash"], row["_hash_type"]].append(row)
 
-    def demote(self, row_id: int) -> None:
-        """Enter that a row is not the latest version any more."""
-        self._by_id[row_id]["is_latest"] = False
+    def demote(self, row_id: int) -> MutableRow:
+        """Enter that a row is not the latest version any more, and return it."""
+        row = self._by_id[row_id]
+        row["is_latest"] = False
+        return row
 
     def find(self, staged: Staged, plan: Plan) -> Found:
         """Return what was found for one content."""

@@ -160,6 +160,17 @@ def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Pa
     changed = ln.Artifact.from_dir(folder).save()
     assert [artifact.version for artifact in changed] == ["0000", "0000", "0001", "0000"]
     assert changed[2].cache().read_text() == "another bee"
+    # The bytes of the older version are gone, until the former content comes back.
+    with pytest.raises(ln.errors.LamartError):
+        ln.Artifact.get(artifacts[2].uid).cache()
+    (folder / "b.txt").write_text("bee")
+    back = ln.Artifact.from_dir(folder).save()
+    assert back[2].version == "0002"
+    assert ln.Artifact.get(artifacts[2].uid).cache().read_text() == "bee"
+    fates = [item.object.fate for item in ln.Artifact.filter(key=back[2].key).order_by("uid")]
+    assert fates == [None, "lost", None]
+    (folder / "b.txt").write_text("another bee")
+    assert ln.Artifact.from_dir(folder).save()[2].version == "0003"
     # All of the location: its version store is no data.
     ln.Artifact(write(tmp_path / "stored.txt", "stored"), key="stored.txt").save()
     everything = ln.Artifact.from_dir(location.root if location.location.is_local else location.path)
