@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamart_core import errors, models
+    from lamart_core import errors, examples, models
     from lamart_core.connect import DB, connect
     from lamart_core.current import context, settings
     from lamart_core.lifecycle.bulk import save
@@ -51,7 +51,7 @@ _HOMES = {
     "step": "lamart_core.lineage",
     "track": "lamart_core.lineage",
 }
-_MODULES = ("errors", "models")
+_MODULES = ("examples", "errors", "models")
 
 __all__ = [
     "DB",
@@ -69,6 +69,7 @@ __all__ = [
     "connect",
     "context",
     "errors",
+    "examples",
     "finish",
     "flow",
     "lineage_graph",

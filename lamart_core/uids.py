@@ -120,6 +120,6 @@ def _checked(uid: str) -> str:
 
 
 def _check_base62(text: str, what: str) -> str:
-    if not text or any(character not in _VALUES for character in text):
+    if not text or not _VALUES.keys() >= set(text):
         raise InvalidArgument(f"{text!r} is no {what}: it must consist of the characters 0-9, A-Z and a-z")
     return text

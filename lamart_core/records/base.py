@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from sqlalchemy import Boolean, Connection, ForeignKey, Integer, String, Table, insert, select, update
@@ -17,6 +18,12 @@ from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.records import remove
 from lamart_core.records.checks import check_values
 from lamart_core.records.placement import check_unlocked, place
+
+
+@cache
+def _columns(model: type[Any]) -> dict[str, str]:
+    """Return the names of the columns of a record class, by those of the attributes."""
+    return {attribute.key: attribute.columns[0].name for attribute in sa_inspect(model).column_attrs}
 
 
 class SQLRecord(Base):
@@ -76,7 +83,7 @@ class SQLRecord(Base):
 
     def _adopt_row(self, row: Mapping[str, Any]) -> None:
         """Become the row with these column values, with nothing to save."""
-        names = [attribute.key for attribute in sa_inspect(type(self)).column_attrs]
+        names = _columns(type(self))
         if sa_inspect(self).transient:
             # Becoming detached forgets all history; so the values can be set at once, for thousands of records.
             vars(self).update((name, row[name]) for name in names)
@@ -100,9 +107,7 @@ class SQLRecord(Base):
         """Return the column values that are set, by column name."""
         present = self.__dict__
         return {
-            attribute.columns[0].name: present[attribute.key]
-            for attribute in sa_inspect(type(self)).column_attrs
-            if attribute.key in present and attribute.key != "id"
+            column: present[name] for name, column in _columns(type(self)).items() if name in present and name != "id"
         }
 
     def _changes(self) -> dict[str, Any]:

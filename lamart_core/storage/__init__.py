@@ -2,6 +2,7 @@
 
 from lamart_core.storage.cache import Cache
 from lamart_core.storage.copying import check_state, content_state, state_at_rest
+from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import (
     RESERVED,
@@ -113,4 +114,5 @@ __all__ = [
     "storage_type",
     "suffix_of",
     "write_marker",
+    "writing",
 ]

@@ -60,7 +60,7 @@ def put_file(
 
 def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR) -> list[ObjectStat]:
     """Store files. See `transfer.put_files`: each folder that got files is flushed once."""
-    folders = {location.local(put.relpath).parent for put in puts}
+    folders = [location.local(parent) for parent in {put.relpath.rpartition("/")[0] for put in puts}]
     with writing(location.root):
         _prepare(location)
         for folder in folders:

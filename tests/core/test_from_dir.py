@@ -220,6 +220,30 @@ def s3_root(s3: S3Server) -> str:
     return s3.new_root()
 
 
+@pytest.mark.req("R149", "R150", "R152", "R154")
+def test_the_example_of_the_reference(lab: Registry, tmp_path: Path) -> None:
+    folder = ln.examples.datasets.dir_scrnaseq_cellranger("sample_001", ln.settings.storage)
+    artifacts = ln.Artifact.from_dir(folder).save()
+    assert len(artifacts) == 15
+    assert all(artifact.key.startswith("sample_001/") for artifact in artifacts)
+    assert not any(artifact._key_is_virtual for artifact in artifacts)
+    by_name = {artifact.key.removeprefix("sample_001/"): artifact for artifact in artifacts}
+    assert by_name["filtered_feature_bc_matrix/matrix.mtx.gz"].suffix == ".mtx.gz"
+    assert str(by_name["web_summary.html"].path) == str(folder / "web_summary.html")
+    assert len(contents(lab).files) == 15  # in place: nothing was copied
+    assert ln.Artifact.filter(key__startswith="sample_001/").count() == 15
+    # Again the same bytes; more with the reads; outside of all locations a copy is stored.
+    ln.examples.datasets.dir_scrnaseq_cellranger("sample_001", ln.settings.storage)
+    if not hasattr(folder, "protocol"):
+        assert ln.Artifact.from_dir(folder).save() == artifacts
+    outside = ln.examples.datasets.dir_scrnaseq_cellranger("sample_002", tmp_path, output_only=False)
+    assert outside == tmp_path / "sample_002"
+    assert len(ln.Artifact.from_dir(outside).save()) == 17
+    for wrong in ("", "a/b", "..", ".lamart"):
+        with pytest.raises(ln.errors.InvalidArgument):
+            ln.examples.datasets.dir_scrnaseq_cellranger(wrong, tmp_path)
+
+
 @pytest.mark.req("R95", "R150")
 def test_locations_inside_the_folder_keep_their_files(sqlite_registry: Registry, tmp_path: Path) -> None:
     folder = tree(tmp_path / "outside", {"a.txt": "a", "lab/b.txt": "b", "lab/deep/c.txt": "c"})
