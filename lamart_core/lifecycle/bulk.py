@@ -55,6 +55,7 @@ def save(records: Iterable[T], *, batch_size: int = BATCH_SIZE, print_progress: 
             saved again, and `__cause__` says why.
 
     Examples:
+        >>> from pathlib import Path
         >>> import lamart_core as ln
         >>> _ = Path("a.txt").write_text("a")
         >>> _ = Path("b.txt").write_text("b")
