@@ -17,7 +17,7 @@ import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.lifecycle import bulk, bulk_rows, collect_garbage
 from lamart_core.models import RunInput
-from tests.processes import run_together, start
+from tests.processes import answers, release, run_together, start
 from tests.registries import contents, storage_root, tree, write
 
 
@@ -168,6 +168,21 @@ def test_a_batch_that_fails(lab: Registry, tmp_path: Path) -> None:
     assert held.artifacts == held.objects == len(held.files) == 7
     assert ln.Artifact.filter(key__startswith="bulk/").order_by("key").to_list() == artifacts
     assert transform.is_saved
+
+
+@pytest.mark.req("R155", "R266")
+def test_a_batch_for_two_storages_that_fails_at_the_second(registry: Registry, tmp_path: Path) -> None:
+    other = ln.Storage(root=tmp_path / "other").save()
+    first = _new(_files(tmp_path / "in", 3), "k")
+    path = write(tmp_path / "gone.txt", "gone")
+    second = ln.Artifact(path, key="gone.txt", storage=other, run=False)
+    path.unlink()
+    with pytest.raises(ln.errors.BulkSaveError):
+        ln.save([*first, second])
+    assert contents(registry).files == ()
+    assert contents(registry).artifacts == 0
+    ln.save(first)
+    assert len(contents(registry).files) == 3
 
 
 LIMITED = """
@@ -337,6 +352,39 @@ def test_killed_in_the_middle(registry: Registry, tmp_path: Path) -> None:
     assert [artifact.is_saved for artifact in again] == [number < len(artifacts) for number in range(count)]
     again.save()
     assert again[: len(artifacts)] == artifacts
+    held = contents(registry)
+    assert held.artifacts == held.objects == len(held.files) == count
+
+
+SPREAD = """
+from pathlib import Path
+import pyarrow.parquet
+paths = sorted(Path(arguments["folder"]).iterdir())
+told = []
+for part in range(arguments["parts"]):
+    some = paths[part :: arguments["parts"]]
+    artifacts = [ln.Artifact(path, key=f"{number}/{path.name}", run=False) for path in some]
+    ready()
+    told += [artifact.uid for artifact in ln.save(artifacts)]
+tell(told)
+"""
+
+
+@pytest.mark.req("R79", "R89", "R91", "R271")
+def test_processes_that_save_equal_contents_under_keys_of_their_own(registry: Registry, tmp_path: Path) -> None:
+    count, parts = 120, 4
+    _files(tmp_path / "in", count)
+    processes = [start(registry, SPREAD, number=number, folder=tmp_path / "in", parts=parts) for number in range(2)]
+    try:
+        for _ in range(parts):
+            release(processes)
+        told = answers(processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    # Content that is known anywhere is one artifact, whoever came first.
+    assert told[0] == told[1]
     held = contents(registry)
     assert held.artifacts == held.objects == len(held.files) == count
 
