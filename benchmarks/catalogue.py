@@ -12,6 +12,12 @@ MEASUREMENTS = (
         samples=20,
     ),
     Measurement(
+        "from-dir",
+        "from_dir",
+        (Metric("rate", "from_dir() and save() of {files} small files; floor: copies and fsync", "1/s"),),
+        samples=1,
+    ),
+    Measurement(
         "large-file",
         "large_file",
         (

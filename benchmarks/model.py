@@ -17,6 +17,7 @@ class Sizes:
 
     Attributes:
         file_mib: Size of the large file in MiB.
+        files: Files of 1 KiB in the folder that becomes one artifact for each.
         artifacts: Artifacts in the registry that is queried.
         frame_rows: Rows of the data frame of artifacts.
         rows: Rows of the table.
@@ -28,6 +29,7 @@ class Sizes:
     """
 
     file_mib: int = 2048
+    files: int = 10_000
     artifacts: int = 100_000
     frame_rows: int = 1_000
     rows: int = 1_000_000
@@ -40,7 +42,15 @@ class Sizes:
     def scaled_down(self) -> Sizes:
         """Return sizes for a try of the command itself; the ratios at these sizes say little."""
         return Sizes(
-            file_mib=64, artifacts=5_000, frame_rows=1_000, rows=50_000, cells=1_000, genes=500, saves=5, steps=5
+            file_mib=64,
+            files=500,
+            artifacts=5_000,
+            frame_rows=1_000,
+            rows=50_000,
+            cells=1_000,
+            genes=500,
+            saves=5,
+            steps=5,
         )
 
 

@@ -16,11 +16,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamart_core import errors, models
+    from lamart_core import errors, examples, models
     from lamart_core.connect import DB, connect
     from lamart_core.current import context, settings
+    from lamart_core.lifecycle.bulk import save
     from lamart_core.lineage import finish, flow, lineage_graph, run_context, step, track
-    from lamart_core.models import Artifact, Branch, Collection, Run, Space, Storage, Transform, User
+    from lamart_core.models import Artifact, Branch, Collection, Run, Space, SQLRecordList, Storage, Transform, User
     from lamart_core.query import Q, QuerySet
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ _HOMES = {
     "Q": "lamart_core.query",
     "QuerySet": "lamart_core.query",
     "Run": "lamart_core.models",
+    "SQLRecordList": "lamart_core.models",
     "Space": "lamart_core.models",
     "Storage": "lamart_core.models",
     "Transform": "lamart_core.models",
@@ -44,11 +46,12 @@ _HOMES = {
     "flow": "lamart_core.lineage",
     "lineage_graph": "lamart_core.lineage",
     "run_context": "lamart_core.lineage",
+    "save": "lamart_core.lifecycle.bulk",
     "settings": "lamart_core.current",
     "step": "lamart_core.lineage",
     "track": "lamart_core.lineage",
 }
-_MODULES = ("errors", "models")
+_MODULES = ("examples", "errors", "models")
 
 __all__ = [
     "DB",
@@ -58,6 +61,7 @@ __all__ = [
     "Q",
     "QuerySet",
     "Run",
+    "SQLRecordList",
     "Space",
     "Storage",
     "Transform",
@@ -65,11 +69,13 @@ __all__ = [
     "connect",
     "context",
     "errors",
+    "examples",
     "finish",
     "flow",
     "lineage_graph",
     "models",
     "run_context",
+    "save",
     "settings",
     "step",
     "track",

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import inspect as sa_inspect
-from sqlalchemy.orm.attributes import manager_of_class
 
 from lamart_core import errors, formats, storage
 from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
 from lamart_core.describe import describe
-from lamart_core.lifecycle import construct, delete, lazy, read, save
+from lamart_core.lifecycle import construct, delete, from_dir, lazy, read, save
 from lamart_core.lifecycle import replace as replacing
 from lamart_core.lifecycle import transfer as transfers
 from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lifecycle.lazy import LazyArtifact
+from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.lineage import view_lineage
 from lamart_core.lineage.links import track_input
 from lamart_core.logging import logger
@@ -136,11 +136,6 @@ class Artifact(ArtifactRecord):
             raise errors.UnsupportedObject(f"data must be a str, Path or UPath, got {type(data).__name__}")
         logger.warning("use Artifact.%s() for objects in memory", _OBJECT_CONSTRUCTORS.get(otype, "from_…"))
         construct.from_object(self, registry, data, request)
-
-    @classmethod
-    def _blank(cls) -> Self:
-        """Return an instance without fields, for `lifecycle` to fill."""
-        return manager_of_class(cls).new_instance()
 
     # ------------------------------------------------------------------ constructors
 
@@ -295,6 +290,48 @@ class Artifact(ArtifactRecord):
             raise errors.InvalidArgument(f"data has to be {otype}-like or a path to one, got {type(data).__name__}")
         construct.from_object(record, registry, data, request, options)
         return record
+
+    @classmethod
+    def from_dir(
+        cls, path: AnyPathStr, *, key: str | None = None, run: Run | bool | None = None
+    ) -> SQLRecordList[Self]:
+        """Create one artifact for each file in a folder and the folders below it; `.save()` saves them all.
+
+        A file is the artifact of its key: unchanged files give the existing artifacts, changed ones the next versions.
+        Files of equal content are artifacts of their own, which share their stored bytes.
+
+        For several hundred thousand files that nobody needs one by one, save the folder as one artifact:
+        `Artifact(path)`.
+
+        Args:
+            path: Local or remote folder. What lies in a version store (`.lamart/`) is left out.
+            key: What the keys begin with, before the paths of the files relative to the folder. Default: in a
+                registered storage location the path relative to its root, in a bucket that is not registered yet the
+                path in the bucket, and for any other folder its name.
+            run: Run that made the files; None takes the current run, False takes none.
+
+        Returns:
+            The artifacts, not saved yet, in the order of their paths. Files in a registered location, and remote ones,
+            are registered where they lie. A folder without files gives an empty list and a warning.
+
+        Raises:
+            PathNotFound: There is nothing at the path.
+            NotAFolder: It is a file.
+            InvalidArgument: The folder holds something that cannot be stored: a pipe, a link to outside, a name that
+                is not UTF-8.
+            InvalidKey: `key`, or the name of a file, makes no clean key; or two names differ only in how their
+                characters are composed.
+
+        Examples:
+            >>> import lamart_core as ln
+            >>> Path("run_001/plots").mkdir(parents=True)
+            >>> _ = Path("run_001/reads.txt").write_text("ACGT")
+            >>> _ = Path("run_001/plots/a.svg").write_text("<svg/>")
+            >>> artifacts = ln.Artifact.from_dir("run_001", key="project_alpha/run_001").save()
+            >>> artifacts.to_list("key")
+            ['project_alpha/run_001/plots/a.svg', 'project_alpha/run_001/reads.txt']
+        """
+        return from_dir.from_dir(cls, current_registry(), path, key=key, run=run)
 
     # ------------------------------------------------------------------ queries
 

@@ -7,6 +7,7 @@
     │   ├── FieldValidationError                unknown keyword of a constructor
     │   ├── FieldError                          unknown field or lookup in a query
     │   ├── InvalidKey                          a key that is no clean relative path
+    │   ├── NotAFolder (NotADirectoryError)     a path that should be a folder is a file
     │   ├── OutdatedVersion                     the files of this version were overwritten
     │   ├── UnknownStorageLocation              no registered storage location covers this path
     │   └── NoStorageLocationForSpace           the space has no storage location to write into
@@ -24,6 +25,7 @@
     │   ├── RecordLocked                        the record is locked against changes
     │   ├── NameTaken                           another record has this name, another family this key
     │   └── MergeConflict                       two branches have different families under one key
+    ├── BulkSaveError (RuntimeError)            some of many records are saved, the others are not
     ├── PathNotFound (FileNotFoundError)        a path that should exist does not
     ├── UnreadablePath (PermissionError)        a source that may not be read
     ├── ObjectExists (FileExistsError)          a path that should be free is taken
@@ -40,6 +42,9 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 
 class LamartError(Exception):
@@ -60,6 +65,10 @@ class FieldError(InvalidArgument):
 
 class InvalidKey(InvalidArgument):
     """A key is not a clean relative path, or lies in the reserved folder."""
+
+
+class NotAFolder(InvalidArgument, NotADirectoryError):
+    """A path that should be a folder is a file."""
 
 
 class OutdatedVersion(InvalidArgument):
@@ -138,6 +147,20 @@ class NameTaken(IntegrityError):
 
 class MergeConflict(IntegrityError):
     """Two branches have different families of versions under one key."""
+
+
+class BulkSaveError(LamartError, RuntimeError):
+    """Saving many records failed at one of them; `__cause__` says why.
+
+    Attributes:
+        saved: The records that are saved, in their order.
+        unsaved: The records that are not; they are as they were, and can be saved again.
+    """
+
+    def __init__(self, message: str, *, saved: Sequence[Any] = (), unsaved: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.saved = list(saved)
+        self.unsaved = list(unsaved)
 
 
 class PathNotFound(LamartError, FileNotFoundError):

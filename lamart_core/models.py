@@ -3,6 +3,7 @@
 from lamart_core.artifact import Artifact
 from lamart_core.collection import Collection
 from lamart_core.lifecycle.lazy import LazyArtifact
+from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.query import QuerySet, RelatedManager
 from lamart_core.records import (
     ArtifactBlock,
@@ -36,6 +37,7 @@ __all__ = [
     "Run",
     "RunInput",
     "SQLRecord",
+    "SQLRecordList",
     "Space",
     "Storage",
     "StoredObject",

@@ -6,7 +6,7 @@ ordered `0-9 < A-Z < a-z`, which is the order of their bytes, so uids of one fam
 
 from __future__ import annotations
 
-import secrets
+import os
 import string
 
 from lamart_core.errors import InvalidArgument
@@ -17,6 +17,10 @@ VERSION_LENGTH = 4
 UID_LENGTH = STEM_LENGTH + VERSION_LENGTH
 
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
+# Random bytes become digits; the last ones, which would make some digits likelier, are left out.
+_FAIR = 256 - 256 % len(ALPHABET)
+_DIGITS = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))
+_UNFAIR = bytes(range(_FAIR, 256))
 
 
 def base62(length: int) -> str:
@@ -26,7 +30,10 @@ def base62(length: int) -> str:
         >>> len(base62(12))
         12
     """
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    digits = b""
+    while len(digits) < length:
+        digits += os.urandom(length + 8).translate(_DIGITS, _UNFAIR)
+    return digits[:length].decode()
 
 
 def new_stem() -> str:
@@ -113,6 +120,6 @@ def _checked(uid: str) -> str:
 
 
 def _check_base62(text: str, what: str) -> str:
-    if not text or any(character not in _VALUES for character in text):
+    if not text or not _VALUES.keys() >= set(text):
         raise InvalidArgument(f"{text!r} is no {what}: it must consist of the characters 0-9, A-Z and a-z")
     return text

@@ -22,7 +22,15 @@ from lamart_core.hashing.files import (
     reading_source,
     state_of,
 )
-from lamart_core.hashing.trees import FileEntry, FoundFile, TreeDigest, hash_tree, list_files, tree_digest
+from lamart_core.hashing.trees import (
+    FileEntry,
+    FoundFile,
+    TreeDigest,
+    hash_files,
+    hash_tree,
+    list_files,
+    tree_digest,
+)
 
 __all__ = [
     "ALGORITHMS",
@@ -41,6 +49,7 @@ __all__ = [
     "encode",
     "hash_bytes",
     "hash_file",
+    "hash_files",
     "hash_tree",
     "list_files",
     "measure_file",

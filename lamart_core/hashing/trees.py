@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -69,10 +69,14 @@ class FoundFile:
     modified: float
 
 
-def list_files(root: str | os.PathLike[str]) -> list[FoundFile]:
+def list_files(root: str | os.PathLike[str], *, without: str | None = None) -> list[FoundFile]:
     """List all files below a folder, sorted by the bytes of their relative paths.
 
     Links to files inside the folder count as files.
+
+    Args:
+        root: The folder.
+        without: Name of folders that are left out with all that is in them, in whatever case.
 
     Raises:
         PathNotFound: There is no such folder.
@@ -93,6 +97,8 @@ def list_files(root: str | os.PathLike[str]) -> list[FoundFile]:
         with reading_source(folder), os.scandir(folder) as entries:
             for entry in entries:
                 relative = prefix + entry.name
+                if without is not None and entry.name.lower() == without:
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(relative + "/")
                 else:
@@ -150,6 +156,33 @@ def hash_tree(root: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM) 
     files = list_files(root)
     if not files:
         raise InvalidArgument(f"the folder {os.fspath(root)!r} holds no files; an empty folder has no content to store")
+    entries = tuple(hash_files(root, files, algorithm))
+    return TreeDigest(
+        digest=tree_digest(entries, algorithm),
+        size=sum(entry.size for entry in entries),
+        n_files=len(entries),
+        entries=entries,
+    )
+
+
+def hash_files(
+    root: str | os.PathLike[str], files: Sequence[FoundFile], algorithm: str = DEFAULT_ALGORITHM
+) -> list[FileEntry]:
+    """Hash every byte of files that `list_files` found, several at a time.
+
+    Args:
+        root: The folder that was listed.
+        files: Files below it.
+        algorithm: Name of the algorithm.
+
+    Returns:
+        One entry for each file, in their order.
+
+    Raises:
+        UnreadablePath: This process may not read a file.
+        SourceChanged: A file vanished or changed its size in the meantime.
+    """
+    check_algorithm(algorithm)
     top = Path(root)
     # Small files are hashed side by side, a large one by several threads: either way all cores are busy.
     small = [file for file in files if file.size < _LARGE]
@@ -161,13 +194,7 @@ def hash_tree(root: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM) 
     for file in files:
         if file.size >= _LARGE:
             values[file.path] = _hash_found(top, file, algorithm, parallel=True)
-    entries = tuple(FileEntry(file.path, file.size, values[file.path]) for file in files)
-    return TreeDigest(
-        digest=tree_digest(entries, algorithm),
-        size=sum(entry.size for entry in entries),
-        n_files=len(entries),
-        entries=entries,
-    )
+    return [FileEntry(file.path, file.size, values[file.path]) for file in files]
 
 
 def _hash_batch(top: Path, algorithm: str, files: list[FoundFile]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lifecycle import resolve, stage
 from lamart_core.lifecycle.arguments import Request, checked
-from lamart_core.lifecycle.plan import Outcome, Pending, Plan, Staged
+from lamart_core.lifecycle.plan import Outcome, Pending, Plan, Resolution, Staged
 from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, Storage, StoredObject
@@ -42,7 +42,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     _check_place(source, _covering(source, storages), request)
     staged = stage.stage_path(source, roots=roots, algorithm=registry.hash_algorithm, suffix=suffix, seen=seen)
     if staged.root is not None:
-        _remember_options(registry, staged.root, seen)
+        remember_options(registry, staged.root, seen.options if seen is not None else {})
         target = next((item for item in storages if item.root == staged.root), None) or registry.Storage.reference(
             staged.root
         )
@@ -51,10 +51,10 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     _fill(record, registry, staged, request, target)
 
 
-def _remember_options(registry: Registry, root: str, seen: stage.Seen | None) -> None:
+def remember_options(registry: Registry, root: str, options: dict[str, Any]) -> None:
     """Keep the options of a path object, so that this process can read the artifact as the path could be read."""
-    if seen is not None and seen.options and not registry.storage_options.for_root(root):
-        registry.set_storage_options(root, seen.options)
+    if options and not registry.storage_options.for_root(root):
+        registry.set_storage_options(root, options)
 
 
 def from_object(
@@ -215,6 +215,8 @@ def _target_storage(registry: Registry, request: Request, storages: Sequence[Sto
 def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: Request, target: Storage) -> None:
     """Resolve what the content means, and give the record its fields."""
     plan = _plan(registry, staged, request, target)
+    if request.n_observations is not None:
+        staged = replace(staged, n_observations=request.n_observations)
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     with registry.engine.connect() as connection:
         found = resolve.find(connection, table, staged, plan)
@@ -225,44 +227,54 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
     pending = Pending(replace(staged, memory=None), plan)
     record._memory = staged.memory
     if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
-        _adopt_existing(record, resolution.existing, plan)
+        become_existing(record, resolution.existing, plan)
         record._pending = pending
         _discard_with(record, staged)  # kept so far: the stored bytes may turn out not to be whole
         return
     if plan.version_tag is not None and resolution.outcome is Outcome.NEW_VERSION:
         _check_tag(registry, table, resolution.uid, plan.version_tag)
+    warn_without_run(registry, request, plan, plan.key or plan.description or staged.source)
+    become_new(record, pending, resolution)
+    _discard_with(record, pending.staged)
+
+
+def become_new(record: ArtifactRecord, pending: Pending, resolution: Resolution) -> None:
+    """Give a new artifact its fields, and what saving it needs."""
+    staged, plan = pending.staged, pending.plan
+    digest, existing = staged.digest, resolution.existing
+    # Past the instrumentation: a record that was never saved has no history, and there may be thousands of them.
+    vars(record).update(
+        uid=resolution.uid if existing is None else existing["uid"],
+        key=resolution.key if existing is None else plan.key,
+        description=resolution.description if existing is None else plan.description,
+        _real_key=plan.real_key,
+        suffix=staged.suffix,
+        kind=plan.kind,
+        otype=plan.otype,
+        size=staged.size,
+        hash=digest.value if digest is not None else None,
+        _hash_type=digest.algorithm if digest is not None else None,
+        n_files=staged.n_files,
+        n_observations=staged.n_observations,
+        extra_data=plan.extra_data,
+        _key_is_virtual=plan.key_is_virtual,
+        _overwrite_versions=plan.overwrite_versions,
+        version_tag=plan.version_tag,
+        is_latest=True,
+        storage_id=plan.storage.id if plan.storage.is_saved else None,
+        run_id=plan.run.id if plan.run is not None else None,
+        branch_id=plan.branch_id,
+        space_id=plan.space_id,
+        _pending=pending,
+    )
+
+
+def warn_without_run(registry: Registry, request: Request, plan: Plan, what: Any) -> None:
+    """Warn that new content has no run, unless the caller or the settings say that none is wanted."""
     if plan.run is None and request.run is None and not registry.settings.creation.artifact_silence_missing_run_warning:
         logger.warning(
-            "%s has no run: nobody will see which code made it. Start one with track(), or pass run=False",
-            plan.key or plan.description or staged.source,
+            "%s has no run: nobody will see which code made it. Start one with track(), or pass run=False", what
         )
-    values: dict[str, Any] = {
-        "uid": resolution.uid if resolution.existing is None else resolution.existing["uid"],
-        "key": resolution.key if resolution.existing is None else plan.key,
-        "description": resolution.description if resolution.existing is None else plan.description,
-        "_real_key": plan.real_key,
-        "suffix": staged.suffix,
-        "kind": plan.kind,
-        "otype": plan.otype,
-        "size": staged.size,
-        "hash": staged.digest.value if staged.digest is not None else None,
-        "_hash_type": staged.digest.algorithm if staged.digest is not None else None,
-        "n_files": staged.n_files,
-        "n_observations": request.n_observations if request.n_observations is not None else staged.n_observations,
-        "extra_data": plan.extra_data,
-        "_key_is_virtual": plan.key_is_virtual,
-        "_overwrite_versions": plan.overwrite_versions,
-        "version_tag": plan.version_tag,
-        "is_latest": True,
-        "storage_id": target.id if target.is_saved else None,
-        "run_id": plan.run.id if plan.run is not None else None,
-        "branch_id": plan.branch_id,
-        "space_id": plan.space_id,
-    }
-    for name, value in values.items():
-        setattr(record, name, value)
-    record._pending = pending
-    _discard_with(record, pending.staged)
 
 
 def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
@@ -295,15 +307,13 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
     virtual = request.key_is_virtual
     real_key: str | None = None
     if staged.in_place is not None:
-        inferred = key is not None and key != bytes_room.normal_form(staged.in_place)
-        if virtual is not None and virtual != inferred:
+        name = name_in_place(staged.in_place, key)
+        if virtual is not None and virtual != name.is_virtual:
             raise errors.InvalidArgument(
                 f"key_is_virtual={virtual} contradicts the path: {staged.source} lies in {staged.root} "
                 f"as {staged.in_place!r}"
             )
-        virtual = inferred
-        real_key = staged.in_place if inferred else None
-        key = key if key is not None else bytes_room.normal_form(staged.in_place)
+        key, virtual, real_key = name.key, name.is_virtual, name.real_key
     elif virtual is None:
         virtual = registry.settings.creation._artifact_use_virtual_keys
     if not virtual and key is None:
@@ -336,13 +346,29 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
     )
 
 
+@dataclass(frozen=True)
+class NameInPlace:
+    """How content that is registered where it lies is called."""
+
+    key: str
+    is_virtual: bool
+    real_key: str | None
+
+
+def name_in_place(relpath: str, key: str | None) -> NameInPlace:
+    """Return the name of content at a path of its storage location: the path itself, or the key that was passed."""
+    normal = bytes_room.normal_form(relpath)
+    is_virtual = key is not None and key != normal
+    return NameInPlace(key if key is not None else normal, is_virtual, relpath if is_virtual else None)
+
+
 def _rebase(plan: Plan, head: str | None) -> Plan:
     if head is not None and plan.revises_uid != head:
         logger.warning("%s is not the latest version any more; revising %s", plan.revises_uid, head)
     return replace(plan, expected_head=head)
 
 
-def _adopt_existing(record: ArtifactRecord, row: Any, plan: Plan) -> None:
+def become_existing(record: ArtifactRecord, row: Any, plan: Plan) -> None:
     """Become the existing artifact of equal content; what was passed and differs is taken over or warned about."""
     record._adopt_row(row)
     if plan.key is not None and record.key != plan.key:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,15 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
 from lamart_core import storage as bytes_room
+from lamart_core.db import Registry
 from lamart_core.lifecycle.move import rename_family
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lifecycle.plan import Pending, Staged
 from lamart_core.logging import logger
+from lamart_core.query.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
+
+_THREADS = 16
 
 
 def mend(record: ArtifactRecord, pending: Pending) -> None:
@@ -40,6 +46,35 @@ def mend(record: ArtifactRecord, pending: Pending) -> None:
         _follow(record, stored, staged)
     elif storage.is_managed and isinstance(staged.source, Path) and staged.source.exists():
         _store_again(record, stored, staged, storage)
+
+
+def not_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+    """Return those of many existing artifacts that `mend` has something to do for.
+
+    Their objects are read by one statement, and looked at side by side; what a listing has just shown is not.
+
+    Args:
+        registry: Their registry.
+        records: Artifacts that were found by their content, with what the caller passed.
+    """
+    if not records:
+        return []
+    among = dialect_of(registry.engine.dialect.name).among(OBJECT.c.id, sorted({item.object_id for item in records}))
+    with registry.engine.connect() as connection:
+        objects = {row.id: row for row in connection.execute(select(OBJECT).where(among))}
+    locations = {storage.id: storage for storage in registry.Storage.filter()}
+
+    def is_whole(record: ArtifactRecord) -> bool:
+        stored = objects.get(record.object_id)
+        if stored is None or stored.is_scattered:
+            return True
+        staged, storage = record._pending.staged, locations[stored.storage_id]
+        if staged.root == storage.root and staged.in_place == stored.path:
+            return stored.size is None or staged.size == stored.size
+        return _is_whole(stored, storage)
+
+    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+        return [item for item, whole in zip(records, pool.map(is_whole, records), strict=True) if not whole]
 
 
 def _is_whole(stored: Any, storage: Storage) -> bool:

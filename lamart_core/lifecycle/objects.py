@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, uids
@@ -25,17 +25,20 @@ def shared_object(connection: Connection, staged: Staged, plan: Plan) -> Row | N
     columns = OBJECT.c
     assert staged.digest is not None
     query = select(columns.id, columns.path).where(
-        columns.storage_id == plan.storage.id,
         columns.hash == staged.digest.value,
         columns.hash_type == staged.digest.algorithm,
         columns.suffix == staged.suffix,
-        columns.is_managed,
-        columns.is_exact,
-        columns.size > 0,
+        may_be_shared(plan.storage.id),
     )
     # Locked (where rows can be), so that nobody deletes it, or names it under another key, before this commit.
     row = connection.execute(query.with_for_update()).first()
     return row._asdict() if row is not None else None
+
+
+def may_be_shared(storage_id: int) -> ColumnElement[bool]:
+    """Return the condition that an object of a storage may be what several artifacts name."""
+    columns = OBJECT.c
+    return and_(columns.storage_id == storage_id, columns.is_managed, columns.is_exact, columns.size > 0)
 
 
 def object_values(staged: Staged) -> dict[str, Any]:
@@ -51,6 +54,16 @@ def object_values(staged: Staged) -> dict[str, Any]:
     }
 
 
+def put_values(staged: Staged, plan: Plan, put: Put) -> dict[str, Any]:
+    """Return the row of an object that was put."""
+    return object_values(staged) | {
+        "storage_id": plan.storage.id,
+        "path": put.relpath,
+        "is_managed": put.is_managed,
+        "created_at": now(),
+    }
+
+
 def insert_object(connection: Connection, staged: Staged, plan: Plan, put: Put | None) -> tuple[int, str]:
     """Return id and path of the stored object: the one that was put, or one of equal bytes that is there."""
     if put is None:
@@ -58,12 +71,7 @@ def insert_object(connection: Connection, staged: Staged, plan: Plan, put: Put |
         if shared is None:
             raise ObjectVanished
         return shared["id"], shared["path"]
-    values = object_values(staged) | {
-        "storage_id": plan.storage.id,
-        "path": put.relpath,
-        "is_managed": put.is_managed,
-        "created_at": now(),
-    }
+    values = put_values(staged, plan, put)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(OBJECT).values(values).on_conflict_do_nothing().returning(OBJECT.c.id)
     object_id = connection.execute(statement).scalar_one_or_none()
@@ -84,10 +92,8 @@ def _at_place(connection: Connection, values: dict[str, Any], object_id: int | N
     """
     columns = OBJECT.c
     here = and_(columns.storage_id == values["storage_id"], columns.path == values["path"], ~columns.is_managed)
-    if object_id is None:
-        same = update(OBJECT).where(here, columns.hash == values["hash"]).values(fate=None)
-        object_id = connection.execute(same.returning(columns.id)).scalar_one()
-    found = int(object_id)
+    same = update(OBJECT).where(here, columns.hash == values["hash"]).values(fate=None).returning(columns.id)
+    found: int = connection.execute(same).scalar_one() if object_id is None else object_id
     connection.execute(update(OBJECT).where(here, columns.id != found).values(fate="lost"))
     return found
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections import defaultdict
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
+from lamart_core.db import Registry
 from lamart_core.lifecycle.plan import Plan, Staged
 from lamart_core.lifecycle.stage import discard_path
-from lamart_core.lifecycle.tombstones import BytesCollected, was_collected
+from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, Storage
+
+_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -43,17 +48,14 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
         return Put(staged.stored, is_managed=True)
     if not isinstance(staged.source, Path) or not staged.source.exists():
         raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")
-    if not plan.storage.is_managed:
-        raise errors.InvalidArgument(
-            f"the storage location {plan.storage.root} is not managed by this registry; nothing can be written there"
-        )
+    _check_managed(plan.storage)
     location = plan.storage.location
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
     relpath = bytes_room.object_path(uids.stem_of(record.uid), staged.suffix)
     label = f"saving {record.key or staged.source.name}"
     with (
         bytes_room.progress(label, total=staged.size, enabled=show_progress) as bar,
-        _not_collected(record, plan, relpath),
+        _none_collected(record.registry, plan.storage.id, [relpath]),
     ):
         if staged.tree is not None:
             move = staged.is_owned and location.is_local
@@ -65,12 +67,17 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
     return Put(relpath, is_managed=True)
 
 
+def _check_managed(storage: Storage) -> None:
+    if not storage.is_managed:
+        raise errors.InvalidArgument(
+            f"the storage location {storage.root} is not managed by this registry; nothing can be written there"
+        )
+
+
 def _put_staged(source: Path, staged: Staged, location: bytes_room.Location, relpath: str, bar: bytes_room.Bar) -> None:
     """Move a staging file into the storage under a second name of it, so that the first one outlives the commit."""
-    link = bytes_room.staging_path(location, staged.suffix)
-    try:
-        os.link(source, link)
-    except OSError:  # no hard links here
+    link = _second_name(source, location, staged.suffix)
+    if link is None:
         bytes_room.put_file(source, location, relpath, digest=staged.digest, move=True, bar=bar)
         return
     try:
@@ -79,16 +86,90 @@ def _put_staged(source: Path, staged: Staged, location: bytes_room.Location, rel
         discard_path(link)
 
 
+def _second_name(source: Path, location: bytes_room.Location, suffix: str) -> Path | None:
+    """Return a second name of a staging file; None where there are no hard links."""
+    link = bytes_room.staging_path(location, suffix)
+    try:
+        os.link(source, link)
+    except OSError:
+        return None
+    return link
+
+
+@dataclass(frozen=True)
+class ToPut:
+    """A file that one of many artifacts is made of."""
+
+    record: ArtifactRecord
+    staged: Staged
+    plan: Plan
+
+
+def put_files(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
+    """Do what `put_bytes` does for many files, several at a time: all of them, or none.
+
+    Args:
+        registry: The registry.
+        wanted: Files that lie where they are registered, or go to the version store.
+        bar: Progress that they are part of.
+
+    Raises:
+        BytesCollected: Garbage collection took some of them while they were put.
+    """
+    puts: list[Put | None] = [None] * len(wanted)
+    by_storage: defaultdict[int, list[int]] = defaultdict(list)
+    for index, item in enumerate(wanted):
+        staged = item.staged
+        if staged.in_place is None:
+            by_storage[item.plan.storage.id].append(index)
+            continue
+        if staged.state is not None and isinstance(staged.source, Path):
+            bytes_room.check_state(staged.source, staged.state)
+        puts[index] = Put(staged.in_place, is_managed=False)
+    try:
+        for indices in by_storage.values():
+            stored = _put_together(registry, [wanted[index] for index in indices], bar)
+            for index, put in zip(indices, stored, strict=True):
+                puts[index] = put
+    except BaseException:
+        take_back_all(list(wanted), puts)
+        raise
+    return [put for put in puts if put is not None]
+
+
+def _put_together(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
+    storage = wanted[0].plan.storage
+    _check_managed(storage)
+    location = storage.location
+    links: list[Path] = []
+    puts: list[bytes_room.FilePut] = []
+    try:
+        for item in wanted:
+            source, staged = item.staged.source, item.staged
+            if not isinstance(source, Path) or not source.exists():
+                raise errors.PathNotFound(f"the source {source} vanished since the artifact was constructed")
+            link = _second_name(source, location, staged.suffix) if staged.is_owned and location.is_local else None
+            if link is not None:
+                links.append(link)
+            relpath = bytes_room.object_path(uids.stem_of(item.record.uid), staged.suffix)
+            puts.append(bytes_room.FilePut(link or source, relpath, staged.digest, link is not None, staged.size))
+        with _none_collected(registry, storage.id, [put.relpath for put in puts]):
+            bytes_room.put_files(puts, location, bar=bar)
+    finally:
+        for link in links:
+            discard_path(link)
+    return [Put(put.relpath, is_managed=True) for put in puts]
+
+
 @contextmanager
-def _not_collected(record: ArtifactRecord, plan: Plan, relpath: str) -> Generator[None, None, None]:
+def _none_collected(registry: Registry, storage_id: int, relpaths: Sequence[str]) -> Generator[None, None, None]:
     """Tell a storage that failed from bytes that garbage collection took while they were put."""
     try:
         yield
-    except (errors.StorageError, errors.PathNotFound) as error:
-        with record.registry.engine.connect() as connection:
-            if not was_collected(connection, plan.storage.id, relpath):
-                raise
-        raise BytesCollected(f"garbage collection removed {relpath} while it was put") from error
+    except (errors.StorageError, errors.PathNotFound):
+        with registry.engine.connect() as connection:
+            check_not_collected(connection, storage_id, relpaths)
+        raise
 
 
 def check_source(staged: Staged) -> None:
@@ -113,6 +194,18 @@ def take_back(plan: Plan, staged: Staged, put: Put | None) -> None:
         os.rename(stored, staged.source)
     else:
         remove_bytes(plan.storage, put.relpath, is_folder=staged.is_folder)
+
+
+def take_back_all(wanted: Sequence[ToPut], puts: Sequence[Put | None]) -> None:
+    """Remove bytes of many files that no record came to refer to, several at a time."""
+
+    def remove(index: int) -> None:
+        take_back(wanted[index].plan, wanted[index].staged, puts[index])
+
+    there = [index for index, put in enumerate(puts) if put is not None]
+    if there:
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            list(pool.map(remove, there))
 
 
 def remove_bytes(storage: Storage, relpath: str, *, is_folder: bool) -> None:

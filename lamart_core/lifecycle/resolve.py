@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.lifecycle.plan import Dedup, Found, Outcome, Plan, Resolution, Row, Staged
 from lamart_core.records.heads import in_family
+from lamart_core.storage import normal_form
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def find(connection: Connection, table: Table, staged: Staged, plan: Plan) -> Fo
         "branch_id": plan.branch_id,
     }
     rows: list[Row] = [row._asdict() for row in connection.execute(query, values)]
-    return _one_family(connection, table, _roles(rows, staged, plan))
+    return _one_family(connection, table, roles(rows, staged, plan))
 
 
 @lru_cache(maxsize=64)
@@ -104,8 +106,8 @@ def _first(columns: Any, condition: ColumnElement[bool], order: Any) -> Any:
     return (query if order is None else query.order_by(order)).scalar_subquery()
 
 
-def _roles(rows: list[Row], staged: Staged, plan: Plan) -> Found:
-    """Say what each row is; the statement returns at most four, highest id first."""
+def roles(rows: Sequence[Row], staged: Staged, plan: Plan) -> Found:
+    """Say what each row is, highest id first; rows that decide nothing may be among them."""
 
     def equal(row: Row, *, even_if_empty: bool = False) -> bool:
         digest = staged.digest
@@ -128,6 +130,8 @@ def _roles(rows: list[Row], staged: Staged, plan: Plan) -> Found:
     # Empty contents have nothing in common, unless they are two states of one key.
     if same is None and head is not None and equal(head, even_if_empty=plan.dedup is Dedup.HEAD):
         same = head
+    if same is None and head is not None and plan.dedup is Dedup.HEAD and _lies_unchanged(head, staged):
+        same = head
     trashed = next(
         (
             row
@@ -137,6 +141,21 @@ def _roles(rows: list[Row], staged: Staged, plan: Plan) -> Found:
         None,
     )
     return Found(equal=same, trashed=trashed, newest=family[0] if family else None, head=head)
+
+
+def _lies_unchanged(row: Row, staged: Staged) -> bool:
+    """Whether a row is what lies at the same place, and the server says of it what it said then.
+
+    An inexact digest does not tell that two objects are equal, but it tells that one object was not written again.
+    """
+    if staged.in_place is None or staged.digest is None:
+        return False
+    place = row["_real_key"] if row["_key_is_virtual"] else row["key"]
+    return place in (staged.in_place, normal_form(staged.in_place)) and (
+        row["hash"],
+        row["_hash_type"],
+        row["size"],
+    ) == (staged.digest.value, staged.digest.algorithm, staged.size)
 
 
 def decide(found: Found, plan: Plan, *, stem: str) -> Resolution:

@@ -41,8 +41,3 @@ def check_not_collected(connection: Connection, storage_id: int, paths: Collecti
         found = connection.execute(query).scalar_one_or_none()
         if found is not None:
             raise BytesCollected(f"{found} was removed by garbage collection before a record referred to it")
-
-
-def was_collected(connection: Connection, storage_id: int, path: str) -> bool:
-    """Return whether garbage collection has given up a path that was not recorded yet."""
-    return bool(connection.execute(select(is_collected(storage_id, path))).scalar_one())

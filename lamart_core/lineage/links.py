@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, select, update
@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core.db import Registry, now
 from lamart_core.lineage.context import run_for
+from lamart_core.query.dialects import dialect_of
 from lamart_core.records import CollectionInput, CollectionRecreation, Recreation, Run, RunInput
 
 if TYPE_CHECKING:
@@ -57,10 +58,20 @@ def add_recreation(connection: Connection, run_id: int, artifact_id: int) -> Non
 
     What the run already has as an input is not a re-creation.
     """
-    read = select(RunInput.id).where(RunInput.run_id == run_id, RunInput.artifact_id == artifact_id)
-    if connection.execute(read).first() is None:
-        row = {"run_id": run_id, "artifact_id": artifact_id, "created_at": now()}
-        insert_once(connection, Recreation.__table__, [row])  # pyright: ignore[reportArgumentType]
+    add_recreations(connection, run_id, [artifact_id])
+
+
+def add_recreations(connection: Connection, run_id: int, artifact_ids: Sequence[int]) -> None:
+    """Record, in the caller's transaction, that a run made existing artifacts again; see `add_recreation`."""
+    among = dialect_of(connection.dialect.name).among(RunInput.artifact_id, artifact_ids)  # pyright: ignore[reportArgumentType]
+    read = set(connection.execute(select(RunInput.artifact_id).where(RunInput.run_id == run_id, among)).scalars())
+    at = now()
+    rows = [
+        {"run_id": run_id, "artifact_id": artifact_id, "created_at": at}
+        for artifact_id in artifact_ids
+        if artifact_id not in read
+    ]
+    insert_once(connection, Recreation.__table__, rows)  # pyright: ignore[reportArgumentType]
 
 
 def claim(connection: Connection, table: Table, run_id: int, artifact_id: int) -> int | None:
@@ -75,10 +86,16 @@ def claim(connection: Connection, table: Table, run_id: int, artifact_id: int) -
     Returns:
         Id of the run that is the maker now: this one, one that came first, or None.
     """
-    read = select(RunInput.id).where(RunInput.run_id == run_id, RunInput.artifact_id == artifact_id)
-    free = (table.c.id == artifact_id) & table.c.run_id.is_(None) & ~read.exists()
+    return claim_all(connection, table, run_id, [artifact_id]).get(artifact_id)
+
+
+def claim_all(connection: Connection, table: Table, run_id: int, artifact_ids: Sequence[int]) -> dict[int, int | None]:
+    """Do what `claim` does for many; return the makers by the id of the artifact."""
+    among = dialect_of(connection.dialect.name).among(table.c.id, artifact_ids)
+    read = select(RunInput.id).where(RunInput.run_id == run_id, RunInput.artifact_id == table.c.id)
+    free = among & table.c.run_id.is_(None) & ~read.exists()
     connection.execute(update(table).where(free).values(run_id=run_id))
-    return connection.execute(select(table.c.run_id).where(table.c.id == artifact_id)).scalar_one_or_none()
+    return {row.id: row.run_id for row in connection.execute(select(table.c.id, table.c.run_id).where(among))}
 
 
 def track_input(artifact: ArtifactRecord, is_run_input: bool | Run | None) -> None:

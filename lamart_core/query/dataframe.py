@@ -52,6 +52,14 @@ def to_dataframe(
     return _frame(rows, selected)
 
 
+def records_to_dataframe(info: ModelInfo, records: Sequence[Any]) -> pd.DataFrame:
+    """Return records in memory as `to_dataframe` returns those of a query; without ids unless all are saved."""
+    selected = _columns(info, None)
+    names = [each.path for each in selected]
+    frame = _frame([(record.id, *(getattr(record, name) for name in names)) for record in records], selected)
+    return frame if all(record.is_saved for record in records) else frame.reset_index(drop=True)
+
+
 def _columns(info: ModelInfo, include: str | Sequence[str] | None) -> list[Selected]:
     wanted = [include] if isinstance(include, str) else list(include or ())
     private = "privates" in wanted
@@ -69,7 +77,7 @@ def _frame(rows: Sequence[Sequence[Any]], selected: Sequence[Selected]) -> pd.Da
 
     ids, *columns = zip(*rows, strict=True) if rows else [()] * (len(selected) + 1)
     data = {each.path: _series(pd, each, list(column)) for each, column in zip(selected, columns, strict=True)}
-    return pd.DataFrame(data, index=pd.Index(ids, name="id", dtype="int64"))
+    return pd.DataFrame(data, index=pd.Index(ids, name="id", dtype=None if None in ids else "int64"))
 
 
 def _series(pd: Any, each: Selected, column: list[Any]) -> Any:
@@ -79,6 +87,6 @@ def _series(pd: Any, each: Selected, column: list[Any]) -> Any:
     if field.kind is Kind.DATETIME:
         return pd.to_datetime(column, utc=True)
     if field.kind in _PLAIN:
-        is_required = not field.nullable and not each.hops
+        is_required = not field.nullable and not each.hops and None not in column  # as in records that are not saved
         return pd.array(column, dtype=(_PLAIN if is_required else _NULLABLE)[field.kind])
     return pd.Series(column, dtype=object).to_numpy()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
+    Connection,
     Integer,
     String,
     and_,
@@ -349,3 +350,17 @@ def _sqlite_paths(keys: tuple[str, ...]) -> list[str]:
 
 def _jsonb(value: Any) -> ColumnElement[Any]:
     return cast(literal(json.dumps(value), String), JSONB)
+
+
+def among(connection: Connection, column: ColumnElement[Any], members: Iterable[str]) -> Condition:
+    """Return whether a column of text is one of some, however many.
+
+    Args:
+        connection: Connection to the database that will be asked.
+        column: The column.
+        members: The texts.
+    """
+    names = sorted(members)
+    if len(names) <= MANY:
+        return column.in_(names)
+    return dialect_of(connection.dialect.name).one_of_many(column, names, String())

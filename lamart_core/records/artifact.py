@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, Index, String, Table, Text, select, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.orm.attributes import manager_of_class
 
 from lamart_core.db import Json, KeyText, uid_type
 from lamart_core.query import ToMany, ToOne
@@ -38,6 +39,11 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
     # What an unsaved artifact is going to be, and the object in memory that it was made from; no columns.
     _pending: Any = None
     _memory: Any = None
+
+    @classmethod
+    def _blank(cls) -> Self:
+        """Return an instance without fields, for `lifecycle` to fill."""
+        return manager_of_class(cls).new_instance()
 
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
     key: Mapped[str | None] = mapped_column(KeyText(1024))

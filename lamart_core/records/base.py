@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from sqlalchemy import Boolean, Connection, ForeignKey, Integer, String, Table, insert, select, update
@@ -17,6 +18,12 @@ from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.records import remove
 from lamart_core.records.checks import check_values
 from lamart_core.records.placement import check_unlocked, place
+
+
+@cache
+def _columns(model: type[Any]) -> dict[str, str]:
+    """Return the names of the columns of a record class, by those of the attributes."""
+    return {attribute.key: attribute.columns[0].name for attribute in sa_inspect(model).column_attrs}
 
 
 class SQLRecord(Base):
@@ -76,8 +83,13 @@ class SQLRecord(Base):
 
     def _adopt_row(self, row: Mapping[str, Any]) -> None:
         """Become the row with these column values, with nothing to save."""
-        for attribute in sa_inspect(type(self)).column_attrs:
-            set_committed_value(self, attribute.key, row[attribute.key])
+        names = _columns(type(self))
+        if sa_inspect(self).transient:
+            # Becoming detached forgets all history; so the values can be set at once, for thousands of records.
+            vars(self).update((name, row[name]) for name in names)
+        else:
+            for name in names:
+                set_committed_value(self, name, row[name])
         self._mark_saved()
 
     def _mark_saved(self) -> None:
@@ -88,20 +100,21 @@ class SQLRecord(Base):
     @property
     def is_saved(self) -> bool:
         """Whether the record is a row of its registry."""
-        return sa_inspect(self).detached or sa_inspect(self).persistent
+        # Not by the flags of the state, which are all computed: this is asked for every record of thousands.
+        return sa_inspect(self).has_identity
 
     def _values(self) -> dict[str, Any]:
         """Return the column values that are set, by column name."""
         present = self.__dict__
         return {
-            attribute.columns[0].name: present[attribute.key]
-            for attribute in sa_inspect(type(self)).column_attrs
-            if attribute.key in present and attribute.key != "id"
+            column: present[name] for name, column in _columns(type(self)).items() if name in present and name != "id"
         }
 
     def _changes(self) -> dict[str, Any]:
         """Return the column values that were assigned since the record was loaded or saved."""
         state = sa_inspect(self)
+        if not state.modified:
+            return {}
         return {
             attribute.columns[0].name: self.__dict__[attribute.key]
             for attribute in sa_inspect(type(self)).column_attrs
@@ -128,7 +141,7 @@ class SQLRecord(Base):
     def _default_values(self, registry: Registry) -> dict[str, Any]:
         values: dict[str, Any] = {}
         columns = self.__table__.columns
-        if "uid" in columns:
+        if "uid" in columns and self.__dict__.get("uid") is None:
             values["uid"] = uids.base62(type(self).__uid_length__)
         if "branch_id" in columns:
             values["branch_id"] = registry.branch_id

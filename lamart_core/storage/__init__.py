@@ -1,7 +1,8 @@
 """Storage locations: where bytes lie, and how they get there."""
 
 from lamart_core.storage.cache import Cache
-from lamart_core.storage.copying import check_state, content_state
+from lamart_core.storage.copying import check_state, content_state, state_at_rest
+from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import (
     RESERVED,
@@ -35,7 +36,17 @@ from lamart_core.storage.roots import (
 )
 from lamart_core.storage.staging import abandoned_staging, clear_staging, maker_lives, remove_staged, staging_folder
 from lamart_core.storage.survey import abort_upload, is_stored_name, iter_reserved, iter_uploads, list_stored, measure
-from lamart_core.storage.transfer import delete, exists, get, put_file, put_files, put_folder, staging_path, stat
+from lamart_core.storage.transfer import (
+    delete,
+    exists,
+    get,
+    put_file,
+    put_files,
+    put_folder,
+    staging_path,
+    stat,
+    stat_files,
+)
 from lamart_core.storage.within import duplicate, make_durable, make_parent, place
 
 __all__ = [
@@ -98,7 +109,10 @@ __all__ = [
     "staging_folder",
     "staging_path",
     "stat",
+    "stat_files",
+    "state_at_rest",
     "storage_type",
     "suffix_of",
     "write_marker",
+    "writing",
 ]

@@ -21,6 +21,7 @@ from lamart_core.storage.progress import NO_BAR, Bar
 # A piece is hashed by another thread while the next one is read and written; below one piece a thread costs more
 # than it saves.
 _PIECE = 2 * 2**20
+SMALL = _PIECE
 _PIECES_AHEAD = 4
 _FLUSH = 16 * 2**20
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,14 +21,17 @@ from lamart_core.hashing import (
     TreeDigest,
     list_files,
 )
-from lamart_core.storage.copying import Copied, changed, copy_file, make_folders, remove_quietly, sync_file
+from lamart_core.storage.copying import SMALL, Copied, changed, copy_file, make_folders, remove_quietly, sync_file
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
+from lamart_core.storage.keys import RESERVED
 from lamart_core.storage.objects import FilePut, ObjectStat
 from lamart_core.storage.progress import NO_BAR, Bar
 from lamart_core.storage.staging import staging_name
 
 _THREADS = 8
+# A file system writes its journal once for all that are flushed at the same moment: small files wait together.
+_MANY_THREADS = 32
 # Answers of file systems that have no hard links.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -51,17 +55,26 @@ def put_file(
     source: Path, location: Location, relpath: str, *, digest: Digest | None, move: bool, bar: Bar = NO_BAR
 ) -> ObjectStat:
     """Store a file. See `transfer.put_file`."""
-    return _put_file(FilePut(source, relpath, digest, move), location, sync_folder=True, bar=bar)
+    return _put_file(FilePut(source, relpath, digest, move), location, is_alone=True, bar=bar)
 
 
 def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR) -> list[ObjectStat]:
     """Store files. See `transfer.put_files`: each folder that got files is flushed once."""
-    put_one = partial(_put_file, location=location, sync_folder=False, bar=bar)
-    found = put_side_by_side(puts, put_one, location, _THREADS)
+    folders = [location.local(parent) for parent in {put.relpath.rpartition("/")[0] for put in puts}]
     with writing(location.root):
-        for folder in {location.local(put.relpath).parent for put in puts}:
+        _prepare(location)
+        for folder in folders:
+            make_folders(folder, Path(location.root))
+    put_one = partial(_put_file, location=location, is_alone=False, bar=bar)
+    found = put_side_by_side(puts, put_one, location, _MANY_THREADS if _are_small(puts) else _THREADS)
+    with writing(location.root):
+        for folder in folders:
             sync_file(folder)
     return found
+
+
+def _are_small(puts: Sequence[FilePut]) -> bool:
+    return all(put.size is not None and put.size <= SMALL for put in puts)
 
 
 def put_side_by_side(
@@ -69,13 +82,24 @@ def put_side_by_side(
 ) -> list[ObjectStat]:
     """Store files in threads; when one fails, those that were stored before are removed again."""
     found: list[ObjectStat | None] = [None] * len(puts)
+    waiting = iter(range(len(puts)))
+    has_failed = threading.Event()
 
-    def put(index: int) -> None:
-        found[index] = put_one(puts[index])
+    def put_those_left() -> None:
+        # Each thread takes the next file: a task for each of thousands would cost as much as the files.
+        for index in waiting:
+            if has_failed.is_set():
+                return
+            try:
+                found[index] = put_one(puts[index])
+            except BaseException:
+                has_failed.set()
+                raise
 
     try:
-        run_all([partial(put, index) for index in range(len(puts))], threads)
+        run_all([partial(put_those_left)] * min(threads, len(puts)), threads)
     except BaseException:
+        has_failed.set()
         for put_before, stored in zip(puts, found, strict=True):
             if stored is not None:
                 with contextlib.suppress(Exception):
@@ -91,7 +115,8 @@ def _remove(put: FilePut, location: Location) -> None:
         location.fs.rm_file(location.url(put.relpath))
 
 
-def _put_file(put: FilePut, location: Location, *, sync_folder: bool, bar: Bar) -> ObjectStat:
+def _put_file(put: FilePut, location: Location, *, is_alone: bool, bar: Bar) -> ObjectStat:
+    """Store a file; of those that are stored together the caller makes and flushes the folders."""
     source, relpath, digest, move = put.source, put.relpath, put.digest, put.move
     final = location.local(relpath)
     _check_free(final, location)
@@ -99,16 +124,16 @@ def _put_file(put: FilePut, location: Location, *, sync_folder: bool, bar: Bar) 
         with writing(location.root):
             size = source.stat().st_size
             sync_file(source)
-            _publish_file(source, final, location, sync_folder=sync_folder)
+            _publish_file(source, final, location, is_alone=is_alone)
         bar.advance(size)
         return ObjectStat(size, None, False, digest)
-    temporary = staging_path(location, "")
+    temporary = staging_path(location, "") if is_alone else location.temporary / staging_name()
     try:
         copied = copy_file(source, temporary, root=location.root, algorithm=_algorithm(digest), bar=bar)
         if is_checkable(digest) and copied.digest != digest:
             raise changed(source)
         with writing(location.root):
-            _publish_file(temporary, final, location, sync_folder=sync_folder)
+            _publish_file(temporary, final, location, is_alone=is_alone)
     finally:
         remove_quietly(temporary)
     if move:
@@ -139,8 +164,13 @@ def exists_already(name: str, location: Location) -> ObjectExists:
     return ObjectExists(f"{name!r} exists already in {location.root}; stored objects are never overwritten")
 
 
-def _publish_file(temporary: Path, final: Path, location: Location, *, sync_folder: bool) -> None:
-    make_folders(final.parent, Path(location.root))
+def _publish_file(temporary: Path, final: Path, location: Location, *, is_alone: bool) -> None:
+    if not is_alone and final.parent.name == RESERVED:
+        # A name in the version store is random, and nobody else's.
+        os.rename(temporary, final)
+        return
+    if is_alone:
+        make_folders(final.parent, Path(location.root))
     try:
         # Unlike a rename, a link fails when another writer has taken the name in between.
         os.link(temporary, final)
@@ -152,7 +182,7 @@ def _publish_file(temporary: Path, final: Path, location: Location, *, sync_fold
         _check_free(final, location)
         os.rename(temporary, final)
     try:
-        if sync_folder:
+        if is_alone:
             sync_file(final.parent)
         temporary.unlink(missing_ok=True)
     except BaseException:

@@ -108,9 +108,11 @@ class FilePut:
         relpath: Path of the new object, relative to the root of the location.
         digest: What the file was when it was staged; compared with the bytes that are stored.
         move: Whether the source is a staging file of ours that is not needed afterwards.
+        size: How many bytes it has, where that is known; only used to store small files with more threads.
     """
 
     source: Path
     relpath: str
     digest: Digest | None = None
     move: bool = False
+    size: int | None = None

@@ -275,6 +275,15 @@ def _info(location: Location, relpath: str) -> Mapping[str, Any] | None:
     return None if info["type"] == "directory" else info
 
 
+def stat_files(location: Location, relpath: str) -> dict[str, ObjectStat]:
+    """Describe all files of a folder by one listing. See `transfer.stat_files`."""
+    with reading(location.root, relpath):
+        files = _files(location, relpath)
+        return {
+            path: ObjectStat(_size(info), None, False, _digest(location.protocol, info)) for path, info in files.items()
+        }
+
+
 def _tree_digest(protocol: str, files: Mapping[str, Mapping[str, Any]]) -> Digest | None:
     entries: list[FileEntry] = []
     for path, info in files.items():

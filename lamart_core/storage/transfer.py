@@ -208,6 +208,25 @@ def stat(location: Location, relpath: str) -> ObjectStat:
     return (local if location.is_local else remote).stat(location, relpath)
 
 
+def stat_files(location: Location, relpath: str) -> dict[str, ObjectStat]:
+    """Describe all files of a remote folder by one listing, without reading their bytes.
+
+    Args:
+        location: Remote storage that holds it.
+        relpath: Path of the folder, relative to the root of the location; "" for the root.
+
+    Returns:
+        What `stat` says of each file, by its path relative to the folder, sorted by the bytes of the paths. Empty where
+        nothing is, or only a file.
+
+    Raises:
+        InvalidArgument: A name leads out of the folder.
+        StorageError: The storage failed or refused.
+    """
+    found = remote.stat_files(location, relpath)
+    return dict(sorted(found.items(), key=lambda item: item[0].encode()))
+
+
 def exists(location: Location, relpath: str) -> bool:
     """Return whether an object is there.
 

@@ -117,6 +117,17 @@ def _(lab: Lab) -> Callable[[], Any]:
     return ln.Artifact(lab.folder("run", 1), key="run").save
 
 
+def _many(lab: Lab, version: int) -> Path:
+    for name in ("same", "changed", f"new-{version}"):
+        lab.file(f"many/{name}.txt", name if name == "same" else f"{name} {version}")
+    return lab.sources / "many"
+
+
+@scenario("save many files", lambda lab: ln.Artifact.from_dir(_many(lab, 0)).save())
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact.from_dir(_many(lab, 1)).save
+
+
 @scenario("save at a real key")
 def _(lab: Lab) -> Callable[[], Any]:
     return _file(lab, key_is_virtual=False).save
