@@ -203,16 +203,6 @@ def test_virtual_and_real_keys(registry: Registry, tmp_path: Path) -> None:
     assert save(tmp_path, "3", key="z/a.txt").path == root / "z/a.txt"
 
 
-@pytest.mark.req("R52")
-def test_a_second_version_under_a_real_key_never_changes_the_first(registry: Registry, tmp_path: Path) -> None:
-    first = save(tmp_path, "1", key="y/a.txt", key_is_virtual=False)
-    before = contents(registry)
-    with pytest.raises(FileExistsError):
-        save(tmp_path, "2", key="y/a.txt", key_is_virtual=False)
-    assert contents(registry) == before
-    assert first.load() == ln.Artifact.get(key="y/a.txt").load() == "1"
-
-
 @pytest.mark.req("R63")
 def test_renaming_a_virtual_key(registry: Registry, tmp_path: Path) -> None:
     artifact = save(tmp_path, "1", key="old/a.txt")
