@@ -92,8 +92,10 @@ def _at_place(connection: Connection, values: dict[str, Any], object_id: int | N
     """
     columns = OBJECT.c
     here = and_(columns.storage_id == values["storage_id"], columns.path == values["path"], ~columns.is_managed)
-    same = update(OBJECT).where(here, columns.hash == values["hash"]).values(fate=None).returning(columns.id)
-    found: int = connection.execute(same).scalar_one() if object_id is None else object_id
+    found = object_id
+    if found is None:
+        same = update(OBJECT).where(here, columns.hash == values["hash"]).values(fate=None)
+        found = int(connection.execute(same.returning(columns.id)).scalar_one())
     connection.execute(update(OBJECT).where(here, columns.id != found).values(fate="lost"))
     return found
 

@@ -89,6 +89,10 @@ class History(RuleBasedStateMachine):
             return
         self.number += 1
         content = f"content {self.number}"
+        if self.rows[artifact_id].branch == TRASH_BRANCH_ID:
+            with pytest.raises(ln.errors.InvalidArgument):
+                artifact.replace(self._source(content))
+            return
         artifact.replace(self._source(content))
         artifact.save()
         self._change(artifact_id, content=content)

@@ -147,11 +147,15 @@ def stored(registry: Registry) -> set[str]:
     else:
         prefix = location.stored_name() + "/"
         names = [str(name).removeprefix(prefix) for name in location.fs.find(location.url())]
-    return {
-        "/".join(name.split("/")[:2]) if name.startswith(".lamart/") else name
-        for name in names
-        if name != ".lamart/storage_uid.txt"
-    }
+    folders = registry.StoredObject.filter(storage_id=registry.storage_id, is_managed=False, n_files__isnull=False)
+    real = folders.to_list("path")
+    found: set[str] = set()
+    for name in names:
+        if name.startswith(".lamart/"):
+            found.add("/".join(name.split("/")[:2]))
+        else:
+            found.add(next((path for path in real if name.startswith(path + "/")), name))
+    return found - {".lamart/storage_uid.txt"}
 
 
 def referred(registry: Registry) -> set[str]:
@@ -191,7 +195,8 @@ def try_all(place: Place, scenario: str, actions: Sequence[str], *, stride: int)
         new = state(registry)
     assert steps
     assert old != new
-    stride = 1 if ALL else stride
+    # Verbs of many steps are not tried more often than others.
+    stride = 1 if ALL else max(stride, len(steps) // 8)
     tries = [
         (action, number)
         for offset, action in enumerate(actions)
