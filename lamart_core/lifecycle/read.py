@@ -104,6 +104,8 @@ def open_lazily(
     else:
         known = formats.for_suffix(record.suffix)
         named = next((item for item in formats.all_formats() if item.otype == record.otype and item.otype), None)
+        if known is None and named is None and where.is_folder:
+            known = next(item for item in formats.all_formats() if item.name == "folder")
         if known is None and named is None:
             raise errors.InvalidArgument(f"{record.suffix!r} cannot be opened; use cache()")
         chosen = known if known is not None and record.suffix != ".zarr" else named or known
