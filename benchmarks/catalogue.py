@@ -31,7 +31,7 @@ MEASUREMENTS = (
             for number in (1, 10, 100, 1000)
             for metric in (
                 Metric(f"seconds_{number}", f"save {number:,} versions of a folder of {_FOLDER}; floor: cp -al"),
-                Metric(f"megabytes_{number}", f"disk space of {number:,} versions of it", "MB"),
+                Metric(f"megabytes_{number}", f"disk space of {number:,} versions of it, database included", "MB"),
             )
         ),
         rounds=1,

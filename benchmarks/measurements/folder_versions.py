@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.model import Job, Samples
-from benchmarks.registries import make_peer, open_ours, open_peer
+from benchmarks.registries import DATABASE, make_peer, open_ours, open_peer
 from benchmarks.timing import seconds, settle
 
 FILE_BYTES = 4096
@@ -86,7 +86,9 @@ def _path(number: int) -> Path:
     return Path(f"part-{number // FILES_A_FOLDER}", f"{number}.bin")
 
 
-def _megabytes(folder: Path) -> float:
-    """Return what a folder takes on the disk; a file with many names counts once."""
-    done = subprocess.run(["du", "-s", "--block-size=1K", str(folder)], check=True, text=True, stdout=subprocess.PIPE)
-    return int(done.stdout.split()[0]) / 1024
+def _megabytes(storage: Path) -> float:
+    """Return what a storage and the database beside or inside it take on the disk; many names of a file count once."""
+    paths = [storage, *storage.parent.glob(f"{DATABASE}*")]
+    command = ["du", "-sc", "--block-size=1K", *map(str, paths)]
+    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE)
+    return int(done.stdout.split()[-2]) / 1024
