@@ -185,7 +185,7 @@ def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None)
     if row["is_scattered"]:
         with registry.engine.connect() as connection:
             folder = scattered_folder(connection, row["id"], path, source.location)
-        return cache.fetch_scattered(folder, path, size=size, digest=digest)
+        return cache.fetch_scattered(folder, size=size, digest=digest)
     verify = digest is not None and not digest.is_exact
     return cache.fetch(
         source.location, path, size=size, digest=digest, is_folder=row["n_files"] is not None, verify=verify

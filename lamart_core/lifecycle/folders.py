@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, and_, func, insert, or_, select, update
@@ -109,7 +108,7 @@ def scattered_folder(connection: Connection, object_id: int, path: str, location
         path: Path that stands for it in its location.
         location: The location.
     """
-    return ScatteredFolder(location, PurePosixPath(path).name, files_of(connection, object_id))
+    return ScatteredFolder(location, path, files_of(connection, object_id))
 
 
 def known_files(connection: Connection, base_id: int, tree: TreeDigest) -> dict[str, KnownFile]:
@@ -245,34 +244,37 @@ def lock_histories(connection: Connection, object_ids: Collection[int]) -> bool:
     return found
 
 
-def forget(connection: Connection, history_id: int, position: int) -> set[int]:
-    """Delete the rows of files that only a deleted folder had, and its history when it was the last one.
+def forget(connection: Connection, history_id: int, positions: Iterable[int]) -> set[int]:
+    """Delete the rows of files that only deleted folders had, and their history when no folder is left.
 
     Args:
-        connection: Connection in a write transaction that has locked the history and deleted the folder's row.
+        connection: Connection in a write transaction that has locked the history and deleted the rows of the folders.
         history_id: The history.
-        position: Position of the deleted folder.
+        positions: Positions of the deleted folders.
 
     Returns:
         Ids of the objects that the deleted rows referred to; other rows may refer to them too.
     """
-    neighbours = select(
-        select(func.max(OBJECT.c.position))
-        .where(OBJECT.c.history_id == history_id, OBJECT.c.position < position)
-        .scalar_subquery(),
-        select(func.min(OBJECT.c.position))
-        .where(OBJECT.c.history_id == history_id, OBJECT.c.position > position)
-        .scalar_subquery(),
-    )
-    before, after = connection.execute(neighbours).one()
-    # Of the rows that the folder had: those that neither neighbour has.
-    only = [FILE.c.history_id == history_id, _covers(position)]
-    if before is not None:
-        only.append(FILE.c.since > before)
-    if after is not None:
-        only.append(FILE.c.until <= after)
-    gone = connection.execute(FILE.delete().where(*only).returning(FILE.c.object_id)).scalars()
-    objects = {object_id for object_id in gone if object_id is not None}
-    if before is None and after is None:
-        connection.execute(HISTORY.delete().where(HISTORY.c.id == history_id))
+    objects: set[int] = set()
+    for position in positions:
+        before, after = _neighbours(connection, history_id, position)
+        # Of the rows that the folder had: those that neither of the remaining ones beside it has.
+        only = [FILE.c.history_id == history_id, _covers(position)]
+        if before is not None:
+            only.append(FILE.c.since > before)
+        if after is not None:
+            only.append(FILE.c.until <= after)
+        gone = connection.execute(FILE.delete().where(*only).returning(FILE.c.object_id)).scalars()
+        objects |= {object_id for object_id in gone if object_id is not None}
+    is_empty = ~select(OBJECT.c.id).where(OBJECT.c.history_id == history_id).exists()
+    connection.execute(HISTORY.delete().where(HISTORY.c.id == history_id, is_empty))
     return objects
+
+
+def _neighbours(connection: Connection, history_id: int, position: int) -> tuple[int | None, int | None]:
+    """Return the positions of the folders before and after one that was deleted."""
+    here = OBJECT.c.history_id == history_id
+    before = select(func.max(OBJECT.c.position)).where(here, OBJECT.c.position < position)
+    after = select(func.min(OBJECT.c.position)).where(here, OBJECT.c.position > position)
+    row = connection.execute(select(before.scalar_subquery(), after.scalar_subquery())).one()
+    return row[0], row[1]

@@ -194,12 +194,15 @@ def delete_unreferenced(connection: Connection, table: Table, object_ids: Collec
     part = select(FILE.c.id).where(FILE.c.object_id == OBJECT.c.id).exists()
     columns = (OBJECT.c.path, OBJECT.c.n_files, OBJECT.c.is_scattered, OBJECT.c.history_id, OBJECT.c.position)
     gone: list[Unclaimed] = []
-    contents: set[int] = set()
+    positions: dict[int, list[int]] = {}
     for ids in folders.batches(sorted(object_ids)):
         delete = OBJECT.delete().where(OBJECT.c.id.in_(ids), OBJECT.c.is_managed, ~named, ~part)
         for row in connection.execute(delete.returning(*columns)).all():
             if not row.is_scattered:
                 gone.append(Unclaimed(row.path, row.n_files is not None))
             if has_folders and row.history_id is not None:
-                contents |= folders.forget(connection, row.history_id, row.position)
+                positions.setdefault(row.history_id, []).append(row.position)
+    contents: set[int] = set()
+    for history_id, deleted in positions.items():
+        contents |= folders.forget(connection, history_id, deleted)
     return gone + delete_unreferenced(connection, table, contents)

@@ -165,7 +165,6 @@ def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
     if where.scattered is not None:
         return cache.fetch_scattered(
             where.scattered,
-            where.relpath,
             size=where.size,
             digest=where.digest,
             verify=verify,

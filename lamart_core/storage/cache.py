@@ -95,7 +95,6 @@ class Cache:
     def fetch_scattered(
         self,
         folder: ScatteredFolder,
-        relpath: str,
         *,
         size: int | None,
         digest: Digest | None,
@@ -108,7 +107,6 @@ class Cache:
 
         Args:
             folder: The folder.
-            relpath: Path that stands for the folder in its location.
             size: Sum of the sizes of its files in bytes.
             digest: What the folder is known to be.
             verify: As for `fetch`.
@@ -117,7 +115,7 @@ class Cache:
         Raises:
             PathNotFound, ContentMismatch, StorageFull, StorageError: As for `fetch`.
         """
-        wanted = _Wanted(folder.location, relpath, size, digest, is_folder=True)
+        wanted = _Wanted(folder.location, folder.relpath, size, digest, is_folder=True)
 
         def assemble(path: Path) -> None:
             temporary = path.with_name(f".{uids.base62(20)}.part")

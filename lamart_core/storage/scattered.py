@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
@@ -27,17 +28,22 @@ class ScatteredFolder:
 
     Attributes:
         location: Where the objects lie.
-        name: Name of the folder.
+        relpath: Path that stands for the folder in the location; nothing lies there.
         files: Its files.
     """
 
     location: Location
-    name: str
+    relpath: str
     files: Sequence[StoredFile]
 
     def __repr__(self) -> str:
         # fsspec makes tokens out of it.
         return f"ScatteredFolder({self.location.root!r}, {self.name!r}, {len(self.files):,} files)"
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return PurePosixPath(self.relpath).name
 
     @property
     def path(self) -> UPath:
@@ -163,6 +169,14 @@ class ScatteredPath(UPath):
     """A path in a `ScatteredFolder`."""
 
     __slots__ = ()
+
+    @property
+    def address(self) -> str:
+        """The URL that stands for it in the location of the folder, where nothing lies."""
+        folder: ScatteredFolder = self.storage_options["folder"]  # pyright: ignore[reportUnknownVariableType]
+        base, option, endpoint = folder.location.root.partition("?")
+        inside = self.path.removeprefix(folder.name)
+        return f"{base.rstrip('/')}/{folder.relpath}{inside}{option}{endpoint}"
 
 
 fsspec.register_implementation(PROTOCOL, ScatteredFileSystem, clobber=True)

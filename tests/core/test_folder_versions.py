@@ -25,6 +25,7 @@ from lamart_core.models import StoredObject
 from lamart_core.records import FolderFile, FolderHistory
 from tests.processes import run_together
 from tests.registries import contents, storage_root, tree
+from tests.storage.s3_server import credentials, shared_server
 
 Files = dict[str, str]
 
@@ -484,5 +485,76 @@ def test_a_path_of_a_kept_version_refuses_writes(lab: Registry, tmp_path: Path) 
     assert [child.name for child in path.glob("*/*.txt")] == ["b.txt"]
     assert (path.is_dir(), (path / "a").is_dir(), (path / "a/b.txt").is_file()) == (True, True, True)
     assert not (path / "nothing").exists()
+    assert ln.Artifact.get(path=path).n_files == 2
+    assert ln.Artifact(path).uid == ln.Artifact.get(path=path).uid
+    with pytest.raises(errors.InvalidArgument, match="reserved"):
+        ln.Artifact(path / "c.txt", key="c.txt")
     with (path / "a" / "b.txt").open() as file:
         assert file.read() == "one"
+
+
+@pytest.mark.req("R53", "R70")
+def test_content_of_a_kept_version_at_a_real_key_is_its_own(lab: Registry, tmp_path: Path) -> None:
+    files = {f"{number}.txt": f"{number}" for number in range(6)} | {"a/empty": ""}
+    save(lab, tmp_path / "source", files | {"0.txt": "old"})
+    kept = save(lab, tmp_path / "source", files)
+    at_key = ln.Artifact(tmp_path / "source", key="real/run", key_is_virtual=False, skip_hash_lookup=True).save()
+    assert str(at_key.path).endswith("real/run")
+    assert read(at_key.path) == files
+    for path in (at_key.path / "0.txt", at_key.path / "5.txt"):
+        path.write_text("X")
+    check_version(kept, files)
+    kept.delete(permanent=True)
+    with pytest.raises(errors.ContentMismatch):
+        at_key.verify()
+
+
+@pytest.mark.req("R70", "R257")
+@pytest.mark.parametrize("lab", ["sqlite-local", "postgres-s3"], indirect=True)
+@pytest.mark.parametrize("into", ["local", "s3"])
+def test_a_family_moves_with_all_versions(lab: Registry, tmp_path: Path, into: str) -> None:
+    files = {f"{number}.txt": f"{number}" for number in range(6)} | {"empty": ""}
+    contained = [files | {"0.txt": f"version {version}"} for version in range(3)]
+    versions = [save(lab, tmp_path / "source", item) for item in contained]
+    with credentials():
+        root = shared_server().new_root() if into == "s3" else str(tmp_path / "second")
+        Path(tmp_path / "second").mkdir()
+        target = ln.Storage(root=root).save()
+        versions[-1].storage = target
+        versions[-1].save()
+        check_empty_storage(lab)
+        if into == "local":
+            assert len([item for item in inodes(tmp_path / "second").values() if item.st_size]) == 8 + 1
+        else:
+            assert len(target.location.fs.find(target.location.url(".lamart"))) == 8 + 1  # and the marker
+        contained.append(files | {"0.txt": "version 3"})
+        source = write_folder(tmp_path / "source", contained[-1])
+        versions.append(ln.Artifact(source, key="runs/one", storage=target, overwrite_versions=False).save())
+        assert versions[-1].stem_uid == versions[0].stem_uid
+        for artifact, item in zip(versions, contained, strict=True):
+            artifact.refresh()
+            check_version(artifact, item)
+        for artifact in versions:
+            artifact.delete(permanent=True)
+        check_empty(lab)
+
+
+def check_empty_storage(lab: Registry) -> None:
+    """Check that the default storage holds nothing."""
+    assert contents(lab).files == ()
+
+
+@pytest.mark.req("R70", "R257")
+def test_a_version_is_replaced(lab: Registry, tmp_path: Path) -> None:
+    files = {f"{number}.txt": f"{number}" for number in range(6)}
+    first = save(lab, tmp_path / "source", files)
+    second = save(lab, tmp_path / "source", files | {"0.txt": "new"})
+    replaced = files | {"1.txt": "replaced", "2.txt": ""}
+    second.replace(write_folder(tmp_path / "source", replaced))
+    second.save()
+    check_bytes(lab, [(first, files), (second, replaced)])
+    check_version(first, files)
+    check_version(second, replaced)
+    first.delete(permanent=True)
+    check_bytes(lab, [(second, replaced)])
+    check_version(second, replaced)

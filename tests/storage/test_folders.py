@@ -178,7 +178,7 @@ def scattered(location: Location, folder: Path) -> ScatteredFolder:
         StoredFile(name, len(names[name]), hash_file(put.source).value, put.relpath)
         for put, name in zip(puts, names, strict=True)
     ]
-    return ScatteredFolder(location, "run.zarr", [*files, StoredFile("empty", 0, "", None)])
+    return ScatteredFolder(location, ".lamart/run.zarr", [*files, StoredFile("empty", 0, "", None)])
 
 
 @pytest.mark.req("R70")
