@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, select, union_all, update
 
 from lamart_core.hashing import FileEntry, TreeDigest
 from lamart_core.records import FolderFile, FolderHistory, StoredObject
@@ -76,9 +76,13 @@ def batches(items: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
         yield found[start : start + size]
 
 
-def _covers(position: Any) -> Any:
-    """Return the condition that a row belongs to the folder at a position."""
-    return and_(FILE.c.since <= position, or_(FILE.c.until.is_(None), FILE.c.until > position))
+def _covers(position: Any) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of which a row meets one if it belongs to the folder at a position.
+
+    Apart, because each is a range of an index, and a history may have many more rows than a folder has files.
+    """
+    since = FILE.c.since <= position
+    return and_(since, FILE.c.until.is_(None)), and_(since, FILE.c.until > position)
 
 
 def files_of(connection: Connection, object_id: int) -> list[StoredFile]:
@@ -93,10 +97,10 @@ def files_of(connection: Connection, object_id: int) -> list[StoredFile]:
         select(FILE.c.path, FILE.c.size, FILE.c.hash, content.c.path.label("relpath"))
         .join(folder, and_(folder.c.id == object_id, FILE.c.history_id == folder.c.history_id))
         .outerjoin(content, FILE.c.object_id == content.c.id)
-        .where(_covers(folder.c.position))
-        .order_by(FILE.c.path)
     )
-    return [StoredFile(row.path, row.size, row.hash, row.relpath) for row in connection.execute(query)]
+    rows = connection.execute(union_all(*(query.where(part) for part in _covers(folder.c.position))))
+    found = [StoredFile(row.path, row.size, row.hash, row.relpath) for row in rows]
+    return sorted(found, key=lambda file: file.path.encode())
 
 
 def scattered_folder(connection: Connection, object_id: int, path: str, location: Location) -> ScatteredFolder:
@@ -163,9 +167,9 @@ def compare(connection: Connection, folder: NewFolder, base_id: int | None) -> D
     history_id, position = found
     newest = select(func.max(OBJECT.c.position)).where(OBJECT.c.history_id == history_id)
     columns = (FILE.c.id, FILE.c.path, FILE.c.hash, FILE.c.object_id, FILE.c.until)
-    before = connection.execute(
-        select(*columns).where(FILE.c.history_id == history_id, _covers(newest.scalar_subquery()))
-    ).all()
+    query = select(*columns).where(FILE.c.history_id == history_id)
+    covers = _covers(newest.scalar_subquery())
+    before = connection.execute(union_all(*(query.where(part) for part in covers))).all()
     objects = {row.hash: row.object_id for row in before if row.object_id is not None}
     entries = {entry.path: entry for entry in folder.tree.entries}
     kept = [row for row in before if row.path in entries and entries[row.path].value == row.hash]
@@ -259,13 +263,14 @@ def forget(connection: Connection, history_id: int, positions: Iterable[int]) ->
     for position in positions:
         before, after = _neighbours(connection, history_id, position)
         # Of the rows that the folder had: those that neither of the remaining ones beside it has.
-        only = [FILE.c.history_id == history_id, _covers(position)]
+        only = FILE.c.history_id == history_id
         if before is not None:
-            only.append(FILE.c.since > before)
+            only = and_(only, FILE.c.since > before)
         if after is not None:
-            only.append(FILE.c.until <= after)
-        gone = connection.execute(FILE.delete().where(*only).returning(FILE.c.object_id)).scalars()
-        objects |= {object_id for object_id in gone if object_id is not None}
+            only = and_(only, FILE.c.until <= after)
+        for part in _covers(position):
+            gone = connection.execute(FILE.delete().where(only, part).returning(FILE.c.object_id)).scalars()
+            objects |= {object_id for object_id in gone if object_id is not None}
     is_empty = ~select(OBJECT.c.id).where(OBJECT.c.history_id == history_id).exists()
     connection.execute(HISTORY.delete().where(HISTORY.c.id == history_id, is_empty))
     return objects
