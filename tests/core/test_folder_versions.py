@@ -222,7 +222,7 @@ def test_an_overwritten_folder_leaves_only_its_latest_files(lab: Registry, tmp_p
     check_empty(lab)
 
 
-@pytest.mark.req("R70")
+@pytest.mark.req("R70", "R108")
 def test_versions_cost_only_the_files_that_changed(lab: Registry, tmp_path: Path) -> None:
     size = 2**16
     block = random.Random(1).randbytes(size).hex()
@@ -233,6 +233,7 @@ def test_versions_cost_only_the_files_that_changed(lab: Registry, tmp_path: Path
     assert artifact.size == 20 * size
     cost = stored_bytes(lab)
     assert 29 * size <= cost <= 31 * size
+    assert ln.Artifact(tmp_path / "source/part-00.bin", key="part.bin").save().size == size
 
 
 @pytest.mark.req("R70")
