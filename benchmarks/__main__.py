@@ -24,6 +24,10 @@ _DEFAULT = Sizes()
 @click.option("--rounds", type=click.IntRange(min=1), help="How often the sides take their turns.")
 @click.option("--file-mib", type=click.IntRange(min=1), help=f"Size of the large file [{_DEFAULT.file_mib}].")
 @click.option("--artifacts", type=click.IntRange(min=2000), help=f"Artifacts queried [{_DEFAULT.artifacts}].")
+@click.option(
+    "--folder-files", type=click.IntRange(min=20), help=f"Files of the folder with versions [{_DEFAULT.folder_files}]."
+)
+@click.option("--folder-versions", type=click.IntRange(min=1), help=f"Its versions [{_DEFAULT.folder_versions}].")
 @click.option("--peer/--no-peer", "with_peer", default=True, help="Measure lamindb too.")
 @click.option("--peer-env", type=click.Path(path_type=Path), help="Its virtual environment; made if it is not there.")
 @click.option("--work-dir", type=click.Path(path_type=Path, file_okay=False), help="Where data and registries go.")
@@ -35,6 +39,8 @@ def main(
     rounds: int | None,
     file_mib: int | None,
     artifacts: int | None,
+    folder_files: int | None,
+    folder_versions: int | None,
     with_peer: bool,
     peer_env: Path | None,
     work_dir: Path | None,
@@ -43,7 +49,13 @@ def main(
 ) -> None:
     console = Console()
     sizes = _DEFAULT.scaled_down() if quick else _DEFAULT
-    sizes = replace(sizes, file_mib=file_mib or sizes.file_mib, artifacts=artifacts or sizes.artifacts)
+    sizes = replace(
+        sizes,
+        file_mib=file_mib or sizes.file_mib,
+        artifacts=artifacts or sizes.artifacts,
+        folder_files=folder_files or sizes.folder_files,
+        folder_versions=folder_versions or sizes.folder_versions,
+    )
     if work_dir is not None:
         work_dir.mkdir(parents=True, exist_ok=True)
     with console.status("preparing") as status:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from benchmarks.model import Measurement, Metric
 
+_FOLDER = "{folder_files} files of 4 KiB, {folder_changes} changed each time"
+
 MEASUREMENTS = (
     Measurement(
         "small-file",
@@ -19,6 +21,20 @@ MEASUREMENTS = (
             Metric("durable", "the same; floor: cp, then fsync"),
         ),
         sides=("ours", "floor"),
+        samples=1,
+    ),
+    Measurement(
+        "folder-versions",
+        "folder_versions",
+        tuple(
+            metric
+            for number in (1, 10, 100, 1000)
+            for metric in (
+                Metric(f"seconds_{number}", f"save {number:,} versions of a folder of {_FOLDER}; floor: cp -al"),
+                Metric(f"megabytes_{number}", f"disk space of {number:,} versions of it, database included", "MB"),
+            )
+        ),
+        rounds=1,
         samples=1,
     ),
     Measurement(

@@ -25,6 +25,10 @@ class Sizes:
         writers: Processes that save at the same time.
         saves: Saves of each of these processes.
         steps: Dagster steps in one run.
+        folder_files: Files of the folder that is saved in many versions.
+        folder_changes: Files of it that change from version to version.
+        folder_versions: Versions of it.
+        folder_peer_versions: Versions of it that the peer saves at most; it copies every file each time.
     """
 
     file_mib: int = 2048
@@ -36,11 +40,24 @@ class Sizes:
     writers: int = 8
     saves: int = 25
     steps: int = 20
+    folder_files: int = 10_000
+    folder_changes: int = 10
+    folder_versions: int = 1_000
+    folder_peer_versions: int = 100
 
     def scaled_down(self) -> Sizes:
         """Return sizes for a try of the command itself; the ratios at these sizes say little."""
         return Sizes(
-            file_mib=64, artifacts=5_000, frame_rows=1_000, rows=50_000, cells=1_000, genes=500, saves=5, steps=5
+            file_mib=64,
+            artifacts=5_000,
+            frame_rows=1_000,
+            rows=50_000,
+            cells=1_000,
+            genes=500,
+            saves=5,
+            steps=5,
+            folder_files=200,
+            folder_versions=10,
         )
 
 

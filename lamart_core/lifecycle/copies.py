@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from sqlalchemy import Connection, Table, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lamart_core import errors, formats, hashing
+from lamart_core import errors, formats, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
-from lamart_core.hashing import ALGORITHMS, Digest
-from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
+from lamart_core.lifecycle.folders import NewFolder, scattered_folder
+from lamart_core.lifecycle.objects import OBJECT, Recording, insert_files
 from lamart_core.lifecycle.plan import Row
 from lamart_core.lifecycle.put import remove_bytes
+from lamart_core.lifecycle.scatter import PutFile, held_contents, put_contents
 from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.records import Storage
 
@@ -32,12 +35,18 @@ class Copy:
         storage: Location of the copy.
         path: Path of the copy, relative to the root.
         digest: Digest of the copy; another one than that of the object where that was inexact.
+        tree: Files of a folder, where they are to be known one by one.
+        is_scattered: Whether its files are objects of their own.
+        contents: Those that were put for it and for the copies before it, by hash.
     """
 
     row: Row
     storage: Storage
     path: str
     digest: Digest | None
+    tree: TreeDigest | None = None
+    is_scattered: bool = False
+    contents: Mapping[str, PutFile] = field(default_factory=dict[str, PutFile])
 
     @property
     def is_folder(self) -> bool:
@@ -46,7 +55,10 @@ class Copy:
 
     def discard(self) -> None:
         """Remove the copy, which no record refers to."""
-        remove_bytes(self.storage, self.path, is_folder=self.is_folder)
+        for content in self.contents.values():
+            remove_bytes(self.storage, content.relpath, is_folder=False)
+        if not self.is_scattered:
+            remove_bytes(self.storage, self.path, is_folder=self.is_folder)
 
 
 def digest_of(row: Row) -> Digest | None:
@@ -119,7 +131,16 @@ def _hash(path: Path, suffix: str, digest: Digest) -> str:
     return (hashing.hash_tree(path, algorithm).digest if path.is_dir() else hashing.hash_file(path, algorithm)).value
 
 
-def copy_object(registry: Registry, row: Row, source: Storage, target: Storage, stem: str) -> Copy:
+def copy_object(
+    registry: Registry,
+    row: Row,
+    source: Storage,
+    target: Storage,
+    stem: str,
+    *,
+    before: Sequence[Copy] = (),
+    keeps_versions: bool = False,
+) -> Copy:
     """Copy a stored object into a version store, and verify the copy.
 
     Args:
@@ -128,6 +149,8 @@ def copy_object(registry: Registry, row: Row, source: Storage, target: Storage, 
         source: Its location.
         target: Location of the copy.
         stem: Stem of the uid of an artifact that names it.
+        before: Copies of other versions, whose files a folder may share.
+        keeps_versions: Whether all versions are kept, so that an object store keeps each content of a folder once.
 
     Raises:
         ContentMismatch: The bytes are missing or are not those of the record.
@@ -140,14 +163,7 @@ def copy_object(registry: Registry, row: Row, source: Storage, target: Storage, 
         return _duplicate(copy)
     is_folder = copy.is_folder
     try:
-        local = bytes_room.Cache(registry.settings.cache_dir).fetch(
-            source.location,
-            row["path"],
-            size=row["size"],
-            digest=digest,
-            is_folder=is_folder,
-            verify=digest is not None and not digest.is_exact,
-        )
+        local = _fetch(registry, row, source, digest)
     except errors.PathNotFound as error:
         raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} are missing") from error
     algorithm = digest.file_algorithm if digest is not None and digest.file_algorithm in ALGORITHMS else None
@@ -156,11 +172,44 @@ def copy_object(registry: Registry, row: Row, source: Storage, target: Storage, 
     found = tree.digest if tree is not None else hashing.hash_file(local, chosen)
     if digest is not None and digest.is_exact and _hash(local, row["suffix"], digest) != digest.value:
         raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} were altered: they are not copied")
+    copy = copy if digest is not None and digest.is_exact else Copy(row, target, path, found)
     if tree is not None:
-        bytes_room.put_folder(local, target.location, path, tree=tree)
-    else:
-        bytes_room.put_file(local, target.location, path, digest=found)
-    return copy if digest is not None and digest.is_exact else Copy(row, target, path, found)
+        return _put_copied_folder(registry, copy, local, tree, before, is_scattered=keeps_versions)
+    bytes_room.put_file(local, target.location, path, digest=found)
+    return copy
+
+
+def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None) -> Path:
+    cache = bytes_room.Cache(registry.settings.cache_dir)
+    size, path = row["size"], row["path"]
+    if row["is_scattered"]:
+        with registry.engine.connect() as connection:
+            folder = scattered_folder(connection, row["id"], path, source.location)
+        return cache.fetch_scattered(folder, size=size, digest=digest)
+    verify = digest is not None and not digest.is_exact
+    return cache.fetch(
+        source.location, path, size=size, digest=digest, is_folder=row["n_files"] is not None, verify=verify
+    )
+
+
+def _put_copied_folder(
+    registry: Registry, copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_scattered: bool
+) -> Copy:
+    location = copy.storage.location
+    if is_scattered and not location.is_local:
+        already = {value: put for other in before for value, put in other.contents.items()}
+        with registry.engine.connect() as connection:
+            held = held_contents(connection, copy.storage.id, tree)
+        stem = PurePosixPath(copy.path).name[: uids.STEM_LENGTH]
+        contents = put_contents(local, tree, copy.storage, stem, held, already, bytes_room.NO_BAR)
+        return replace(copy, tree=tree, is_scattered=True, contents=contents)
+    known = {
+        entry.value: bytes_room.KnownFile(f"{other.path}/{entry.path}", other.path)
+        for other in before
+        for entry in (other.tree.entries if other.tree is not None else ())
+    }
+    bytes_room.put_folder(local, location, copy.path, tree=tree, known=known)
+    return replace(copy, tree=tree)
 
 
 def _duplicate(copy: Copy) -> Copy:
@@ -183,7 +232,14 @@ def _duplicate(copy: Copy) -> Copy:
     return copy
 
 
-def record_copy(connection: Connection, table: Table, copy: Copy, *, artifact_ids: set[int] | None = None) -> str:
+def record_copy(
+    connection: Connection,
+    table: Table,
+    copy: Copy,
+    *,
+    artifact_ids: set[int] | None = None,
+    base_id: int | None = None,
+) -> Recording:
     """Let artifacts refer to a copy, or to an object of equal content in the same version store.
 
     Args:
@@ -191,12 +247,14 @@ def record_copy(connection: Connection, table: Table, copy: Copy, *, artifact_id
         table: The artifact table.
         copy: The copy.
         artifact_ids: The artifacts; default: all that refer to the object that was copied.
+        base_id: Id of the object of the version before, of which a folder has kept files.
 
     Returns:
-        Path of the object that they refer to now.
+        The object that they refer to now.
 
     Raises:
         BytesCollected: Garbage collection has taken the copy.
+        ObjectVanished: Contents of a folder that the storage had are not there any more.
     """
     row, digest = copy.row, copy.digest
     values = {name: row[name] for name in ("suffix", "size", "n_files")} | {
@@ -219,6 +277,9 @@ def record_copy(connection: Connection, table: Table, copy: Copy, *, artifact_id
         if shared is None:
             raise errors.Conflict("an object of equal content was deleted in this moment")
         object_id, path = shared.id, shared.path
+    elif copy.tree is not None:
+        folder = NewFolder(object_id, copy.storage.id, copy.tree, copy.is_scattered)
+        insert_files(connection, folder, copy.contents, base_id)
     check_not_collected(connection, copy.storage.id, [path])
     changes = {"object_id": object_id}
     if digest is not None and digest != digest_of(row):
@@ -226,4 +287,4 @@ def record_copy(connection: Connection, table: Table, copy: Copy, *, artifact_id
     columns = table.c
     refer = columns.object_id == row["id"] if artifact_ids is None else columns.id.in_(artifact_ids)
     connection.execute(update(table).where(refer).values(changes))
-    return path
+    return Recording(object_id, path)

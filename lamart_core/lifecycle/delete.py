@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, and_, or_, select, update
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lifecycle.copies import DOOMED
-from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
+from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.lifecycle.publish import settle
 from lamart_core.lifecycle.put import remove_bytes
 from lamart_core.logging import logger
@@ -27,7 +27,7 @@ class _Removed:
     nothing refers to them, and those still in use.
     """
 
-    paths: tuple[str, ...] = ()
+    unclaimed: tuple[Unclaimed, ...] = ()
     doomed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
@@ -63,9 +63,8 @@ def delete(
     if removed is None:
         record.refresh()
         return
-    is_folder = record.n_files is not None
-    for path in removed.paths:
-        remove_bytes(record.storage, path, is_folder=is_folder)
+    for item in removed.unclaimed:
+        remove_bytes(record.storage, item.path, is_folder=item.is_folder)
     for path in removed.doomed:
         settle(record.registry, record.storage, path)
     for path in removed.kept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,7 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import Base, Registry, model_class
 from lamart_core.lifecycle.copies import DOOMED
 from lamart_core.lifecycle.holds import abandoned_paths, bury, held_paths, known_paths, purge
-from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
+from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.logging import logger
 from lamart_core.records import Storage
 from lamart_core.storage import ReservedName, StoredName
@@ -202,7 +202,14 @@ class _Collector:
         last = 0
         while True:
             query = (
-                select(columns.id, columns.path, columns.n_files, columns.size, columns.created_at)
+                select(
+                    columns.id,
+                    columns.path,
+                    columns.n_files,
+                    columns.size,
+                    columns.created_at,
+                    columns.is_scattered,
+                )
                 .where(columns.storage_id == self.storage.id, columns.is_managed, columns.id > last, ~is_referred())
                 .where(columns.created_at <= self._limit)
                 .order_by(columns.id)
@@ -213,20 +220,21 @@ class _Collector:
             if not rows:
                 return
             last = rows[-1].id
-            gone = set() if self.dry_run else self._delete_rows({row.id for row in rows})
-            for row in rows:
-                if not self.dry_run and row.path not in gone:
-                    continue  # somebody named it in this moment
-                found = Garbage(
-                    self.storage.root, row.path, row.n_files is not None, row.created_at, row.size, Reason.UNNAMED
+            known = {row.path: row for row in rows}
+            for item in self._delete_rows(rows):
+                row = known.get(item.path)  # None: a content of a folder that went along
+                created, size = (row.created_at, row.size) if row is not None else (datetime.now(UTC), None)
+                yield self._removed(
+                    Garbage(self.storage.root, item.path, item.is_folder, created, size, Reason.UNNAMED)
                 )
-                yield self._removed(found)
 
-    def _delete_rows(self, object_ids: set[int]) -> set[str]:
+    def _delete_rows(self, rows: Sequence[Any]) -> list[Unclaimed]:
+        """Delete rows that nothing refers to; return what was theirs, without those that somebody named meanwhile."""
+        if self.dry_run:
+            return [Unclaimed(row.path, row.n_files is not None) for row in rows if not row.is_scattered]
         artifacts: Any = model_class("Artifact").__table__
-        return set(
-            self.registry.unit_of_work(lambda connection: delete_unreferenced(connection, artifacts, object_ids))
-        )
+        ids = {row.id for row in rows}
+        return self.registry.unit_of_work(lambda connection: delete_unreferenced(connection, artifacts, ids))
 
     def _unclaimed(self) -> Iterator[Garbage]:
         location = self.storage.location

@@ -11,12 +11,13 @@ from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.lifecycle.copies import DOOMED, LOST, Copy, copy_object, record_copy
-from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
+from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.lifecycle.places import is_real
 from lamart_core.lifecycle.plan import Row
 from lamart_core.lifecycle.publish import settle
 from lamart_core.lifecycle.put import remove_bytes
 from lamart_core.lifecycle.real_keys import PlaceChanged, check_free, hand_over, vacate
+from lamart_core.lifecycle.scatter import ObjectVanished
 from lamart_core.lifecycle.tombstones import BytesCollected
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.records.heads import in_family, lock_family
@@ -137,11 +138,16 @@ class _Family:
         """The key that the bytes of the latest version lie at."""
         return next((row["key"] for row in self.rows.values() if is_real(row)), None)
 
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether the bytes of all versions are kept in the version store."""
+        return self.real_key is None and not any(row["_overwrite_versions"] for row in self.rows.values())
+
 
 @dataclass(frozen=True)
 class _Moved:
     used: frozenset[str]
-    gone: tuple[str, ...]
+    gone: tuple[Unclaimed, ...]
     doomed: tuple[str, ...]
 
 
@@ -196,17 +202,20 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
         if key is not None:
             check_free(registry, storage, key)
         copies: list[Copy] = []
+        stem = uids.stem_of(record.uid)
         try:
             for row in family.objects.values():
                 if row["fate"] != LOST:
-                    copies.append(copy_object(registry, row, source, storage, uids.stem_of(record.uid)))
+                    kept = family.keeps_versions
+                    copy = copy_object(registry, row, source, storage, stem, before=copies, keeps_versions=kept)
+                    copies.append(copy)
             moved = registry.unit_of_work(
                 lambda connection, family=family, copies=copies: _record_move(
                     connection, table, record, storage, family, copies
                 )
             )
             break
-        except (_FamilyChanged, BytesCollected):
+        except (_FamilyChanged, BytesCollected, ObjectVanished):
             _discard(copies)
         except errors.LamartError:
             _discard(copies)
@@ -214,9 +223,8 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     else:
         raise errors.DatabaseBusy(f"{record.uid} could not be moved: its family is changed again and again")
     _discard([copy for copy in copies if copy.path not in moved.used])
-    folders = {row["path"]: row["n_files"] is not None for row in family.objects.values()}
-    for path in moved.gone:
-        remove_bytes(source, path, is_folder=folders[path])
+    for item in moved.gone:
+        remove_bytes(source, item.path, is_folder=item.is_folder)
     for path in moved.doomed:
         settle(registry, source, path)
     if key is not None:
@@ -236,7 +244,8 @@ def _read_family(registry: Registry, table: Table, uid: str) -> _Family:
     with registry.engine.connect() as connection:
         rows = [row._asdict() for row in connection.execute(select(table).where(in_family(table, uid)))]
         ids = {row["object_id"] for row in rows}
-        objects = [row._asdict() for row in connection.execute(select(OBJECT).where(OBJECT.c.id.in_(ids)))]
+        query = select(OBJECT).where(OBJECT.c.id.in_(ids)).order_by(OBJECT.c.id)
+        objects = [row._asdict() for row in connection.execute(query)]
     return _Family({row["id"]: row for row in rows}, {row["id"]: row for row in objects})
 
 
@@ -253,9 +262,12 @@ def _record_move(
     for key in {row.key for row in now_there if row.key is not None}:
         check_key_free(connection, table, record.uid, key, storage.id)
     used: set[str] = set()
+    before: int | None = None
     for copy in copies:
         ids = {row["id"] for row in family.rows.values() if row["object_id"] == copy.row["id"]}
-        used.add(record_copy(connection, table, copy, artifact_ids=ids))
+        recording = record_copy(connection, table, copy, artifact_ids=ids, base_id=before)
+        used.add(recording.path)
+        before = recording.object_id
     values = {"storage_id": storage.id, "_real_key": None, "updated_at": now()}
     connection.execute(update(table).where(columns.id.in_(family.rows)).values(values))
     old = {copy.row["id"] for copy in copies}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, func, select, update
@@ -9,15 +11,39 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, uids
 from lamart_core.db import now
+from lamart_core.lifecycle import folders
+from lamart_core.lifecycle.folders import FILE, OBJECT
 from lamart_core.lifecycle.plan import Outcome, Plan, Resolution, Row, Staged
 from lamart_core.lifecycle.put import Put
-from lamart_core.records import StoredObject
-
-OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
+from lamart_core.lifecycle.scatter import ObjectVanished, PutFile, Recorded, record_contents
 
 
-class ObjectVanished(errors.LamartError):
-    """Equal bytes that were going to be shared were deleted meanwhile: put our own, and try again."""
+@dataclass(frozen=True)
+class Recording:
+    """The stored object that an artifact is going to refer to.
+
+    Attributes:
+        object_id: Id of its row.
+        path: Path relative to the root of its storage location.
+        spare: Paths of files that were put for it and are not needed, because equal ones are there.
+    """
+
+    object_id: int
+    path: str
+    spare: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unclaimed:
+    """Bytes whose row was deleted: to be removed after the commit.
+
+    Attributes:
+        path: Path relative to the root of the storage location.
+        is_folder: Whether it is a folder.
+    """
+
+    path: str
+    is_folder: bool
 
 
 def shared_object(connection: Connection, staged: Staged, plan: Plan) -> Row | None:
@@ -51,13 +77,27 @@ def object_values(staged: Staged) -> dict[str, Any]:
     }
 
 
-def insert_object(connection: Connection, staged: Staged, plan: Plan, put: Put | None) -> tuple[int, str]:
-    """Return id and path of the stored object: the one that was put, or one of equal bytes that is there."""
+def insert_object(
+    connection: Connection, staged: Staged, plan: Plan, put: Put | None, base_id: int | None = None
+) -> Recording:
+    """Return the stored object of a content: the one that was put, or one of equal bytes that is there.
+
+    Args:
+        connection: Connection in a write transaction.
+        staged: The content.
+        plan: What the caller wants.
+        put: What was put.
+        base_id: Id of the object of the version before, of which a folder may have kept files.
+
+    Raises:
+        ObjectVanished: Equal bytes that were found before are not there any more.
+        BytesCollected: Garbage collection has taken files of a folder that were put.
+    """
     if put is None:
         shared = shared_object(connection, staged, plan)
         if shared is None:
             raise ObjectVanished
-        return shared["id"], shared["path"]
+        return Recording(shared["id"], shared["path"])
     values = object_values(staged) | {
         "storage_id": plan.storage.id,
         "path": put.relpath,
@@ -68,13 +108,17 @@ def insert_object(connection: Connection, staged: Staged, plan: Plan, put: Put |
     statement = dialect.insert(OBJECT).values(values).on_conflict_do_nothing().returning(OBJECT.c.id)
     object_id = connection.execute(statement).scalar_one_or_none()
     if not put.is_managed:
-        return _at_place(connection, values, object_id), put.relpath
+        return Recording(_at_place(connection, values, object_id), put.relpath)
     if object_id is not None:
-        return object_id, put.relpath
+        if staged.tree is None or not plan.key_is_virtual:
+            # What goes on to a real key leaves the version store again.
+            return Recording(object_id, put.relpath)
+        folder = folders.NewFolder(object_id, plan.storage.id, staged.tree, put.is_scattered)
+        return Recording(object_id, put.relpath, insert_files(connection, folder, put.files, base_id))
     shared = shared_object(connection, staged, plan)
     if shared is None:
         raise errors.Conflict("an object of equal content was deleted in this moment")
-    return shared["id"], shared["path"]
+    return Recording(shared["id"], shared["path"])
 
 
 def _at_place(connection: Connection, values: dict[str, Any], object_id: int | None) -> int:
@@ -87,15 +131,42 @@ def _at_place(connection: Connection, values: dict[str, Any], object_id: int | N
     if object_id is None:
         same = update(OBJECT).where(here, columns.hash == values["hash"]).values(fate=None)
         object_id = connection.execute(same.returning(columns.id)).scalar_one()
+    assert object_id is not None
     found = int(object_id)
     connection.execute(update(OBJECT).where(here, columns.id != found).values(fate="lost"))
     return found
 
 
+def insert_files(
+    connection: Connection, folder: folders.NewFolder, put: Mapping[str, PutFile], base_id: int | None
+) -> tuple[str, ...]:
+    """Write down the files of a folder in the version store.
+
+    Args:
+        connection: Connection in a write transaction.
+        folder: The folder.
+        put: Contents that were put for it, by hash; for a scattered one.
+        base_id: Id of the row of the folder before it, if there is one.
+
+    Returns:
+        Paths of what was put and is not needed.
+
+    Raises:
+        ObjectVanished, BytesCollected: As for `insert_object`.
+    """
+    difference = folders.compare(connection, folder, base_id)
+    contents = Recorded({})
+    if folder.is_scattered:
+        needed = {entry.value for entry in difference.added if entry.size} - difference.objects.keys()
+        contents = record_contents(connection, folder.storage_id, folder.tree, needed, put)
+    folders.record(connection, folder, difference, {**difference.objects, **contents.objects})
+    return contents.spare
+
+
 def replace_older(
     connection: Connection, table: Table, resolution: Resolution, object_id: int, plan: Plan
-) -> tuple[str, ...]:
-    """Let older versions of an overwritten family point at the new object; return the paths nobody refers to."""
+) -> tuple[Unclaimed, ...]:
+    """Let older versions of an overwritten family point at the new object; return the bytes nobody refers to."""
     if not plan.overwrite_versions or resolution.outcome is not Outcome.NEW_VERSION:
         return ()
     columns = table.c
@@ -110,10 +181,28 @@ def replace_older(
     return tuple(delete_unreferenced(connection, table, old_objects))
 
 
-def delete_unreferenced(connection: Connection, table: Table, object_ids: set[int]) -> list[str]:
-    """Delete the rows of managed objects that no artifact refers to any more, and return their paths."""
+def delete_unreferenced(connection: Connection, table: Table, object_ids: Collection[int]) -> list[Unclaimed]:
+    """Delete the rows of managed objects that no artifact and no folder refers to any more.
+
+    Returns:
+        The bytes that nobody needs now, those of files that only the deleted folders had included.
+    """
     if not object_ids:
         return []
-    referred = select(table.c.id).where(table.c.object_id == OBJECT.c.id).exists()
-    gone = OBJECT.delete().where(OBJECT.c.id.in_(object_ids), OBJECT.c.is_managed, ~referred)
-    return list(connection.execute(gone.returning(OBJECT.c.path)).scalars())
+    has_folders = folders.lock_histories(connection, object_ids)
+    named = select(table.c.id).where(table.c.object_id == OBJECT.c.id).exists()
+    part = select(FILE.c.id).where(FILE.c.object_id == OBJECT.c.id).exists()
+    columns = (OBJECT.c.path, OBJECT.c.n_files, OBJECT.c.is_scattered, OBJECT.c.history_id, OBJECT.c.position)
+    gone: list[Unclaimed] = []
+    positions: dict[int, list[int]] = {}
+    for ids in folders.batches(sorted(object_ids)):
+        delete = OBJECT.delete().where(OBJECT.c.id.in_(ids), OBJECT.c.is_managed, ~named, ~part)
+        for row in connection.execute(delete.returning(*columns)).all():
+            if not row.is_scattered:
+                gone.append(Unclaimed(row.path, row.n_files is not None))
+            if has_folders and row.history_id is not None:
+                positions.setdefault(row.history_id, []).append(row.position)
+    contents: set[int] = set()
+    for history_id, deleted in positions.items():
+        contents |= folders.forget(connection, history_id, deleted)
+    return gone + delete_unreferenced(connection, table, contents)

@@ -57,7 +57,7 @@ def unpublished(connection: Connection, storage_id: int, key: str) -> Owner | No
         .where(latest)
     )
     row = connection.execute(query.order_by(columns.uid.desc()).limit(1)).first()
-    if row is None or not row.is_managed or row.is_scattered or live_object(connection, storage_id, key) is not None:
+    if row is None or not row.is_managed or live_object(connection, storage_id, key) is not None:
         return None
     return Owner(row.artifact_id, row.artifact_uid, row._asdict())
 

@@ -18,7 +18,8 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.lifecycle import leases
 from lamart_core.lifecycle.copies import DOOMED, holds
-from lamart_core.lifecycle.objects import OBJECT, delete_unreferenced
+from lamart_core.lifecycle.folders import files_of
+from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.lifecycle.places import Owner, artifact_table, doomed_objects, live_object, look, unpublished
 from lamart_core.lifecycle.put import remove_bytes
 from lamart_core.logging import logger
@@ -111,20 +112,25 @@ def _publish(registry: Registry, storage: Storage, key: str, owner: Owner, *, fo
                        "away or registered with Artifact(path)", storage.root, key, owner.uid)  # fmt: skip
         return False
     try:
-        bytes_room.place(location, path, key, is_folder=is_folder, by_link=True, replace=not is_free)
+        if owner.object["is_scattered"]:
+            with registry.engine.connect() as connection:
+                files = files_of(connection, owner.object["id"])
+            bytes_room.place_files(location, files, key, replace=not is_free)
+        else:
+            bytes_room.place(location, path, key, is_folder=is_folder, by_link=True, replace=not is_free)
         gone = registry.unit_of_work(lambda connection: _record_publication(connection, storage, key, owner))
     except _Superseded:
         return True
-    if path in gone:
-        for relpath in gone:
-            remove_bytes(storage, relpath, is_folder=is_folder)
+    if gone:
+        for item in gone:
+            remove_bytes(storage, item.path, is_folder=item.is_folder)
     elif location.is_local:
         # Others share the object: what people do at the key must not reach it.
         bytes_room.place(location, path, key, is_folder=is_folder, by_link=False)
     return True
 
 
-def _record_publication(connection: Connection, storage: Storage, key: str, owner: Owner) -> list[str]:
+def _record_publication(connection: Connection, storage: Storage, key: str, owner: Owner) -> list[Unclaimed]:
     table, columns = artifact_table(), OBJECT.c
     old = owner.object
     if live_object(connection, storage.id, key, lock=True) is not None:
@@ -172,7 +178,7 @@ def publish_pending(registry: Registry, storage: Storage | None = None) -> list[
             select(columns.key)
             .join(OBJECT, columns.object_id == OBJECT.c.id)
             .where(columns.storage_id == place.id, ~columns._key_is_virtual, columns._real_key.is_(None))
-            .where(columns.is_latest, OBJECT.c.is_managed, ~OBJECT.c.is_scattered)
+            .where(columns.is_latest, OBJECT.c.is_managed)
         )
         with registry.engine.connect() as connection:
             keys: list[str] = sorted(set(connection.execute(query).scalars()))

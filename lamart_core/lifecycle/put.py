@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from sqlalchemy import Table
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
+from lamart_core.hashing import TreeDigest
+from lamart_core.lifecycle import folders, resolve
 from lamart_core.lifecycle.plan import Plan, Staged
+from lamart_core.lifecycle.scatter import PutFile, held_contents, put_contents
 from lamart_core.lifecycle.stage import discard_path
 from lamart_core.lifecycle.tombstones import BytesCollected, was_collected
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.storage import KnownFile
 
 
 @dataclass(frozen=True)
@@ -23,12 +29,28 @@ class Put:
 
     relpath: str
     is_managed: bool
+    is_scattered: bool = False
+    files: Mapping[str, PutFile] = field(default_factory=dict[str, PutFile])
 
 
-def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progress: bool | None = None) -> Put:
+def put_bytes(
+    record: ArtifactRecord,
+    staged: Staged,
+    plan: Plan,
+    *,
+    before: Put | None = None,
+    show_progress: bool | None = None,
+) -> Put:
     """Put the bytes under a name that no other save can choose; nothing refers to them yet.
 
     The source stays, where that does not cost a copy, until a record refers to the bytes.
+
+    Args:
+        record: The artifact.
+        staged: Its content.
+        plan: What the caller wants.
+        before: What was put before, when parts of a folder that were going to be shared have vanished since.
+        show_progress: Whether the transfer draws a bar.
 
     Raises:
         BytesCollected: Garbage collection took them while they were put.
@@ -55,14 +77,42 @@ def put_bytes(record: ArtifactRecord, staged: Staged, plan: Plan, *, show_progre
         bytes_room.progress(label, total=staged.size, enabled=show_progress) as bar,
         _not_collected(record, plan, relpath),
     ):
+        if staged.tree is not None and _is_scattered(plan):
+            relpath = before.relpath if before is not None else relpath
+            already = before.files if before is not None else {}
+            with record.registry.engine.connect() as connection:
+                held = held_contents(connection, plan.storage.id, staged.tree)
+            files = put_contents(staged.source, staged.tree, plan.storage, uids.stem_of(record.uid), held, already, bar)
+            return Put(relpath, is_managed=True, is_scattered=True, files=files)
         if staged.tree is not None:
             move = staged.is_owned and location.is_local
-            bytes_room.put_folder(staged.source, location, relpath, tree=staged.tree, move=move)
+            known = _known_files(record, staged, plan, staged.tree)
+            bytes_room.put_folder(staged.source, location, relpath, tree=staged.tree, move=move, known=known)
         elif staged.is_owned and location.is_local:
             _put_staged(staged.source, staged, location, relpath, bar)
         else:
             bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, bar=bar)
     return Put(relpath, is_managed=True)
+
+
+def _is_scattered(plan: Plan) -> bool:
+    """Whether the files of a folder are stored as objects of their own: where versions are kept and links are not."""
+    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.location.is_local
+
+
+def _known_files(
+    record: ArtifactRecord, staged: Staged, plan: Plan, tree: TreeDigest
+) -> Mapping[str, KnownFile] | None:
+    """Return stored files that a new folder may share; None where others may write to it."""
+    if not plan.key_is_virtual:
+        return None
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    with record.registry.engine.connect() as connection:
+        found = resolve.find(connection, table, staged, plan)
+        base = found.head or found.newest
+        if base is None or base["storage_id"] != plan.storage.id:
+            return {}
+        return folders.known_files(connection, base["object_id"], tree)
 
 
 def _put_staged(source: Path, staged: Staged, location: bytes_room.Location, relpath: str, bar: bytes_room.Bar) -> None:
@@ -108,11 +158,20 @@ def take_back(plan: Plan, staged: Staged, put: Put | None) -> None:
     """Remove bytes that no record came to refer to; what was moved from a staging file goes back to it."""
     if put is None or staged.in_place is not None or staged.stored is not None:
         return
+    if put.is_scattered:
+        take_back_parts(plan, put)
+        return
     stored = plan.storage.location.path(put.relpath)
     if staged.is_owned and isinstance(stored, Path) and isinstance(staged.source, Path) and not staged.source.exists():
         os.rename(stored, staged.source)
     else:
         remove_bytes(plan.storage, put.relpath, is_folder=staged.is_folder)
+
+
+def take_back_parts(plan: Plan, put: Put | None) -> None:
+    """Remove the contents of a folder that were put as objects of their own, and that no record came to refer to."""
+    for file in put.files.values() if put is not None else ():
+        remove_bytes(plan.storage, file.relpath, is_folder=False)
 
 
 def remove_bytes(storage: Storage, relpath: str, *, is_folder: bool) -> None:

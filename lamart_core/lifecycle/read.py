@@ -13,10 +13,14 @@ from upath import UPath
 from lamart_core import errors, formats, hashing
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
-from lamart_core.hashing import Digest
-from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.hashing import Digest, TreeDigest
+from lamart_core.lifecycle import folders
+from lamart_core.lifecycle.folders import OBJECT
 from lamart_core.lineage.links import track_input
 from lamart_core.records import ArtifactRecord, Run, Storage
+from lamart_core.storage import ScatteredFolder
+
+_NAMED = 5  # files in a message
 
 _STORAGE: Table = Storage.__table__  # pyright: ignore[reportAssignmentType]
 
@@ -30,6 +34,12 @@ class _Where:
     size: int | None
     digest: Digest | None
     is_folder: bool
+    object_id: int
+    scattered: ScatteredFolder | None = None
+
+    @property
+    def path(self) -> Path | UPath:
+        return self.scattered.path if self.scattered is not None else self.storage.location.path(self.relpath)
 
 
 def path(record: ArtifactRecord) -> Path | UPath:
@@ -38,8 +48,7 @@ def path(record: ArtifactRecord) -> Path | UPath:
     if not record.is_saved:
         assert pending is not None
         return pending.staged.source
-    where = _where(record)
-    return where.storage.location.path(where.relpath)
+    return _where(record).path
 
 
 def cache(record: ArtifactRecord, *, is_run_input: bool | Run | None = None, mute: bool = False) -> Path:
@@ -88,13 +97,15 @@ def open_lazily(
             "describes. Change a copy from load(), and save that as the next version"
         )
     where = _where(record)
-    target = where.storage.location.path(where.relpath)
+    target = where.path
     if isinstance(target, Path):
         _check(record, where, target)
         chosen = formats.for_path(target, record.suffix)
     else:
         known = formats.for_suffix(record.suffix)
         named = next((item for item in formats.all_formats() if item.otype == record.otype and item.otype), None)
+        if known is None and named is None and where.is_folder:
+            known = next(item for item in formats.all_formats() if item.name == "folder")
         if known is None and named is None:
             raise errors.InvalidArgument(f"{record.suffix!r} cannot be opened; use cache()")
         chosen = known if known is not None and record.suffix != ".zarr" else named or known
@@ -107,7 +118,7 @@ def open_lazily(
 def verify(record: ArtifactRecord) -> bool:
     """Hash the stored bytes again; see `Artifact.verify`."""
     where = _where(record)
-    target = where.storage.location.path(where.relpath)
+    target = where.path
     if isinstance(target, Path):
         _check(record, where, target)
         _check_digest(record, where, target)
@@ -120,7 +131,10 @@ def verify(record: ArtifactRecord) -> bool:
         return True
     with TemporaryDirectory() as folder:
         copy = Path(folder) / target.name
-        bytes_room.get(where.storage.location, where.relpath, copy, is_folder=where.is_folder)
+        if where.scattered is not None:
+            bytes_room.get_files(where.storage.location, {copy / file.path: file for file in where.scattered.files})
+        else:
+            bytes_room.get(where.storage.location, where.relpath, copy, is_folder=where.is_folder)
         _check(record, where, copy)
         _check_digest(record, where, copy)
     return True
@@ -140,20 +154,30 @@ def _local(record: ArtifactRecord, *, mute: bool) -> Path:
 def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
     settings = record.registry.settings
     verify = settings.verify_on_read
-    target = where.storage.location.path(where.relpath)
+    target = where.path
     if isinstance(target, Path):
         _check(record, where, target)
         if verify:
             _check_digest(record, where, target)
         return target
-    return bytes_room.Cache(settings.cache_dir).fetch(
+    cache = bytes_room.Cache(settings.cache_dir)
+    shown = False if mute else settings.progress
+    if where.scattered is not None:
+        return cache.fetch_scattered(
+            where.scattered,
+            size=where.size,
+            digest=where.digest,
+            verify=verify,
+            show_progress=shown,
+        )
+    return cache.fetch(
         where.storage.location,
         where.relpath,
         size=where.size,
         digest=where.digest,
         is_folder=where.is_folder,
         verify=verify,
-        show_progress=False if mute else settings.progress,
+        show_progress=shown,
     )
 
 
@@ -192,7 +216,11 @@ def _where(record: ArtifactRecord) -> _Where:
         )
     storage = _storage(record.registry, row.storage_id, row.root)
     digest = Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
-    return _Where(storage, row.path, row.size, digest, row.n_files is not None)
+    scattered = None
+    if row.is_scattered:
+        with record.registry.engine.connect() as connection:
+            scattered = folders.scattered_folder(connection, row.id, row.path, storage.location)
+    return _Where(storage, row.path, row.size, digest, row.n_files is not None, row.id, scattered)
 
 
 def _storage(registry: Registry, storage_id: int, root: str) -> Storage:
@@ -223,11 +251,24 @@ def _check_digest(record: ArtifactRecord, where: _Where, local: Path) -> None:
         return
     algorithm = where.digest.algorithm.removesuffix("-tree")
     file_format = formats.for_path(local, record.suffix)
-    actual = file_format.content_digest(local) or (
-        hashing.hash_tree(local, algorithm).digest if where.is_folder else hashing.hash_file(local, algorithm)
-    )
+    actual = file_format.content_digest(local)
+    tree = hashing.hash_tree(local, algorithm) if actual is None and where.is_folder else None
+    if actual is None:
+        actual = tree.digest if tree is not None else hashing.hash_file(local, algorithm)
     if actual.value != where.digest.value:
         raise errors.ContentMismatch(
             f"the bytes of {record.uid} were altered: {local} has the {actual.algorithm} digest {actual.value}, "
-            f"the record says {where.digest.value}"
+            f"the record says {where.digest.value}{_different(record, where, tree)}"
         )
+
+
+def _different(record: ArtifactRecord, where: _Where, tree: TreeDigest | None) -> str:
+    """Say which files of a folder are not what they should be, where that is known."""
+    with record.registry.engine.connect() as connection:
+        stored = {file.path: file.value for file in folders.files_of(connection, where.object_id)}
+    if tree is None or not stored:
+        return ""
+    found = {entry.path: entry.value for entry in tree.entries}
+    different = sorted(path for path in found.keys() | stored.keys() if found.get(path) != stored.get(path))
+    more = f" and {len(different) - _NAMED:,} more" if len(different) > _NAMED else ""
+    return f"; it differs in {', '.join(map(repr, different[:_NAMED]))}{more}"

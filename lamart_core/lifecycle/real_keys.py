@@ -169,7 +169,7 @@ def hand_over(connection: Connection, table: Table, place: Place) -> str | None:
         raise PlaceChanged(f"{place.key} was published or registered by another writer")
     if row is None:
         return None
-    kept = record_copy(connection, table, place.copy) if place.copy is not None else None
+    kept = record_copy(connection, table, place.copy).path if place.copy is not None else None
     referred = connection.execute(_needing(table, row["id"])).first() is not None
     if referred and not place.is_lost:
         raise PlaceChanged(f"another artifact began to refer to what lies at {place.key}")

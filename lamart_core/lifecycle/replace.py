@@ -20,7 +20,7 @@ from lamart_core.lifecycle.copies import LOST
 from lamart_core.lifecycle.move import check_key_free, rename_family
 from lamart_core.lifecycle.objects import (
     OBJECT,
-    ObjectVanished,
+    Unclaimed,
     delete_unreferenced,
     insert_object,
     object_values,
@@ -29,8 +29,9 @@ from lamart_core.lifecycle.objects import (
 from lamart_core.lifecycle.places import is_real
 from lamart_core.lifecycle.plan import Dedup, Plan, Row, Staged
 from lamart_core.lifecycle.publish import settle
-from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back
+from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back, take_back_parts
 from lamart_core.lifecycle.real_keys import Place, PlaceChanged, check_free, hand_over, occupy
+from lamart_core.lifecycle.scatter import ObjectVanished
 from lamart_core.lifecycle.tombstones import BytesCollected, check_not_collected
 from lamart_core.lineage import context
 from lamart_core.logging import logger
@@ -190,7 +191,7 @@ class _Committed:
     row: Row
     object_path: str
     kept: str | None
-    gone: tuple[str, ...]
+    gone: tuple[Unclaimed, ...]
 
 
 def save_replacement(record: ArtifactRecord, pending: Replacement, *, show_progress: bool | None = None) -> None:
@@ -212,24 +213,26 @@ def save_replacement(record: ArtifactRecord, pending: Replacement, *, show_progr
     put: Put | None = None
     site: Place | None = None
     with registry.engine.connect() as connection:
-        share = staged.is_comparable and shared_object(connection, staged, plan) is not None
+        is_put = staged.is_comparable and shared_object(connection, staged, plan) is not None
     for _ in range(_ATTEMPTS):
         try:
             if site is None:
                 site = _site(record, table, plan)
-            if put is None and not share:
-                put = put_bytes(record, staged, plan, show_progress=shown)
+            if not is_put:
+                put = put_bytes(record, staged, plan, before=put, show_progress=shown)
+                is_put = True
             committed = registry.unit_of_work(
                 lambda connection, put=put, site=site: _switch(connection, table, record, pending, plan, put, site)
             )
             break
         except ObjectVanished:
-            share = False
+            is_put = False
         except PlaceChanged:
             _withdraw(site)
             site = None
         except BytesCollected:
-            put = None
+            take_back_parts(plan, put)
+            put, is_put = None, False
             _withdraw(site)
             site = None
             check_source(staged)
@@ -243,8 +246,8 @@ def save_replacement(record: ArtifactRecord, pending: Replacement, *, show_progr
     if put is not None and put.relpath != committed.object_path:
         take_back(plan, staged, put)
     stage.discard(staged)
-    for path in committed.gone:
-        remove_bytes(plan.storage, path, is_folder=staged.is_folder)
+    for item in committed.gone:
+        remove_bytes(plan.storage, item.path, is_folder=item.is_folder)
     record._adopt_row(committed.row)
     record._pending = None
     record._memory = None
@@ -325,21 +328,22 @@ def _switch(
     if (is_real(old) and old["is_latest"]) != (site is not None) or (site is not None and site.key != old["key"]):
         raise PlaceChanged(f"the key of {record.uid} changed, or which version is the latest")
     check_unlocked(connection, table, [record.id])
-    object_id, object_path = insert_object(connection, pending.staged, plan, put)
-    check_not_collected(connection, plan.storage.id, [object_path])
+    stored = insert_object(connection, pending.staged, plan, put, old["object_id"])
+    check_not_collected(connection, plan.storage.id, [stored.path])
     if plan.key is not None and plan.key != old["key"]:
         rename_family(connection, table, record.uid, plan.key)
-    values = _values(record, pending) | {"object_id": object_id}
+    values = _values(record, pending) | {"object_id": stored.object_id}
     connection.execute(update(table).where(table.c.id == record.id).values(values))
     if record._overwrite_versions:
         # Overwritten versions refer to the object of the latest one.
         others = and_(in_family(table, record.uid), table.c._overwrite_versions, table.c.object_id == old["object_id"])
-        connection.execute(update(table).where(others).values(object_id=object_id))
+        connection.execute(update(table).where(others).values(object_id=stored.object_id))
     kept = hand_over(connection, table, site) if site is not None else None
-    gone = tuple(delete_unreferenced(connection, table, {old["object_id"]}))
+    spare = [Unclaimed(path, is_folder=False) for path in stored.spare]
+    gone = (*delete_unreferenced(connection, table, {old["object_id"]}), *spare)
     if site is None:
         _forget_in_place(connection, table, old["object_id"])
-    return _Committed(_read(connection, table, record), object_path, kept, gone)
+    return _Committed(_read(connection, table, record), stored.path, kept, gone)
 
 
 def _forget_in_place(connection: Connection, table: Table, object_id: int) -> None:

@@ -13,12 +13,19 @@ from lamart_core.db import Registry
 from lamart_core.lifecycle import leases, resolve
 from lamart_core.lifecycle.mend import mend
 from lamart_core.lifecycle.move import check_rename, move_real_key, move_to_storage, rename_family
-from lamart_core.lifecycle.objects import ObjectVanished, insert_object, object_values, replace_older, shared_object
+from lamart_core.lifecycle.objects import (
+    Unclaimed,
+    insert_object,
+    object_values,
+    replace_older,
+    shared_object,
+)
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
 from lamart_core.lifecycle.publish import settle
-from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back
+from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back, take_back_parts
 from lamart_core.lifecycle.real_keys import Place, PlaceChanged, hand_over, occupy
 from lamart_core.lifecycle.replace import Replacement, save_replacement
+from lamart_core.lifecycle.scatter import ObjectVanished
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lifecycle.tombstones import BytesCollected, is_collected
 from lamart_core.lineage.links import add_recreation, claim
@@ -36,7 +43,7 @@ class _Committed:
     resolution: Resolution
     row: Row
     object_path: str
-    replaced: tuple[str, ...]
+    unclaimed: tuple[Unclaimed, ...]
     kept: str | None = None
 
 
@@ -143,23 +150,25 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
     staged = pending.staged
     put: Put | None = None
     site: Place | None = None
-    share = _may_share(registry, staged, plan)
+    is_put = _may_share(registry, staged, plan)
     for _ in range(_ATTEMPTS):
         try:
             # Before the bytes are put: a key that is taken by others is refused before anything is written.
             if site is None:
                 site = _occupy(record, registry, staged, plan)
-            if put is None and not share:
-                put = put_bytes(record, staged, plan, show_progress=shown)
+            if not is_put:
+                put = put_bytes(record, staged, plan, before=put, show_progress=shown)
+                is_put = True
             committed = _commit(record, registry, staged, plan, put, site)
             break
         except ObjectVanished:
-            share = False
+            is_put = False
         except PlaceChanged:
             _withdraw(site)
             site = None
         except BytesCollected:
-            put = None
+            take_back_parts(plan, put)
+            put, is_put = None, False
             _withdraw(site)
             site = None
             check_source(staged)
@@ -174,8 +183,8 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
     if put is not None and put.relpath != committed.object_path:
         take_back(plan, staged, put)
     discard(staged)
-    for relpath in committed.replaced:
-        remove_bytes(plan.storage, relpath, is_folder=staged.is_folder)
+    for item in committed.unclaimed:
+        remove_bytes(plan.storage, item.path, is_folder=item.is_folder)
     record._adopt_row(committed.row)
     if site is not None:
         _settle(record, site, committed)
@@ -244,13 +253,13 @@ def _commit(
         resolution = resolve.decide(found, plan, stem=uids.stem_of(record.uid))
         if resolution.existing is not None:
             row = _existing(connection, table, resolution, plan)
-            return _Committed(resolution, row, object_path="", replaced=())
-        object_id, object_path = insert_object(connection, staged, plan, put)
-        is_shared = put is None or object_path != put.relpath
+            return _Committed(resolution, row, object_path="", unclaimed=())
+        head = found.head or found.newest
+        stored = insert_object(connection, staged, plan, put, head["object_id"] if head is not None else None)
+        is_shared = put is None or stored.path != put.relpath
         if is_shared and resolve.find(connection, table, staged, plan).equal is not None:
             # Whoever stored these bytes may have named them after this transaction looked: look again.
             raise errors.Conflict("another writer saved equal content")
-        head = found.head or found.newest
         if head is not None and plan.revises_uid is not None and resolution.key not in (None, head["key"]):
             assert resolution.key is not None
             rename_family(connection, table, head["uid"], resolution.key)
@@ -262,18 +271,19 @@ def _commit(
             "key": resolution.key,
             "description": resolution.description,
             "storage_id": plan.storage.id,
-            "object_id": object_id,
+            "object_id": stored.object_id,
             "is_latest": True,
         }
-        collected = is_collected(plan.storage.id, object_path)
+        collected = is_collected(plan.storage.id, stored.path)
         row_id, gone = connection.execute(insert(table).values(new).returning(table.c.id, collected)).one()
         if gone:
-            raise BytesCollected(f"garbage collection removed {object_path} before a record referred to it")
-        replaced = replace_older(connection, table, resolution, object_id, plan)
+            raise BytesCollected(f"garbage collection removed {stored.path} before a record referred to it")
+        replaced = replace_older(connection, table, resolution, stored.object_id, plan)
         kept = hand_over(connection, table, site) if site is not None else None
         if staged.stored is not None:
             leases.release(connection, plan.storage.id, staged.stored)
-        return _Committed(resolution, _complete(table, new, row_id), object_path, replaced, kept)
+        unclaimed = (*replaced, *(Unclaimed(path, is_folder=False) for path in stored.spare))
+        return _Committed(resolution, _complete(table, new, row_id), stored.path, unclaimed, kept)
 
     return registry.unit_of_work(work)
 

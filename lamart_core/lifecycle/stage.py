@@ -84,11 +84,13 @@ def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions
 
     Raises:
         PathNotFound: Nothing is there.
+        InvalidArgument: The path lies in a version store.
         StorageError: The server failed. That it refuses to say is no error, but a warning.
     """
     text = bytes_room.address_of(source)
     root = bytes_room.match_root(text, roots) or bytes_room.bucket_of(text)
     relpath = bytes_room.relative_to(text, root)
+    _check_not_reserved(relpath, text)
     own = bytes_room.given_options(root, source.storage_options)
     location = bytes_room.Location(root, options.for_root(root) | own)
     try:
@@ -99,6 +101,11 @@ def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions
         logger.warning("size and hash of %s are not known, going on: %s", text, error)
         stat = bytes_room.ObjectStat(None, None, False, None)
     return Seen(root, relpath, stat, own)
+
+
+def _check_not_reserved(path: str, text: str) -> None:
+    if bytes_room.is_reserved(path):
+        raise errors.InvalidArgument(f"{text} lies in the reserved folder {bytes_room.RESERVED}/")
 
 
 def stage_path(
@@ -124,8 +131,7 @@ def stage_path(
     text = bytes_room.address_of(source)
     root = bytes_room.match_root(text, roots)
     in_place = bytes_room.relative_to(text, root) if root is not None else None
-    if bytes_room.is_reserved(in_place if in_place is not None else text):
-        raise errors.InvalidArgument(f"{text} lies in the reserved folder {bytes_room.RESERVED}/")
+    _check_not_reserved(in_place if in_place is not None else text, text)
     if isinstance(source, Path):
         return _stage_local(source, algorithm, root=root, in_place=in_place, suffix=suffix)
     assert seen is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import BigId, uid_type
@@ -13,13 +13,15 @@ class FolderHistory(SQLRecord):
     """A row of stored folders of which each one is described by its difference to the one before.
 
     Attributes:
-        last: Position of the newest folder.
+        last: Position of the newest folder; those before it may have been deleted.
+        hash_type: Algorithm of the digests of its files.
     """
 
     __tablename__ = "lamart_folderhistory"
 
     storage_id: Mapped[int] = mapped_column(ForeignKey("lamart_storage.id"), index=True)
     last: Mapped[int] = mapped_column(Integer)
+    hash_type: Mapped[str] = mapped_column(String(30))
 
 
 class FolderFile(SQLRecord):
@@ -31,15 +33,18 @@ class FolderFile(SQLRecord):
     Attributes:
         path: Path relative to the folder, with `/` between its parts.
         size: Size in bytes.
-        hash: Digest of the content, made with the algorithm of the folder's digest.
-        object_id: The stored object that holds the content, where the storage has no links; None where the file lies
-            in the folder itself.
+        hash: Digest of the content, made with the algorithm of the history.
+        object_id: The stored object that holds the content of a file of a scattered folder; None where the file lies
+            in the folder itself, and for an empty file.
         since: First position.
         until: Position from which on the file is not there, or has another content; None: it still is.
     """
 
     __tablename__ = "lamart_folderfile"
-    __table_args__ = (Index("ix_lamart_folderfile_history", "history_id", "until"),)
+    __table_args__ = (
+        Index("ix_lamart_folderfile_history", "history_id", "until"),
+        Index("ix_lamart_folderfile_content", "history_id", "hash"),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     history_id: Mapped[int] = mapped_column(ForeignKey("lamart_folderhistory.id", ondelete="CASCADE"))

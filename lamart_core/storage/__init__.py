@@ -15,7 +15,15 @@ from lamart_core.storage.keys import (
     register_suffixes,
     suffix_of,
 )
-from lamart_core.storage.objects import FilePut, ObjectStat, ReservedName, StoredName, UnfinishedUpload
+from lamart_core.storage.objects import (
+    FilePut,
+    KnownFile,
+    ObjectStat,
+    ReservedName,
+    StoredFile,
+    StoredName,
+    UnfinishedUpload,
+)
 from lamart_core.storage.options import OptionsSource, StorageOptions, given_options
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.roots import (
@@ -33,10 +41,21 @@ from lamart_core.storage.roots import (
     storage_type,
     write_marker,
 )
+from lamart_core.storage.scattered import ScatteredFolder
 from lamart_core.storage.staging import abandoned_staging, clear_staging, maker_lives, remove_staged, staging_folder
 from lamart_core.storage.survey import abort_upload, is_stored_name, iter_reserved, iter_uploads, list_stored, measure
-from lamart_core.storage.transfer import delete, exists, get, put_file, put_files, put_folder, staging_path, stat
-from lamart_core.storage.within import duplicate, make_durable, make_parent, place
+from lamart_core.storage.transfer import (
+    delete,
+    exists,
+    get,
+    get_files,
+    put_file,
+    put_files,
+    put_folder,
+    staging_path,
+    stat,
+)
+from lamart_core.storage.within import duplicate, make_durable, make_parent, place, place_files
 
 __all__ = [
     "MARKER",
@@ -46,12 +65,15 @@ __all__ = [
     "Bar",
     "Cache",
     "FilePut",
+    "KnownFile",
     "Location",
     "Marker",
     "ObjectStat",
     "OptionsSource",
     "ReservedName",
+    "ScatteredFolder",
     "StorageOptions",
+    "StoredFile",
     "StoredName",
     "UnfinishedUpload",
     "abandoned_staging",
@@ -70,6 +92,7 @@ __all__ = [
     "duplicate",
     "exists",
     "get",
+    "get_files",
     "given_options",
     "is_reserved",
     "is_stored_name",
@@ -86,6 +109,7 @@ __all__ = [
     "normalise_source",
     "object_path",
     "place",
+    "place_files",
     "progress",
     "put_file",
     "put_files",

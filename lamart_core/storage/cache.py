@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,8 +16,10 @@ from lamart_core.storage import transfer
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
-from lamart_core.storage.keys import suffix_of
+from lamart_core.storage.keys import RESERVED, suffix_of
+from lamart_core.storage.objects import StoredFile
 from lamart_core.storage.progress import progress
+from lamart_core.storage.scattered import ScatteredFolder
 
 _MAX_NAME = 200  # file systems take 255 bytes, object stores names of any length
 
@@ -83,7 +85,80 @@ class Cache:
             path = location.local(relpath)
             _check(path, wanted, verify=verify)
             return path
-        path = self.path(location, relpath, size=size, digest=digest)
+
+        def download(path: Path) -> None:
+            with progress(f"downloading {path.name}", total=size, enabled=show_progress) as bar:
+                transfer.get(location, relpath, path, is_folder=is_folder, bar=bar)
+
+        return self._fetch(wanted, download, verify=verify)
+
+    def fetch_scattered(
+        self,
+        folder: ScatteredFolder,
+        *,
+        size: int | None,
+        digest: Digest | None,
+        verify: bool = False,
+        show_progress: bool | None = False,
+    ) -> Path:
+        """Return a path on this machine with a folder whose files are objects of their own.
+
+        Files that another folder in the cache has are not copied again, but linked; so nobody may write to them.
+
+        Args:
+            folder: The folder.
+            size: Sum of the sizes of its files in bytes.
+            digest: What the folder is known to be.
+            verify: As for `fetch`.
+            show_progress: As for `fetch`.
+
+        Raises:
+            PathNotFound, ContentMismatch, StorageFull, StorageError: As for `fetch`.
+        """
+        wanted = _Wanted(folder.location, folder.relpath, size, digest, is_folder=True)
+
+        def assemble(path: Path) -> None:
+            temporary = path.with_name(f".{uids.base62(20)}.part")
+            try:
+                self._assemble(
+                    folder, temporary, digest.file_algorithm if verify and digest else None, show_progress=show_progress
+                )
+                with writing(str(self.root)):
+                    os.rename(temporary, path)
+            finally:
+                remove_quietly(temporary)
+
+        return self._fetch(wanted, assemble, verify=verify)
+
+    def _assemble(
+        self, folder: ScatteredFolder, target: Path, algorithm: str | None, *, show_progress: bool | None
+    ) -> None:
+        """Link the files of a folder together from what is here, after fetching what is not."""
+        shared = self._shared(folder.location)
+        places = {file: shared / PurePosixPath(file.relpath).name for file in folder.files if file.relpath is not None}
+        missing = {place: file for file, place in places.items() if not _is_copy(place, file, algorithm)}
+        total = sum(file.size for file in missing.values())
+        with progress(f"downloading {folder.name}", total=total, enabled=show_progress) as bar:
+            transfer.get_files(folder.location, missing, bar=bar)
+        rest: dict[Path, StoredFile] = {}
+        with writing(str(self.root)):
+            for path in missing:
+                path.chmod(0o444)
+            for parent in {(target / file.path).parent for file in folder.files}:
+                parent.mkdir(parents=True, exist_ok=True)
+            for file in folder.files:
+                try:
+                    os.link(places[file], target / file.path)
+                except (KeyError, OSError):  # empty; evicted in between, too many links, or no links here
+                    rest[target / file.path] = file
+        transfer.get_files(folder.location, rest)
+
+    def _shared(self, location: Location) -> Path:
+        """Return the folder with the files that scattered folders are linked together from."""
+        return self._folder(location, RESERVED) / "files"
+
+    def _fetch(self, wanted: _Wanted, download: Callable[[Path], None], *, verify: bool) -> Path:
+        path = self.path(wanted.location, wanted.relpath, size=wanted.size, digest=wanted.digest)
         if _is_whole(path, wanted, verify=verify):
             return path
         with writing(str(self.root)):
@@ -91,8 +166,7 @@ class Cache:
         with _locked(path.parent / ".lock"):
             if not _is_whole(path, wanted, verify=verify):
                 remove_quietly(path)
-                with progress(f"downloading {path.name}", total=size, enabled=show_progress) as bar:
-                    transfer.get(location, relpath, path, is_folder=is_folder, bar=bar)
+                download(path)
         try:
             _check(path, wanted, verify=verify)
         except ContentMismatch:
@@ -130,7 +204,26 @@ class Cache:
                 aside = folder.with_name(f".{uids.base62(20)}.old")
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(folder, aside)
+                    has_links = any(path.lstat().st_nlink > 1 for path in aside.rglob("*") if path.is_file())
                     remove_quietly(aside)
+                    if has_links:
+                        self._drop_unused(location)
+
+    def _drop_unused(self, location: Location) -> None:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._shared(location)) as entries:
+            for entry in entries:
+                if entry.stat(follow_symlinks=False).st_nlink == 1:
+                    os.unlink(entry.path)
+
+
+def _is_copy(path: Path, file: StoredFile, algorithm: str | None) -> bool:
+    """Whether a path holds the copy of a stored file; its bytes are looked at where an algorithm is given."""
+    try:
+        if path.stat().st_size != file.size:
+            return False
+    except FileNotFoundError:
+        return False
+    return algorithm not in ALGORITHMS or hash_file(path, str(algorithm)).value == file.value
 
 
 def _is_whole(path: Path, wanted: _Wanted, *, verify: bool) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,8 @@ from lamart_core.hashing import (
 from lamart_core.storage.copying import Copied, changed, copy_file, make_folders, remove_quietly, sync_file
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
-from lamart_core.storage.objects import FilePut, ObjectStat
+from lamart_core.storage.linking import link_equal, link_known
+from lamart_core.storage.objects import FilePut, KnownFile, ObjectStat
 from lamart_core.storage.progress import NO_BAR, Bar
 from lamart_core.storage.staging import staging_name
 
@@ -160,19 +161,31 @@ def _publish_file(temporary: Path, final: Path, location: Location, *, sync_fold
         raise
 
 
-def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDigest, move: bool) -> ObjectStat:
+def put_folder(
+    source: Path,
+    location: Location,
+    relpath: str,
+    *,
+    tree: TreeDigest,
+    move: bool,
+    known: Mapping[str, KnownFile] | None = None,
+) -> ObjectStat:
     """Store a folder. See `transfer.put_folder`."""
     final = location.local(relpath)
     _check_free(final, location)
     check_entries(source, tree)
     if move and _is_staged(source, location):
         with writing(location.root):
-            _in_parallel([partial(sync_file, source / entry.path) for entry in tree.entries])
+            new: Sequence[FileEntry] = tree.entries
+            if known is not None:
+                new = link_known(tree.entries, source, location, known)
+                link_equal([entry for entry in new if entry.size], source)
+            _in_parallel([partial(sync_file, source / entry.path) for entry in new])
             _publish_folder(source, final, location)
     else:
         temporary = staging_path(location, "")
         try:
-            _copy_folder(source, temporary, location, tree)
+            _copy_folder(source, temporary, location, tree, known)
             with writing(location.root):
                 _publish_folder(temporary, final, location)
         finally:
@@ -201,11 +214,9 @@ def check_entries(source: Path, tree: TreeDigest) -> None:
         )
 
 
-def _copy_folder(source: Path, temporary: Path, location: Location, tree: TreeDigest) -> None:
-    with writing(location.root):
-        for folder in sorted({(temporary / entry.path).parent for entry in tree.entries}):
-            folder.mkdir(parents=True, exist_ok=True)
-
+def _copy_folder(
+    source: Path, temporary: Path, location: Location, tree: TreeDigest, known: Mapping[str, KnownFile] | None
+) -> None:
     def copy(entry: FileEntry) -> None:
         algorithm = tree.digest.file_algorithm
         path = source / entry.path
@@ -213,7 +224,17 @@ def _copy_folder(source: Path, temporary: Path, location: Location, tree: TreeDi
         if (copied.size, copied.digest.value) != (entry.size, entry.value):
             raise changed(path)
 
-    _in_parallel([partial(copy, entry) for entry in tree.entries])
+    with writing(location.root):
+        for folder in sorted({(temporary / entry.path).parent for entry in tree.entries}):
+            folder.mkdir(parents=True, exist_ok=True)
+        new = link_known(tree.entries, temporary, location, known) if known is not None else list(tree.entries)
+    # A content that occurs several times is written once; empty files are no content.
+    firsts = {entry.value: entry for entry in reversed(new) if entry.size and known is not None}
+    equal = [entry for entry in new if firsts.get(entry.value, entry) is not entry]
+    _in_parallel([partial(copy, entry) for entry in new if firsts.get(entry.value, entry) is entry])
+    with writing(location.root):
+        rest = link_equal([*firsts.values(), *equal], temporary) if equal else []
+    _in_parallel([partial(copy, entry) for entry in rest])
 
 
 def _in_parallel(calls: Sequence[partial[None]]) -> None:
@@ -240,6 +261,8 @@ def _publish_folder(temporary: Path, final: Path, location: Location) -> None:
         sync_file(Path(folder))
     make_folders(final.parent, Path(location.root))
     _check_free(final, location)
+    # After every file in it, so that one that is written later is known by its time: see `link_known`.
+    os.utime(temporary)
     try:
         os.rename(temporary, final)
     except OSError as error:

@@ -100,6 +100,36 @@ def measure_path(path: Path, relpath: str) -> StoredName:
 
 
 @dataclass(frozen=True)
+class StoredFile:
+    """A file of a stored folder, and where its bytes lie.
+
+    Attributes:
+        path: Path relative to the folder, with `/` between its parts.
+        size: Size in bytes.
+        value: Value of its digest, made with the algorithm of the folder's digest.
+        relpath: Path of the bytes, relative to the root of the location; None for an empty file that needs none.
+    """
+
+    path: str
+    size: int
+    value: str
+    relpath: str | None
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A stored file whose content is known, so that it need not be written again.
+
+    Attributes:
+        relpath: Path relative to the root of the location.
+        folder: Path of the stored folder that it is a part of, or its own.
+    """
+
+    relpath: str
+    folder: str
+
+
+@dataclass(frozen=True)
 class FilePut:
     """A file to be stored.
 

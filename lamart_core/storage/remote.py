@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import errno
+import os
 import re
 import shutil
 import time
@@ -13,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lamart_core import uids
 from lamart_core.errors import AccessDenied, PathNotFound, ReadOnlyStorage, StorageError, StorageFull
 from lamart_core.hashing import (
     Digest,
@@ -31,7 +33,7 @@ from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import check_inside, is_reserved
 from lamart_core.storage.local import check_entries, exists_already, is_checkable, put_side_by_side, run_all
-from lamart_core.storage.objects import FilePut, ObjectStat
+from lamart_core.storage.objects import FilePut, KnownFile, ObjectStat, StoredFile
 from lamart_core.storage.progress import NO_BAR, Bar, BarCallback
 from lamart_core.storage.uploads import PARTS_AT_ONCE, head_s3, part_size, remove_quietly, upload
 
@@ -118,7 +120,15 @@ def _upload(
         raise
 
 
-def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDigest, move: bool) -> ObjectStat:
+def put_folder(
+    source: Path,
+    location: Location,
+    relpath: str,
+    *,
+    tree: TreeDigest,
+    move: bool,
+    known: Mapping[str, KnownFile] | None = None,
+) -> ObjectStat:
     """Store a folder. See `transfer.put_folder`."""
     _check_free(location, relpath)
     check_entries(source, tree)
@@ -126,11 +136,9 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     if hash_tree(source, tree.digest.file_algorithm).digest != tree.digest:
         raise changed(source)
     try:
-
-        def upload_one(path: str) -> None:
-            _upload(source / path, location, f"{relpath}/{path}", before=before.get(path), checked=False)
-
-        run_all([partial(upload_one, entry.path) for entry in tree.entries], _threads(e.size for e in tree.entries))
+        put_entry = partial(_put_entry, source, location, relpath, known or {})
+        puts = [partial(put_entry, entry, before.get(entry.path)) for entry in tree.entries]
+        run_all(puts, _threads(entry.size for entry in tree.entries))
         check_entries(source, tree)
         check_state(source, before)
         with writing(location.root):
@@ -144,6 +152,25 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
     if move:
         shutil.rmtree(source)
     return ObjectStat(tree.size, tree.n_files, True, tree.digest)
+
+
+def _put_entry(
+    source: Path,
+    location: Location,
+    relpath: str,
+    known: Mapping[str, KnownFile],
+    entry: FileEntry,
+    before: FileState | None,
+) -> None:
+    """Let the store copy a file of a new folder where it has the content, else upload it."""
+    file = known.get(entry.value) if entry.size else None
+    if file is not None:
+        try:
+            location.fs.cp_file(location.url(file.relpath), location.url(f"{relpath}/{entry.path}"))
+            return
+        except (OSError, NotImplementedError):  # gone in between, or a store that cannot: the upload will tell
+            pass
+    _upload(source / entry.path, location, f"{relpath}/{entry.path}", before=before, checked=False)
 
 
 def _files(location: Location, relpath: str) -> dict[str, Mapping[str, Any]]:
@@ -176,22 +203,27 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool, bar:
         place = target / path
         with writing(str(target.parent)):
             place.parent.mkdir(parents=True, exist_ok=True)
-        begun = time.monotonic()
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                _download(location, f"{relpath}/{path}" if path else relpath, place, sizes[path], bar)
-                return
-            except (PathNotFound, StorageFull, AccessDenied, ReadOnlyStorage):
-                raise
-            except StorageError:
-                if attempt == _ATTEMPTS or time.monotonic() - begun > _PATIENCE:
-                    raise
+        _download_again(location, f"{relpath}/{path}" if path else relpath, place, sizes[path], bar)
 
     run_all([partial(download, path) for path in sizes], _threads(sizes.values()))
 
 
 def _size(info: Mapping[str, Any]) -> int | None:
     return None if info.get("size") is None else int(info["size"])
+
+
+def _download_again(location: Location, relpath: str, place: Path, size: int | None, bar: Bar) -> None:
+    """Download one file; again, when that fails in a way that may pass."""
+    begun = time.monotonic()
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _download(location, relpath, place, size, bar)
+            return
+        except (PathNotFound, StorageFull, AccessDenied, ReadOnlyStorage):
+            raise
+        except StorageError:
+            if attempt == _ATTEMPTS or time.monotonic() - begun > _PATIENCE:
+                raise
 
 
 def _download(location: Location, relpath: str, place: Path, size: int | None, bar: Bar) -> None:
@@ -209,6 +241,24 @@ def _download(location: Location, relpath: str, place: Path, size: int | None, b
             arrived = min(arrived, callback.moved)
     if size is not None and arrived != size:
         raise StorageError(errno.EIO, f"only {arrived:,} of {size:,} bytes of {relpath!r} arrived; try again")
+
+
+def get_files(location: Location, files: Mapping[Path, StoredFile], *, bar: Bar = NO_BAR) -> None:
+    """Copy files out of the storage. See `transfer.get_files`; their folders are there."""
+
+    def fetch(target: Path, file: StoredFile) -> None:
+        temporary = target.with_name(f".{uids.base62(20)}.part")
+        try:
+            if file.relpath is None:
+                temporary.touch()
+            else:
+                _download_again(location, file.relpath, temporary, file.size, bar)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    fetches = [partial(fetch, target, file) for target, file in files.items()]
+    run_all(fetches, _threads(file.size for file in files.values()))
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import RESERVED, is_reserved
 from lamart_core.storage.progress import NO_BAR
+from lamart_core.storage.scattered import ScatteredPath
 
 MARKER = f"{RESERVED}/storage_uid.txt"
 _EMBEDDED = f"/{RESERVED}/storage"  # the storage of an embedded registry lies beside its database
@@ -109,6 +110,8 @@ def address_of(path: str | os.PathLike[str] | UPath) -> str:
         >>> address_of(UPath("s3://bucket/a.csv", endpoint_url="http://localhost:9000"))
         's3://bucket/a.csv?endpoint_url=http://localhost:9000'
     """
+    if isinstance(path, ScatteredPath):
+        return path.address
     text = str(path)
     if not isinstance(path, UPath) or not text.startswith("s3://"):
         return text

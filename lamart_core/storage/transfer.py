@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lamart_core import uids
@@ -14,7 +14,7 @@ from lamart_core.storage import local, remote
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
-from lamart_core.storage.objects import FilePut, ObjectStat
+from lamart_core.storage.objects import FilePut, KnownFile, ObjectStat, StoredFile
 from lamart_core.storage.progress import NO_BAR, Bar
 from lamart_core.storage.staging import staging_name
 
@@ -84,10 +84,20 @@ def put_file(
     return put(source, location, relpath, digest=digest, move=move, bar=bar)
 
 
-def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDigest, move: bool = False) -> ObjectStat:
+def put_folder(
+    source: Path,
+    location: Location,
+    relpath: str,
+    *,
+    tree: TreeDigest,
+    move: bool = False,
+    known: Mapping[str, KnownFile] | None = None,
+) -> ObjectStat:
     """Store a folder as a new object. Local: whole or not at all. Object stores: removed again on failure.
 
-    Only files are stored; empty folders inside are not.
+    Only files are stored; empty folders inside are not. Files whose content is stored already are not written again:
+    local ones become hard links, others are copied by the store itself. A stored file that does not look as it should
+    is not used.
 
     Args:
         source: The folder.
@@ -95,6 +105,8 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
         relpath: Path of the new object, relative to the root of the location.
         tree: What the folder was when it was staged; compared with the bytes that are stored.
         move: As for `put_file`.
+        known: Files of folders in this location that nobody writes to, by the values of their digests. None, for a
+            folder that others may write to: every file gets bytes of its own, even equal ones.
 
     Returns:
         Size, number of files and digest of what was stored.
@@ -103,7 +115,8 @@ def put_folder(source: Path, location: Location, relpath: str, *, tree: TreeDige
         ObjectExists, SourceChanged, StorageFull, ReadOnlyStorage, StorageError: As for `put_file`.
     """
     _check_target(location, relpath)
-    return (local if location.is_local else remote).put_folder(source, location, relpath, tree=tree, move=move)
+    put = local.put_folder if location.is_local else remote.put_folder
+    return put(source, location, relpath, tree=tree, move=move, known=known)
 
 
 def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR) -> list[ObjectStat]:
@@ -160,6 +173,23 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool = Fal
             _exchange(temporary, target)
     finally:
         remove_quietly(temporary)
+
+
+def get_files(location: Location, files: Mapping[Path, StoredFile], *, bar: Bar = NO_BAR) -> None:
+    """Copy stored files out of a remote location, several at a time; each appears whole or not at all.
+
+    Args:
+        location: Storage to read from.
+        files: What goes where; a file that is there is replaced.
+        bar: Progress that the transfer is part of.
+
+    Raises:
+        PathNotFound, StorageFull, StorageError: As for `get`.
+    """
+    with writing(str(next(iter(files), Path()).parent)):
+        for folder in {path.parent for path in files}:
+            folder.mkdir(parents=True, exist_ok=True)
+    remote.get_files(location, files, bar=bar)
 
 
 def _exchange(temporary: Path, target: Path) -> None:

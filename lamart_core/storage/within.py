@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lamart_core.storage import local
 from lamart_core.storage.copying import copy_file, make_folders, remove_quietly, sync_file
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
+from lamart_core.storage.objects import StoredFile
 from lamart_core.storage.transfer import delete, exists, stat
 
 _THREADS = 16
@@ -76,6 +78,25 @@ def place(
         remove_quietly(temporary)
 
 
+def place_files(location: Location, files: Sequence[StoredFile], target: str, *, replace: bool = True) -> None:
+    """Let the files of a scattered folder be those at a path too, as `place` does for other folders.
+
+    Args:
+        location: A location in an object store.
+        files: The files.
+        target: Path of the folder that gets their bytes.
+        replace: Whether what is at the target is replaced.
+
+    Raises:
+        PathNotFound, ObjectExists, StorageError: As for `place`.
+    """
+    location.check_writable()
+    if not replace and exists(location, target):
+        raise local.exists_already(target, location)
+    size = sum(file.size for file in files)
+    _fill_remote(location, {file.path: file.relpath for file in files}, target, size, replace=replace)
+
+
 def make_parent(location: Location, relpath: str) -> None:
     """Make the folder that an object will lie in, where a location has folders.
 
@@ -116,10 +137,15 @@ def _copy_local(source: Path, temporary: Path, location: Location, *, is_folder:
     for folder in sorted({(temporary / path).parent for path in paths if path} | ({temporary} if is_folder else set())):
         folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        if not (by_link and _link(source / path, temporary / path)):
+        if not (by_link and _link_own(source / path, temporary / path)):
             copy_file(source / path, temporary / path, root=location.root, algorithm=DEFAULT_ALGORITHM)
     for folder, _, _ in os.walk(temporary, topdown=False):
         sync_file(Path(folder))
+
+
+def _link_own(source: Path, target: Path) -> bool:
+    """Link a file that has no other name: kept versions of a folder share files, and must not get another writer."""
+    return source.stat().st_nlink == 1 and _link(source, target)
 
 
 def _link(source: Path, target: Path) -> bool:
@@ -167,7 +193,7 @@ def _place_remote(location: Location, source: str, target: str, *, is_folder: bo
     if not is_folder:
         _copy_remote(location, source, target)
         try:
-            _check_sizes(location, source, target)
+            _check_size(location, target, stat(location, source).size, None)
         except BaseException:
             if not replace:
                 with contextlib.suppress(Exception):
@@ -175,18 +201,24 @@ def _place_remote(location: Location, source: str, target: str, *, is_folder: bo
             raise
         return
     with reading(location.root, source):
-        names = set(_list_remote(location, source))
-        if not names:
-            raise PathNotFound(f"there is no folder {source!r} in {location.root}")
+        origins = {name: f"{source}/{name}" for name in _list_remote(location, source)}
+    if not origins:
+        raise PathNotFound(f"there is no folder {source!r} in {location.root}")
+    _fill_remote(location, origins, target, stat(location, source).size, replace=replace)
+
+
+def _fill_remote(
+    location: Location, origins: Mapping[str, str | None], target: str, size: int | None, *, replace: bool
+) -> None:
+    """Copy files into a folder of an object store, then remove those that it has beside them."""
+    with reading(location.root, target):
         old = set(_list_remote(location, target)) if replace else set[str]()
     try:
-        local.run_all(
-            [partial(_copy_remote, location, f"{source}/{name}", f"{target}/{name}") for name in sorted(names)],
-            _THREADS,
-        )
-        for name in sorted(old - names):
+        copies = [partial(_copy_remote, location, origins[name], f"{target}/{name}") for name in sorted(origins)]
+        local.run_all(copies, _THREADS)
+        for name in sorted(old - origins.keys()):
             delete(location, f"{target}/{name}")
-        _check_sizes(location, source, target)
+        _check_size(location, target, size, len(origins))
     except BaseException:
         if not replace:
             with contextlib.suppress(Exception):
@@ -201,14 +233,15 @@ def _list_remote(location: Location, relpath: str) -> list[str]:
     return [name[len(prefix) :] for name in names if name.startswith(prefix) and not name.endswith("/")]
 
 
-def _copy_remote(location: Location, source: str, target: str) -> None:
-    with reading(location.root, source), writing(location.root):
-        location.fs.cp_file(location.url(source), location.url(target))
+def _copy_remote(location: Location, source: str | None, target: str) -> None:
+    with reading(location.root, source or target), writing(location.root):
+        if source is None:
+            location.fs.pipe_file(location.url(target), b"")
+        else:
+            location.fs.cp_file(location.url(source), location.url(target))
 
 
-def _check_sizes(location: Location, source: str, target: str) -> None:
-    one, other = stat(location, source), stat(location, target)
-    if (one.size, one.n_files) != (other.size, other.n_files):
-        raise StorageError(
-            errno.EIO, f"{location.root} copied {other.size} of {one.size} bytes from {source!r} to {target!r}"
-        )
+def _check_size(location: Location, target: str, size: int | None, n_files: int | None) -> None:
+    copied = stat(location, target)
+    if (copied.size, copied.n_files) != (size, n_files):
+        raise StorageError(errno.EIO, f"{location.root} copied {copied.size} of {size} bytes to {target!r}")

@@ -18,6 +18,7 @@ def upgrade() -> None:
         "lamart_folderhistory",
         sa.Column("storage_id", sa.Integer(), nullable=False),
         sa.Column("last", sa.Integer(), nullable=False),
+        sa.Column("hash_type", sa.String(length=30), nullable=False),
         sa.Column("id", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["storage_id"], ["lamart_storage.id"], name=op.f("fk_lamart_folderhistory_storage_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lamart_folderhistory")),
@@ -72,6 +73,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lamart_folderfile")),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_lamart_folderfile_content", "lamart_folderfile", ["history_id", "hash"], unique=False)
     op.create_index("ix_lamart_folderfile_history", "lamart_folderfile", ["history_id", "until"], unique=False)
     op.create_index(op.f("ix_lamart_folderfile_object_id"), "lamart_folderfile", ["object_id"], unique=False)
     op.create_table(

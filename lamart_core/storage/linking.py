@@ -1,0 +1,108 @@
+"""Files that are stored already become part of another folder without being written again: hard links."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lamart_core import uids
+from lamart_core.hashing import FileEntry
+from lamart_core.storage.copying import remove_quietly
+from lamart_core.storage.filesystem import Location
+from lamart_core.storage.objects import KnownFile
+
+# What a copy would meet as well. Whatever else refuses a link (no links here, too many of one file, another device,
+# somebody else's file), a copy may still do.
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+_WRITE = 0o222
+
+
+def link_known(
+    entries: Iterable[FileEntry], folder: Path, location: Location, known: Mapping[str, KnownFile]
+) -> list[FileEntry]:
+    """Put links to stored files of equal content into a folder, also over files that are there.
+
+    A stored file is used only if it has the right size and was not written since its own folder was published. Linked
+    files lose their write permission: who writes one would change every version that has it.
+
+    Args:
+        entries: Files of the new folder, empty ones included.
+        folder: The new folder; its folders are made already.
+        location: Where the stored files lie.
+        known: Stored files by the values of their digests.
+
+    Returns:
+        The entries that could not be linked, and are to be written.
+
+    Raises:
+        OSError: The disk is full, read-only or broken.
+    """
+    published: dict[str, int] = {}
+    rest: list[FileEntry] = []
+    for entry in entries:
+        file = known.get(entry.value)
+        if not entry.size or file is None:
+            rest.append(entry)
+            continue
+        try:
+            if file.folder not in published:
+                published[file.folder] = location.local(file.folder).stat().st_mtime_ns
+            linked = _link(location.local(file.relpath), folder / entry.path, entry.size, published[file.folder])
+        except FileNotFoundError:  # its version was deleted in between
+            linked = False
+        if not linked:
+            rest.append(entry)
+    return rest
+
+
+def link_equal(entries: Iterable[FileEntry], folder: Path) -> list[FileEntry]:
+    """Replace files of equal content within a folder by links to one of them, where this is not done yet.
+
+    Args:
+        entries: Files of the folder that are to be compared.
+        folder: The folder; the first file of each content is in it.
+
+    Returns:
+        The entries that could not be linked, and are to be written.
+    """
+    firsts: dict[str, Path] = {}
+    rest: list[FileEntry] = []
+    for entry in entries:
+        place = folder / entry.path
+        first = firsts.setdefault(entry.value, place)
+        if first is not place and not _link(first, place, entry.size, None):
+            rest.append(entry)
+    return rest
+
+
+def _link(origin: Path, place: Path, size: int, not_after: int | None) -> bool:
+    try:
+        status = origin.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            return False
+        if not_after is not None and status.st_mtime_ns > not_after:
+            return False
+        if status.st_mode & _WRITE:
+            os.chmod(origin, stat.S_IMODE(status.st_mode) & ~_WRITE)
+        try:
+            os.link(origin, place)
+        except FileExistsError:
+            _link_over(origin, place)
+    except OSError as error:
+        if error.errno in _FATAL:
+            raise
+        return False
+    return True
+
+
+def _link_over(origin: Path, place: Path) -> None:
+    aside = place.with_name(f".{uids.base62(20)}")
+    try:
+        os.link(origin, aside)
+        os.replace(aside, place)
+    finally:
+        # Renaming one link of a file to another one of it does nothing.
+        remove_quietly(aside)
