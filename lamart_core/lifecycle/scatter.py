@@ -69,6 +69,7 @@ def put_contents(
 
     Raises:
         SourceChanged, StorageError: As for `put_files`; what this call put is removed again.
+        BytesCollected: Garbage collection took some of them while they were put.
     """
     puts: dict[str, PutFile] = {}
     transfers: list[bytes_room.FilePut] = []
@@ -79,7 +80,12 @@ def put_contents(
         put = puts[entry.value] = PutFile(bytes_room.object_path(stem, suffix), suffix, entry.size)
         digest = Digest(tree.digest.file_algorithm, entry.value)
         transfers.append(bytes_room.FilePut(source / entry.path, put.relpath, digest))
-    bytes_room.put_files(transfers, storage.location, bar=bar)
+    try:
+        bytes_room.put_files(transfers, storage.location, bar=bar)
+    except (errors.StorageError, errors.PathNotFound):
+        with storage.registry.engine.connect() as connection:
+            check_not_collected(connection, storage.id, [put.relpath for put in puts.values()])
+        raise
     return {**already, **puts}
 
 

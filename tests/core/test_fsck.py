@@ -145,6 +145,16 @@ def test_damaged_files_of_kept_folders_are_told_with_their_folder(lab: Registry,
 
 
 @pytest.mark.req("R291")
+def test_a_folder_of_objects_whose_rows_are_lost_is_told(tmp_path: Path) -> None:
+    with fresh_registry("sqlite", tmp_path / "lab", "s3") as registry:
+        source = tree(tmp_path / "f", {"1.txt": "one", "2.txt": "two"})
+        artifact = ln.Artifact(source, key="f", overwrite_versions=False).save()
+        sql(registry, "DELETE FROM lamart_folderfile WHERE path = '2.txt'")
+        found = check_registry(registry, repair=True).findings[0]
+        assert (found.kind, found.artifact, found.is_repaired) == (Kind.MISSING, artifact.uid, False)
+
+
+@pytest.mark.req("R291")
 @pytest.mark.parametrize("damage", ["missing", "altered", "folder"])
 def test_bytes_are_put_again_from_an_equal_copy(damage: str, registry: Registry, tmp_path: Path) -> None:
     other = ln.Storage(root=str(tmp_path / "other")).save()
