@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from upath import UPath
 
 import lamart_core as ln
-from lamart_core import errors
+from lamart_core import errors, storage
 from lamart_core.db import Registry
 from lamart_core.lifecycle import collect_garbage
 from lamart_core.lifecycle.publish import finish_publication, publish_pending
@@ -248,3 +250,32 @@ def test_processes_that_save_under_one_real_key(registry: Registry, tmp_path: Pa
     held = contents(registry)
     assert (held.objects, len(held.files)) == (9, 9)
     assert publish_pending(registry) == []
+
+
+@pytest.mark.req("R53", "R47")
+def test_a_version_that_is_saved_while_another_is_published(
+    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = save(tmp_path / "1", "first")
+    begun, go_on = threading.Event(), threading.Event()
+    put_in_place = storage.place
+
+    def slow(*arguments: Any, **keywords: Any) -> None:
+        if threading.current_thread() is not threading.main_thread() and not begun.is_set():
+            begun.set()
+            assert go_on.wait(60)
+        put_in_place(*arguments, **keywords)
+
+    monkeypatch.setattr(storage, "place", slow)
+    with ThreadPoolExecutor(1) as pool:
+        slow_save = pool.submit(save, tmp_path / "2", "second")
+        assert begun.wait(60)
+        third = save(tmp_path / "3", "third")
+        assert third.load() == "third"
+        go_on.set()
+        second = slow_save.result()
+    assert at_key(lab).read_text() == "third"
+    assert [item.load() for item in (first, second, third)] == ["first", "second", "third"]
+    assert all(item.verify() for item in (first, second, third))
+    assert (contents(lab).objects, len(contents(lab).files)) == (3, 3)
+    assert publish_pending(lab) == []
