@@ -509,6 +509,7 @@ class Artifact(ArtifactRecord):
             InvalidArgument: The artifact is not saved, in the trash or in a location that is not managed; a file would
                 become a folder; the data lies in a storage location; the format does not fit.
             OutdatedVersion: The files of this version were overwritten.
+            ProtectedError: The artifact is a member of a collection.
             PathNotFound: There is nothing at the path.
             UnsupportedObject: No format takes the object.
 

@@ -35,12 +35,13 @@ from lamart_core.lifecycle.scatter import ObjectVanished
 from lamart_core.lifecycle.tombstones import BytesCollected, check_not_collected
 from lamart_core.lineage import context
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Run, Storage
+from lamart_core.records import ArtifactRecord, CollectionArtifact, Run, Storage
 from lamart_core.records.checks import check_values
 from lamart_core.records.heads import in_family
 from lamart_core.records.placement import check_unlocked
 
 _ATTEMPTS = 20
+_MEMBER: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,26 @@ def _check_replaceable(record: ArtifactRecord) -> Storage:
         raise errors.InvalidArgument(f"{record.uid} is in the trash; restore() it before it is replaced")
     if record._overwrite_versions and not record.is_latest:
         raise errors.OutdatedVersion(f"{record.uid} is an outdated version without content of its own")
+    with record.registry.engine.connect() as connection:
+        _check_no_member(connection, record)
     storage: Storage = record.storage
     if not storage.is_managed:
         raise errors.InvalidArgument(
             f"{record.uid} lies in {storage.root}, which is not managed by this registry; nothing can be replaced there"
         )
     return storage
+
+
+def _check_no_member(connection: Connection, record: ArtifactRecord) -> None:
+    """Refuse a member of a collection: a collection says which bytes it holds, and they never change under it."""
+    link, collection = _MEMBER.c, _MEMBER.metadata.tables["lamart_collection"].c
+    query = select(collection.key, collection.uid).join(_MEMBER, link.collection_id == collection.id)
+    member = connection.execute(query.where(link.artifact_id == record.id).limit(1)).first()
+    if member is not None:
+        raise errors.ProtectedError(
+            f"{record.uid} is a member of the collection {member.key!r} ({member.uid}), whose content never changes; "
+            "save a new version instead of replacing this one"
+        )
 
 
 def _stage_path(record: ArtifactRecord, data: Any, suffix: str | None) -> Staged:
@@ -328,6 +343,7 @@ def _switch(
     if (is_real(old) and old["is_latest"]) != (site is not None) or (site is not None and site.key != old["key"]):
         raise PlaceChanged(f"the key of {record.uid} changed, or which version is the latest")
     check_unlocked(connection, table, [record.id])
+    _check_no_member(connection, record)
     stored = insert_object(connection, pending.staged, plan, put, old["object_id"])
     check_not_collected(connection, plan.storage.id, [stored.path])
     if plan.key is not None and plan.key != old["key"]:

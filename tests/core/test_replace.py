@@ -293,3 +293,19 @@ def test_a_remote_path_has_to_be_downloaded(registry: Registry, tmp_path: Path) 
     path.write_text("remote")
     with pytest.raises(ValueError, match="download it"):
         artifact.replace(path)
+
+
+@pytest.mark.req("R214", "R230")
+def test_a_member_of_a_collection_is_not_replaced(registry: Registry, tmp_path: Path) -> None:
+    artifact = save(tmp_path, "old")
+    waiting = ln.Artifact.get(artifact.uid)
+    waiting.replace(write(tmp_path / "new.txt", "new"))
+    ln.Collection([artifact], key="release").save()
+    # Neither what begins now, nor what was begun before.
+    with pytest.raises(errors.ProtectedError, match=r"release.*new version"):
+        artifact.replace(write(tmp_path / "new.txt", "new"))
+    with pytest.raises(errors.ProtectedError, match=r"release.*new version"):
+        waiting.save()
+    assert ln.Artifact.get(artifact.uid).load() == "old"
+    held = contents(registry)
+    assert (held.objects, len(held.files)) == (1, 1)
