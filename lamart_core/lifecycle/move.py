@@ -92,9 +92,8 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     with registry.engine.connect() as connection:
         old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
-    check_free(registry, storage, key)
-    with registry.engine.connect() as connection:
         check_key_free(connection, table, record.uid, key, storage.id)
+    check_free(registry, storage, key)
     for _ in range(_ATTEMPTS):
         site = vacate(registry, storage, old, uids.stem_of(record.uid))
 
