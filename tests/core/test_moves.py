@@ -160,10 +160,10 @@ def test_a_version_that_is_saved_while_its_family_moves(
     copy_object = move.copy_object
     saved: list[ln.Artifact] = []
 
-    def copy_and_save(*arguments: Any) -> Any:
+    def copy_and_save(*arguments: Any, **options: Any) -> Any:
         if not saved:
             saved.append(save(tmp_path, "second"))
-        return copy_object(*arguments)
+        return copy_object(*arguments, **options)
 
     monkeypatch.setattr(move, "copy_object", copy_and_save)
     move_to_storage(first, other)
