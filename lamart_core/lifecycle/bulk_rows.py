@@ -165,13 +165,15 @@ def _named(plan: Plan, resolution: Resolution) -> MutableRow:
 
 
 def _demote(connection: Connection, table: Table, heads: Sequence[MutableRow]) -> None:
-    by_storage: defaultdict[int, list[int]] = defaultdict(list)
+    columns = table.c
+    by_place: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for head in heads:
-        by_storage[head["storage_id"]].append(head["id"])
-    for storage_id, ids in by_storage.items():
-        # A family that moved to another storage meanwhile is not the one that was found.
-        there = dialect_of(connection.dialect.name).among(table.c.id, sorted(ids)) & (table.c.storage_id == storage_id)
-        demote = update(table).where(there, table.c.is_latest).values(is_latest=False)
+        by_place[head["storage_id"], head["branch_id"]].append(head["id"])
+    for (storage_id, branch_id), ids in by_place.items():
+        # What moved to another storage or was merged into another branch meanwhile is not what was found.
+        among = dialect_of(connection.dialect.name).among(columns.id, sorted(ids))
+        there = among & (columns.storage_id == storage_id) & (columns.branch_id == branch_id)
+        demote = update(table).where(there, columns.is_latest).values(is_latest=False)
         if connection.execute(demote).rowcount != len(ids):
             raise errors.Conflict("another writer made versions after some of these artifacts")
 

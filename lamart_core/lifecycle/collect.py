@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, and_, insert, select, update
 
 from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
@@ -252,7 +252,9 @@ def _commit(connection: Connection, table: Table, values: dict[str, Any], pendin
     if newest is not None:
         values["uid"] = uids.next_uid(newest)
     if head is not None:
-        demoted = update(table).where(columns.id == head.id, columns.is_latest).values(is_latest=False)
+        # One that was merged into another branch meanwhile stays the latest there.
+        there = and_(columns.id == head.id, columns.branch_id == pending.branch_id)
+        demoted = update(table).where(there, columns.is_latest).values(is_latest=False)
         if connection.execute(demoted).rowcount != 1:
             raise errors.Conflict(f"another writer made a version after collection {head.id}")
         if _equal(connection, table, values["key"], values["hash"]) is not None:

@@ -265,7 +265,7 @@ def _commit(
             rename_family(connection, table, head["uid"], resolution.key)
         if resolution.demote is not None:
             assert head is not None
-            _demote(connection, table, resolution.demote, head["storage_id"])
+            _demote(connection, table, head)
         new = values | {
             "uid": resolution.uid,
             "key": resolution.key,
@@ -307,12 +307,14 @@ def _existing(connection: Connection, table: Table, resolution: Resolution, plan
     return row
 
 
-def _demote(connection: Connection, table: Table, head_id: int, storage_id: int) -> None:
-    # A family that moved to another storage meanwhile is not the one that was found.
-    head = and_(table.c.id == head_id, table.c.is_latest, table.c.storage_id == storage_id)
-    demote = update(table).where(head).values(is_latest=False)
+def _demote(connection: Connection, table: Table, head: Row) -> None:
+    # A version that moved to another storage or was merged into another branch meanwhile is not the one that was found:
+    # there it stays the latest.
+    columns = table.c
+    same_place = and_(columns.storage_id == head["storage_id"], columns.branch_id == head["branch_id"])
+    demote = update(table).where(columns.id == head["id"], columns.is_latest, same_place).values(is_latest=False)
     if connection.execute(demote).rowcount != 1:
-        raise errors.Conflict(f"another writer made a version after artifact {head_id}")
+        raise errors.Conflict(f"another writer made a version after {head['uid']}")
 
 
 def _warn_restored(record: ArtifactRecord, resolution: Resolution) -> None:

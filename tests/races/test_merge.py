@@ -1,0 +1,38 @@
+"""A branch that is merged between the look of a save at its family and the writing of its row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamart_core as ln
+from lamart_core.lifecycle import resolve
+from tests.registries import fresh_registry, write
+
+
+@pytest.mark.req("R47", "R287", on="postgres-local")
+def test_a_version_that_was_merged_meanwhile_stays_the_latest_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On Postgres, where a transaction sees what others commit while it runs; SQLite has one writer at a time.
+    with fresh_registry("postgres", tmp_path / "lab") as registry:
+        branch = registry.Branch(name="dev").save()
+        ln.Artifact(write(tmp_path / "a.txt", "0"), key="a.txt").save()
+        ln.Artifact(write(tmp_path / "a.txt", "1"), key="a.txt", branch=branch).save()
+        waiting = ln.Artifact(write(tmp_path / "a.txt", "2"), key="a.txt", branch=branch)
+        find, merged = resolve.find, []
+
+        def find_then_merge(*arguments: Any) -> Any:
+            found = find(*arguments)
+            if not merged:
+                merged.append(branch.merge())
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(resolve, "find", find_then_merge)
+            waiting.save()
+        assert merged == [1]
+        places = {item.load(): (item.branch_id, item.is_latest) for item in ln.Artifact.filter(branch=None)}
+        assert places == {"0": (1, False), "1": (1, True), "2": (branch.id, True)}
