@@ -29,6 +29,9 @@ from tests.storage.s3_server import credentials, shared_server
 
 Files = dict[str, str]
 
+# Where the files of a folder that is kept in all versions are stored objects of their own.
+IN_BUCKETS = pytest.mark.parametrize("lab", ["sqlite-s3", "postgres-s3"], indirect=True)
+
 
 def write_folder(folder: Path, files: Files) -> Path:
     """Make a folder hold exactly these files."""
@@ -274,9 +277,8 @@ def test_a_history_goes_on_after_its_newest_version_was_deleted(lab: Registry, t
 
 
 @pytest.mark.req("R70", "R257")
+@IN_BUCKETS
 def test_a_file_and_a_folder_share_their_bytes(lab: Registry, tmp_path: Path) -> None:
-    if lab.Storage.get(lab.storage_id).location.is_local:
-        pytest.skip("on local disk files of folders share with one another")
     (tmp_path / "one.csv").write_text("a,b\n")
     single = ln.Artifact(tmp_path / "one.csv", key="one.csv").save()
     folder = save(lab, tmp_path / "source", {"x/one.csv": "a,b\n", "two.csv": "c\n"})
@@ -388,10 +390,9 @@ def test_linked_files_are_read_only_and_altered_ones_are_never_shared(registry: 
 
 
 @pytest.mark.req("R70")
+@IN_BUCKETS
 def test_an_altered_file_of_a_remote_version_is_named(lab: Registry, tmp_path: Path) -> None:
     location = lab.Storage.get(lab.storage_id).location
-    if location.is_local:
-        pytest.skip("see the test of linked files")
     artifact = save(lab, tmp_path / "source", {"a.txt": "one", "b.txt": "two"})
     with lab.engine.connect() as connection:
         stored = {file.path: file for file in folders.files_of(connection, artifact.object_id)}
@@ -404,9 +405,8 @@ def test_an_altered_file_of_a_remote_version_is_named(lab: Registry, tmp_path: P
 
 
 @pytest.mark.req("R70")
+@IN_BUCKETS
 def test_files_that_another_version_has_are_not_downloaded_again(lab: Registry, tmp_path: Path) -> None:
-    if lab.Storage.get(lab.storage_id).location.is_local:
-        pytest.skip("nothing is downloaded from a local storage")
     files = {f"{number}.txt": f"{number}" for number in range(8)}
     first = save(lab, tmp_path / "source", files)
     second = save(lab, tmp_path / "source", files | {"0.txt": "new"})
@@ -468,9 +468,8 @@ def test_anndata_in_zarr_versions(lab: Registry) -> None:
 
 
 @pytest.mark.req("R70")
+@IN_BUCKETS
 def test_a_path_of_a_kept_version_refuses_writes(lab: Registry, tmp_path: Path) -> None:
-    if lab.Storage.get(lab.storage_id).location.is_local:
-        pytest.skip("local folders are folders")
     path = save(lab, tmp_path / "source", {"a/b.txt": "one", "c.txt": "two"}).path
     refused: list[Any] = [
         lambda: (path / "new.txt").write_text("x"),
