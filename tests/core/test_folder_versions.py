@@ -260,6 +260,23 @@ def test_a_version_writes_rows_for_what_changed(lab: Registry, tmp_path: Path) -
 
 
 @pytest.mark.req("R70")
+@IN_BUCKETS
+def test_only_new_contents_are_uploaded(lab: Registry, tmp_path: Path) -> None:
+    files = {f"{number}.txt": f"{number}" for number in range(8)} | {"same.txt": "0", "empty.txt": ""}
+    location = lab.Storage.get(lab.storage_id).location
+    uploads: list[str] = []
+    fs: Any = location.fs
+    fs.connect()
+    fs.s3.meta.events.register("before-call.s3.PutObject", lambda params, **_: uploads.append(params["url_path"]))
+    save(lab, tmp_path / "source", files)
+    assert len(uploads) == 8
+    save(lab, tmp_path / "source", files | {"0.txt": "new", "moved.txt": "1"})
+    assert len(uploads) == 9
+    save(lab, tmp_path / "source", {"other.txt": "2", "another.txt": "new"}, key="runs/two")
+    assert len(uploads) == 9
+
+
+@pytest.mark.req("R70")
 def test_a_history_goes_on_after_its_newest_version_was_deleted(lab: Registry, tmp_path: Path) -> None:
     files = {f"{number}.txt": f"{number}" for number in range(8)}
     first = save(lab, tmp_path / "source", files)

@@ -22,6 +22,7 @@ from lamart_core.storage import (
     ScatteredFolder,
     StoredFile,
     get_files,
+    place,
     put_files,
     put_folder,
     staging_path,
@@ -102,6 +103,17 @@ def test_unchanged_files_are_linked(local: Location, tmp_path: Path, move: bool)
 def test_folders_that_others_may_write_to_share_nothing(local: Location, tmp_path: Path) -> None:
     put_folder(tmp_path / "one", local, "real", tree=hash_tree(tree(tmp_path / "one", FILES)))
     assert {path.stat().st_nlink for path in local.local("real").rglob("*") if path.is_file()} == {1}
+
+
+@pytest.mark.req("R70")
+def test_a_name_that_others_write_to_never_shares_with_other_versions(local: Location, tmp_path: Path) -> None:
+    known = stored_first(local, tmp_path / "one")
+    digest = hash_tree(tree(tmp_path / "two", FILES | {"new.txt": "new"}))
+    put_folder(tmp_path / "two", local, "second", tree=digest, known=known)
+    place(local, "second", "key/run", is_folder=True, by_link=True)
+    assert local.local("key/run/new.txt").samefile(local.local("second/new.txt"))
+    assert not local.local("key/run/a.txt").samefile(local.local("first/a.txt"))
+    assert hash_tree(local.local("key/run")).digest == digest.digest
 
 
 @pytest.mark.req("R70")
