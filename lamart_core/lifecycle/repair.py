@@ -16,13 +16,13 @@ from lamart_core.db import Base, Registry, model_class
 from lamart_core.lifecycle.check_bytes import cached_copy, candidates, content_digest, digest_of_row, local_digest
 from lamart_core.lifecycle.check_rows import LINKS
 from lamart_core.lifecycle.findings import Finding, Kind
-from lamart_core.lifecycle.heads import promote_newest
 from lamart_core.lifecycle.holds import purge
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lifecycle.publish import Publication, finish_publication, publish_pending
 from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.logging import logger
 from lamart_core.records import Storage
+from lamart_core.records.heads import promote_newest
 
 
 def mend(registry: Registry, found: Finding) -> Finding:

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Table, func, insert, select, update
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, Registry, now
-from lamart_core.lifecycle.heads import promote_newest
 from lamart_core.lifecycle.move import rename_family
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lineage import RunSpec, TransformSpec, current_run, open_run
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
+from lamart_core.records.heads import promote_newest
 
 TRANSFER_KEY = "__lamart_transfer__"
 
