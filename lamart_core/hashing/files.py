@@ -14,8 +14,8 @@ from pathlib import Path
 from lamart_core.errors import InvalidArgument, LamartError, PathNotFound, StorageError, UnreadablePath
 from lamart_core.hashing.digests import DEFAULT_ALGORITHM, Digest, Hasher
 
-# Large enough that several threads hash one piece at full speed, small enough for many files at once.
-PIECE = 16 * 2**20
+# Large enough that several threads hash one piece at full speed, small enough for the processor's cache.
+PIECE = 4 * 2**20
 
 
 @dataclass(frozen=True)

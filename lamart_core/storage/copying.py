@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -18,12 +18,12 @@ from lamart_core.hashing import Digest, FileState, Hasher, list_files, open_regu
 from lamart_core.storage.failures import writing
 from lamart_core.storage.progress import NO_BAR, Bar
 
-# A piece is hashed by another thread while the next one is read and written; below one piece a thread costs more
-# than it saves.
+# Pieces are hashed by another thread while the next ones are copied; below one piece a thread costs more than it saves.
 _PIECE = 2 * 2**20
 SMALL = _PIECE
-_PIECES_AHEAD = 4
+_HASHED = 2**20  # what fits into the processor's cache is hashed faster
 _FLUSH = 16 * 2**20
+_END = -1
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
 _TICKS = 10
 
@@ -57,14 +57,10 @@ def copy_file(
     """
     with open_source(source) as reader:
         before = os.fstat(reader.fileno())
-        with writing(root), open(target, "xb", buffering=0) as file:
+        with writing(root), open(target, "x+b", buffering=0) as file:
             hasher = Hasher(algorithm, parallel=False)
-            # A file that takes less of the disk than its size has holes: so gets the copy.
-            writer = _HoleWriter(file) if before.st_blocks * 512 < before.st_size else _Writer(file)
-            if before.st_size <= _PIECE:
-                _copy_small(reader, writer, hasher, bar)
-            else:
-                _copy_large(reader, writer, hasher, bar)
+            copy = _copy_small if before.st_size <= _PIECE else _copy_large
+            copy(reader, file, hasher, bar)
             if durable:
                 os.fsync(file.fileno())
         after = os.fstat(reader.fileno())
@@ -142,67 +138,100 @@ def changed(source: Path) -> SourceChanged:
     )
 
 
-class _Writer:
-    """Writes bytes one after the other."""
+class _KernelCopy:
+    """Copies pieces within the kernel, so that they need not pass through this process."""
 
-    def __init__(self, file: FileIO) -> None:
-        self.file = file
+    def __init__(self, source: FileIO, target: FileIO) -> None:
+        self._source = source.fileno()
+        self._target = target.fileno()
 
-    def write(self, data: memoryview) -> None:
+    def advance(self) -> int:
+        """Copy the next piece and return its size in bytes; 0 at the end."""
+        return os.copy_file_range(self._source, self._target, _FLUSH)
+
+
+class _PlainCopy:
+    """Copies pieces by reading and writing."""
+
+    def __init__(self, source: FileIO, target: FileIO) -> None:
+        self._source = source
+        self._target = target
+        self._buffer = memoryview(bytearray(_PIECE))
+
+    def advance(self) -> int:
+        """Copy the next piece and return its size in bytes; 0 at the end."""
+        count = self._source.readinto(self._buffer) or 0
+        self._write(self._buffer[:count])
+        return count
+
+    def _write(self, data: memoryview) -> None:
         # An unbuffered write may take a part only: near the end of a disk the rest then raises.
         while data:
-            data = data[self.file.write(data) :]
+            data = data[self._target.write(data) :]
 
 
-class _HoleWriter(_Writer):
-    """Writes bytes one after the other, and leaves out pieces that are all zero: they read as zeros anyway."""
+class _HoleCopy(_PlainCopy):
+    """Leaves out pieces that are all zero: they read as zeros anyway."""
 
-    def write(self, data: memoryview) -> None:
+    def _write(self, data: memoryview) -> None:
         if data.tobytes().count(0) < len(data):
-            super().write(data)
+            super()._write(data)
         else:
-            self.file.seek(len(data), os.SEEK_CUR)
-            self.file.truncate(self.file.tell())
+            self._target.seek(len(data), os.SEEK_CUR)
+            self._target.truncate(self._target.tell())
 
 
-def _copy_small(reader: FileIO, writer: _Writer, hasher: Hasher, bar: Bar) -> None:
+def _way_to_copy(source: FileIO, target: FileIO) -> _KernelCopy | _PlainCopy:
+    status = os.fstat(source.fileno())
+    if status.st_blocks * 512 < status.st_size:
+        return _HoleCopy(source, target)  # it takes less of the disk than its size: so does the copy
+    if hasattr(os, "copy_file_range"):
+        with contextlib.suppress(OSError):  # not between these file systems, or not on them at all
+            os.copy_file_range(source.fileno(), target.fileno(), 1, 0, 0)
+            return _KernelCopy(source, target)
+    return _PlainCopy(source, target)
+
+
+def _copy_small(reader: FileIO, file: FileIO, hasher: Hasher, bar: Bar) -> None:
     while data := reader.read(_PIECE):
-        writer.write(memoryview(data))
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
         hasher.update(data)
         bar.advance(len(data))
 
 
-def _copy_large(reader: FileIO, writer: _Writer, hasher: Hasher, bar: Bar) -> None:
-    free: SimpleQueue[bytearray] = SimpleQueue()
-    full: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
-    for _ in range(_PIECES_AHEAD):
-        free.put(bytearray(_PIECE))
+def _copy_large(reader: FileIO, file: FileIO, hasher: Hasher, bar: Bar) -> None:
+    """Copy piece by piece, while another thread reads what was written and hashes it."""
+    written: SimpleQueue[int] = SimpleQueue()
+    copy = _way_to_copy(reader, file)
+    done = flushed = 0
+    with ThreadPoolExecutor(1, thread_name_prefix="lamart-hash") as pool:
+        hashed = pool.submit(_hash_behind, file.fileno(), hasher, written)
+        try:
+            while count := copy.advance():
+                done += count
+                written.put(done)
+                bar.advance(count)
+                if done - flushed >= _FLUSH:
+                    _begin_flush(file, flushed, done - flushed)
+                    flushed = done
+        finally:
+            written.put(_END)
+        hashed.result()
 
-    def hash_pieces() -> None:
-        while (piece := full.get()) is not None:
-            buffer, count = piece
-            hasher.update(memoryview(buffer)[:count])
-            free.put(buffer)
 
-    thread = threading.Thread(target=hash_pieces, name="lamart-hash", daemon=True)
-    thread.start()
-    written = flushed = 0
-    try:
-        while True:
-            buffer = free.get()
-            count = _fill(reader, buffer)
+def _hash_behind(descriptor: int, hasher: Hasher, written: SimpleQueue[int]) -> None:
+    """Hash a file up to each position that it is told, as far as it can be read."""
+    buffer = memoryview(bytearray(_HASHED))
+    position = 0
+    while (end := written.get()) != _END:
+        while position < end:
+            count = os.preadv(descriptor, [buffer[: end - position]], position)
             if not count:
-                break
-            full.put((buffer, count))
-            writer.write(memoryview(buffer)[:count])
-            written += count
-            bar.advance(count)
-            if written - flushed >= _FLUSH:
-                _begin_flush(writer.file, flushed, written - flushed)
-                flushed = written
-    finally:
-        full.put(None)
-        thread.join()
+                return  # somebody else truncated it: then the sizes differ
+            hasher.update(buffer[:count])
+            position += count
 
 
 def _begin_flush(writer: FileIO, start: int, count: int) -> None:
@@ -211,10 +240,6 @@ def _begin_flush(writer: FileIO, start: int, count: int) -> None:
     if hasattr(os, "posix_fadvise"):
         with contextlib.suppress(OSError):
             os.posix_fadvise(writer.fileno(), start, count, os.POSIX_FADV_DONTNEED)
-
-
-def _fill(reader: FileIO, buffer: bytearray) -> int:
-    return reader.readinto(buffer) or 0
 
 
 def sync_file(path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -50,6 +51,38 @@ def test_a_file_comes_back_as_it_was_and_the_source_stays(location: Location, tm
     assert hash_file(tmp_path / "copy.bin") == digest
     found = stat(location, relpath)
     assert (found.size, found.n_files, found.is_folder) == (size, None, False)
+
+
+@pytest.mark.parametrize("way", ["in the kernel", "refused by the kernel", "not offered by the system"])
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_every_way_to_copy_gives_the_same_bytes(
+    local: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, is_sparse: bool
+) -> None:
+    source = tmp_path / "source.bin"
+    with source.open("wb") as file:
+        file.write(os.urandom(5 * 2**20 + 3))
+        if is_sparse:
+            file.seek(20 * 2**20)
+            file.write(b"end")
+    copied: list[int] = []
+    if way == "not offered by the system":
+        monkeypatch.delattr(os, "copy_file_range")
+    else:
+        real = os.copy_file_range
+
+        def copy_file_range(*args: int) -> int:
+            if way == "refused by the kernel":
+                raise OSError(errno.EXDEV, "not between these file systems")
+            copied.append(real(*args))
+            return copied[-1]
+
+        monkeypatch.setattr(os, "copy_file_range", copy_file_range)
+    digest = hash_file(source)
+    assert put_file(source, local, "a.bin", digest=digest).digest == digest
+    stored = Path(local.root, "a.bin")
+    assert hash_file(stored) == digest
+    assert (stored.stat().st_blocks * 512 < stored.stat().st_size) == is_sparse
+    assert bool(copied) == (way == "in the kernel" and not is_sparse)
 
 
 @pytest.mark.req("R60", "R77")
