@@ -29,10 +29,10 @@ from lamart_core.lifecycle.objects import (
 from lamart_core.lifecycle.places import is_real
 from lamart_core.lifecycle.plan import Dedup, Plan, Row, Staged
 from lamart_core.lifecycle.publish import settle
-from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back, take_back_parts
+from lamart_core.lifecycle.put import Put
 from lamart_core.lifecycle.real_keys import Place, PlaceChanged, check_free, hand_over, occupy
-from lamart_core.lifecycle.scatter import ObjectVanished
-from lamart_core.lifecycle.tombstones import BytesCollected, check_not_collected
+from lamart_core.lifecycle.tombstones import check_not_collected
+from lamart_core.lifecycle.write import Committed, write
 from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, CollectionArtifact, Run, Storage
@@ -40,7 +40,6 @@ from lamart_core.records.checks import check_values
 from lamart_core.records.heads import in_family
 from lamart_core.records.placement import check_unlocked
 
-_ATTEMPTS = 20
 _MEMBER: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
 
 
@@ -201,14 +200,6 @@ def _flags(record: ArtifactRecord) -> Row:
 # ---------------------------------------------------------------------- saving
 
 
-@dataclass(frozen=True)
-class _Committed:
-    row: Row
-    object_path: str
-    kept: str | None
-    gone: tuple[Unclaimed, ...]
-
-
 def save_replacement(record: ArtifactRecord, pending: Replacement, *, show_progress: bool | None = None) -> None:
     """Put the new bytes beside the old ones, switch the record in one transaction, then remove the old ones.
 
@@ -224,58 +215,24 @@ def save_replacement(record: ArtifactRecord, pending: Replacement, *, show_progr
     check_values(type(record), record._values())
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     plan = _plan(record, pending)
-    shown = registry.settings.progress if show_progress is None else show_progress
-    put: Put | None = None
-    site: Place | None = None
     with registry.engine.connect() as connection:
         is_put = staged.is_comparable and shared_object(connection, staged, plan) is not None
-    for _ in range(_ATTEMPTS):
-        try:
-            if site is None:
-                site = _site(record, table, plan)
-            if not is_put:
-                put = put_bytes(record, staged, plan, before=put, show_progress=shown)
-                is_put = True
-            committed = registry.unit_of_work(
-                lambda connection, put=put, site=site: _switch(connection, table, record, pending, plan, put, site)
-            )
-            break
-        except ObjectVanished:
-            is_put = False
-        except PlaceChanged:
-            _withdraw(site)
-            site = None
-        except BytesCollected:
-            take_back_parts(plan, put)
-            put, is_put = None, False
-            _withdraw(site)
-            site = None
-            check_source(staged)
-        except errors.LamartError:
-            take_back(plan, staged, put)
-            _withdraw(site)
-            raise
-        # Any other error may have come after the commit: then the record refers to the new bytes. All stay.
-    else:
-        raise errors.DatabaseBusy(f"{record.uid} could not be replaced: it is changed again and again")
-    if put is not None and put.relpath != committed.object_path:
-        take_back(plan, staged, put)
-    stage.discard(staged)
-    for item in committed.gone:
-        remove_bytes(plan.storage, item.path, is_folder=item.is_folder)
-    record._adopt_row(committed.row)
-    record._pending = None
-    record._memory = None
-    if site is not None:
-        _settle(record, site, committed)
+    written = write(
+        record,
+        staged,
+        plan,
+        occupy=lambda: _site(record, table, plan, staged),
+        commit=lambda put, site: registry.unit_of_work(
+            lambda connection: _switch(connection, table, record, pending, plan, put, site)
+        ),
+        is_put=is_put,
+        show_progress=show_progress,
+    )
+    if written.site is not None:
+        _settle(record, written.site, written.committed)
 
 
-def _withdraw(site: Place | None) -> None:
-    if site is not None:
-        site.withdraw()
-
-
-def _settle(record: ArtifactRecord, site: Place, committed: _Committed) -> None:
+def _settle(record: ArtifactRecord, site: Place, committed: Committed) -> None:
     if site.copy is not None and site.copy.path != committed.kept:
         site.withdraw()
     key = str(committed.row["key"])
@@ -305,7 +262,7 @@ def _plan(record: ArtifactRecord, pending: Replacement) -> Plan:
     )
 
 
-def _site(record: ArtifactRecord, table: Table, plan: Plan) -> Place | None:
+def _site(record: ArtifactRecord, table: Table, plan: Plan, staged: Staged) -> Place | None:
     """See what lies at the real key that gets the new content; None where the key is a name only."""
     registry = record.registry
     with registry.engine.connect() as connection:
@@ -315,7 +272,7 @@ def _site(record: ArtifactRecord, table: Table, plan: Plan) -> Place | None:
     key = str(row["key"])
     if plan.key is not None and plan.key != key:
         check_free(registry, plan.storage, plan.key)
-    content = object_values(record._pending.staged)
+    content = object_values(staged)
     stem = uids.stem_of(record.uid) if record._overwrite_versions else None
     return occupy(registry, plan.storage, key, content, overwrites=stem, leaving=record.id)
 
@@ -335,7 +292,7 @@ def _switch(
     plan: Plan,
     put: Put | None,
     site: Place | None,
-) -> _Committed:
+) -> Committed:
     """Let the record refer to the new content, whatever it refers to by now: the last one who replaces wins."""
     old = _read(connection, table, record)
     if old["branch_id"] == TRASH_BRANCH_ID:
@@ -359,7 +316,7 @@ def _switch(
     gone = (*delete_unreferenced(connection, table, {old["object_id"]}), *spare)
     if site is None:
         _forget_in_place(connection, table, old["object_id"])
-    return _Committed(_read(connection, table, record), stored.path, kept, gone)
+    return Committed(_read(connection, table, record), stored.path, gone, kept)
 
 
 def _forget_in_place(connection: Connection, table: Table, object_id: int) -> None:

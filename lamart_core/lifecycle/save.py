@@ -22,12 +22,12 @@ from lamart_core.lifecycle.objects import (
 )
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
 from lamart_core.lifecycle.publish import settle
-from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back, take_back_parts
-from lamart_core.lifecycle.real_keys import Place, PlaceChanged, hand_over, occupy
+from lamart_core.lifecycle.put import Put
+from lamart_core.lifecycle.real_keys import Place, hand_over, occupy
 from lamart_core.lifecycle.replace import Replacement, save_replacement
-from lamart_core.lifecycle.scatter import ObjectVanished
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lifecycle.tombstones import BytesCollected, is_collected
+from lamart_core.lifecycle.write import Committed, write
 from lamart_core.lineage.links import add_recreation, claim
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, StoredObject
@@ -35,16 +35,11 @@ from lamart_core.records.checks import check_values
 from lamart_core.records.placement import check_unlocked, place
 
 _OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
-_ATTEMPTS = 20
 
 
-@dataclass(frozen=True)
-class _Committed:
+@dataclass(frozen=True, kw_only=True)
+class _Saved(Committed):
     resolution: Resolution
-    row: Row
-    object_path: str
-    unclaimed: tuple[Unclaimed, ...]
-    kept: str | None = None
 
 
 def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveResult:
@@ -145,52 +140,20 @@ def _take_key(record: ArtifactRecord) -> None:
 def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | None) -> SaveResult:
     registry = record.registry
     check_values(type(record), record._values())
-    shown = registry.settings.progress if show_progress is None else show_progress
     plan = _with_saved_storage(pending.plan)
     staged = pending.staged
-    put: Put | None = None
-    site: Place | None = None
-    is_put = _may_share(registry, staged, plan)
-    for _ in range(_ATTEMPTS):
-        try:
-            # Before the bytes are put: a key that is taken by others is refused before anything is written.
-            if site is None:
-                site = _occupy(record, registry, staged, plan)
-            if not is_put:
-                put = put_bytes(record, staged, plan, before=put, show_progress=shown)
-                is_put = True
-            committed = _commit(record, registry, staged, plan, put, site)
-            break
-        except ObjectVanished:
-            is_put = False
-        except PlaceChanged:
-            _withdraw(site)
-            site = None
-        except BytesCollected:
-            take_back_parts(plan, put)
-            put, is_put = None, False
-            _withdraw(site)
-            site = None
-            check_source(staged)
-        except errors.LamartError:
-            take_back(plan, staged, put)
-            _withdraw(site)
-            raise
-        # Any other error may have come after the commit, a lost connection for example: then a record refers to the
-        # bytes. They stay, and garbage collection decides later with the database at hand.
-    else:
-        raise errors.DatabaseBusy(f"{record!r} could not be saved: equal content is deleted again and again")
-    if put is not None and put.relpath != committed.object_path:
-        take_back(plan, staged, put)
-    discard(staged)
-    for item in committed.unclaimed:
-        remove_bytes(plan.storage, item.path, is_folder=item.is_folder)
-    record._adopt_row(committed.row)
-    if site is not None:
-        _settle(record, site, committed)
-    record._pending = None
-    # From here on the stored bytes are the content: the object in memory may be changed by its owner.
-    record._memory = None
+    written = write(
+        record,
+        staged,
+        plan,
+        occupy=lambda: _occupy(record, registry, staged, plan),
+        commit=lambda put, site: _commit(record, registry, staged, plan, put, site),
+        is_put=_may_share(registry, staged, plan),
+        show_progress=show_progress,
+    )
+    committed = written.committed
+    if written.site is not None:
+        _settle(record, written.site, committed)
     _warn_restored(record, committed.resolution)
     outcome = committed.resolution.outcome
     if outcome is Outcome.EXISTING and plan.run is not None and record.run_id != plan.run.id:
@@ -207,12 +170,7 @@ def _occupy(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
     return occupy(registry, plan.storage, record.key, object_values(staged), overwrites=stem)
 
 
-def _withdraw(site: Place | None) -> None:
-    if site is not None:
-        site.withdraw()
-
-
-def _settle(record: ArtifactRecord, site: Place, committed: _Committed) -> None:
+def _settle(record: ArtifactRecord, site: Place, committed: _Saved) -> None:
     """Publish at the real key what the commit made its latest version."""
     if committed.resolution.existing is not None:
         site.withdraw()
@@ -243,17 +201,17 @@ def _may_share(registry: Registry, staged: Staged, plan: Plan) -> bool:
 
 def _commit(
     record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan, put: Put | None, site: Place | None
-) -> _Committed:
+) -> _Saved:
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     record._defaults(registry)
     values = record._values()
 
-    def work(connection: Connection) -> _Committed:
+    def work(connection: Connection) -> _Saved:
         found = resolve.find(connection, table, staged, plan)
         resolution = resolve.decide(found, plan, stem=uids.stem_of(record.uid))
         if resolution.existing is not None:
             row = _existing(connection, table, resolution, plan)
-            return _Committed(resolution, row, object_path="", unclaimed=())
+            return _Saved(row, object_path="", resolution=resolution)
         head = found.head or found.newest
         stored = insert_object(connection, staged, plan, put, head["object_id"] if head is not None else None)
         is_shared = put is None or stored.path != put.relpath
@@ -283,7 +241,7 @@ def _commit(
         if staged.stored is not None:
             leases.release(connection, plan.storage.id, staged.stored)
         unclaimed = (*replaced, *(Unclaimed(path, is_folder=False) for path in stored.spare))
-        return _Committed(resolution, _complete(table, new, row_id), stored.path, unclaimed, kept)
+        return _Saved(_complete(table, new, row_id), stored.path, unclaimed, kept, resolution=resolution)
 
     return registry.unit_of_work(work)
 
