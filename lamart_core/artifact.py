@@ -12,7 +12,7 @@ from sqlalchemy import inspect as sa_inspect
 from lamart_core import errors, formats, storage
 from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
 from lamart_core.describe import describe
-from lamart_core.lifecycle import construct, delete, from_dir, lazy, read, save
+from lamart_core.lifecycle import construct, delete, from_dir, hybrid, lazy, read, save
 from lamart_core.lifecycle import replace as replacing
 from lamart_core.lifecycle import transfer as transfers
 from lamart_core.lifecycle.arguments import Request, checked
@@ -465,7 +465,8 @@ class Artifact(ArtifactRecord):
         """Save to database and storage.
 
         Args:
-            upload: Not used: artifacts are always written to their storage location.
+            upload: Whether an artifact that is kept in the local storage location (see `connect(local_storage=…)`)
+                goes to the default one, with all its versions. None and False leave it where it is.
             transfer: For an artifact that was queried from another registry, `ln.DB(url)`: saving it transfers its
                 record into the current one, the bytes stay where they are. `"annotations"` means features and
                 labels too, as far as there are any.
@@ -480,6 +481,7 @@ class Artifact(ArtifactRecord):
             PathNotFound: The source vanished since the artifact was constructed.
             SourceChanged: The source was modified since.
             StorageError: The storage refused the bytes.
+            InvalidArgument: `upload=True` for an artifact of another location.
         """
         if transfer not in ("record", "annotations"):
             raise errors.InvalidArgument(f"transfer={transfer!r} is neither 'record' nor 'annotations'")
@@ -489,6 +491,8 @@ class Artifact(ArtifactRecord):
             transfers.transfer(self, current_registry())
         else:
             save.save(self, show_progress=print_progress)
+        if upload:
+            hybrid.upload(self)
         return self
 
     def replace(self, data: Any, run: Run | bool | None = None, format: str | None = None) -> None:

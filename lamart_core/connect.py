@@ -28,6 +28,7 @@ def connect(
     url: str | None = None,
     *,
     storage: str | os.PathLike[str] | None = None,
+    local_storage: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     branch: str | None = None,
     space: str | None = None,
@@ -46,6 +47,8 @@ def connect(
         url: Database URL, `sqlite:///path` or `postgresql://…`, or the path of an SQLite file.
         storage: Root of the default storage location: a folder or the URL of an object store. Needed when a
             database outside `./.lamart/` is opened for the first time; later it selects another registered location.
+        local_storage: Folder that new artifacts are kept in first, until `save(upload=True)` moves them to the default
+            storage location. Default: `LAMART_LOCAL_STORAGE`, else none, and artifacts are stored there at once.
         cache_dir: Folder for copies of remote objects. Default: `LAMART_CACHE_DIR`, else the user's cache folder.
         branch: Name of the branch that new records go to. Default: `main`. A new name makes a branch.
         space: Name of the space that new records go to. Default: `all`. The space must exist.
@@ -63,7 +66,8 @@ def connect(
         The open registry. As a context manager it is current for one thread or task.
 
     Raises:
-        InvalidArgument: The URL names no supported database, or another hash algorithm is in use.
+        InvalidArgument: The URL names no supported database, another hash algorithm is in use, or `local_storage` is
+            not a local folder of its own.
         ObjectDoesNotExist: There is no space of this name.
         DatabaseTooNew: A newer version of this library wrote the database.
         DatabaseTooOld: The database must be upgraded first.
@@ -78,6 +82,7 @@ def connect(
     """
     url = url or os.environ.get("LAMART_DB_URL")
     storage = storage or os.environ.get("LAMART_STORAGE")
+    local_storage = local_storage or os.environ.get("LAMART_LOCAL_STORAGE")
     embedded = url is None
     if url is None:
         EMBEDDED.mkdir(exist_ok=True)
@@ -99,12 +104,15 @@ def connect(
     _identify(registry, hash_algorithm)
     _choose_user(registry, user or os.environ.get("LAMART_USER"))
     _choose_storage(registry, storage)
+    if local_storage is not None:
+        _choose_local_storage(registry, local_storage)
     if branch is not None:
         _choose_branch(registry, branch)
     if space is not None:
         registry.space = space
     registry.options = {
         "storage": str(storage) if storage else None,
+        "local_storage": str(local_storage) if local_storage else None,
         "cache_dir": str(cache),
         "branch": branch,
         "space": space,
@@ -218,6 +226,18 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
         with registry:
             record = Storage(root).save()
     registry.storage_id = record.id
+
+
+def _choose_local_storage(registry: Registry, root: str | os.PathLike[str]) -> None:
+    """Set the location that artifacts are kept in until they are uploaded."""
+    if bytes_room.storage_type(bytes_room.normalise_root(str(root))) != "local":
+        raise errors.InvalidArgument(f"local_storage={str(root)!r} is no local folder; pass it as storage=…")
+    Path(root).expanduser().mkdir(parents=True, exist_ok=True)
+    with registry:
+        record = Storage(root).save()
+    if record.id == registry.storage_id:
+        raise errors.InvalidArgument(f"local_storage={str(root)!r} is the default storage location; choose another one")
+    registry.local_storage_id = record.id
 
 
 def _choose_branch(registry: Registry, name: str) -> None:

@@ -49,6 +49,12 @@ class CurrentSettings:
         registry.options["storage"] = value.root  # a copy in another process begins with the same
 
     @property
+    def local_storage(self) -> Storage | None:
+        """The location that new artifacts are kept in until `save(upload=True)`; None if there is none."""
+        registry = current_registry()
+        return QuerySet(Storage, registry).get(registry.local_storage_id) if registry.local_storage_id else None
+
+    @property
     def branch(self) -> Branch:
         """The branch that new records go to, and that queries see beside main; settable by record or name."""
         return current_registry().branch

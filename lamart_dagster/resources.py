@@ -28,6 +28,10 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
     storage: str | None = Field(
         default=None, description="Folder or URL where the bytes are stored; default: LAMART_STORAGE, else ./.lamart/."
     )
+    local_storage: str | None = Field(
+        default=None,
+        description="Folder that artifacts are kept in until they are uploaded; default: they are stored at once.",
+    )
     branch: str | None = Field(
         default=None, description="Branch of the registry to write to; reads fall back to main. Default: main."
     )
@@ -50,6 +54,7 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
             registry = connect(
                 self.url,
                 storage=self.storage,
+                local_storage=self.local_storage,
                 cache_dir=self.cache_dir,
                 branch=self.branch,
                 user=self.user,

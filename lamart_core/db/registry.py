@@ -46,6 +46,7 @@ class Registry:
         uid: Universal id of the registry, written into the markers of the storage locations that it manages.
         hash_algorithm: Algorithm for the digests of new content.
         storage_id: Id of the default storage location.
+        local_storage_id: Id of the location that artifacts are kept in until they are uploaded; 0 if there is none.
         branch_id: Id of the branch that new records go to.
         space_id: Id of the space that new records go to.
         user_id: Id of the user that new records are created by.
@@ -59,6 +60,7 @@ class Registry:
         self.uid = ""
         self.hash_algorithm = "blake3"
         self.storage_id = 0
+        self.local_storage_id = 0
         self.branch_id = MAIN_BRANCH_ID
         self.space_id = DEFAULT_SPACE_ID
         self.user_id = ANONYMOUS_USER_ID

@@ -15,7 +15,7 @@ from upath import UPath
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry
-from lamart_core.lifecycle import resolve, stage
+from lamart_core.lifecycle import hybrid, resolve, stage
 from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lifecycle.plan import Outcome, Pending, Plan, Resolution, Staged
 from lamart_core.lineage import context
@@ -209,7 +209,7 @@ def _target_storage(registry: Registry, request: Request, storages: Sequence[Sto
         if len(of_space) > 1:
             logger.warning("the space %r has several storage locations, using %s", request.space.name, of_space[0].root)
         return of_space[0]
-    return next(item for item in storages if item.id == registry.storage_id)
+    return hybrid.target(registry, request, storages)
 
 
 def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: Request, target: Storage) -> None:

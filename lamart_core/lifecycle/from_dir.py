@@ -15,7 +15,7 @@ from lamart_core import errors, formats, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.formats import Format
-from lamart_core.lifecycle import construct, known, resolve, stage
+from lamart_core.lifecycle import construct, hybrid, known, resolve, stage
 from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.lifecycle.plan import Dedup, Pending, Plan, Staged
@@ -226,7 +226,8 @@ def _plans(
     registry: Registry, files: Sequence[_File], request: Request, locations: Sequence[Storage]
 ) -> list[tuple[_File, Plan]]:
     """Return a plan for each file: all of one place differ in what follows from the file alone."""
-    first: dict[_Place, Plan] = {}
+    first: dict[tuple[_Place, bool], Plan] = {}
+    uploaded = hybrid.uploaded(registry, [_key(file) for file in files])
     plans: list[tuple[_File, Plan]] = []
     taken: dict[tuple[str | None, str], str] = {}
     for file in files:
@@ -237,10 +238,11 @@ def _plans(
             raise errors.InvalidKey(
                 f"{other!r} and {file.relative!r} look the same and would have one key, {key!r}; rename one of them"
             )
-        base = first.get(place)
+        base = first.get((place, key in uploaded))
         if base is None:
-            target = _target(registry, place, request, locations)
-            base = first[place] = construct._plan(registry, staged, replace(request, key=key), target)
+            named = replace(request, key=key)
+            target = _target(registry, place, named, locations)
+            base = first[place, key in uploaded] = construct._plan(registry, staged, named, target)
         if staged.in_place is not None:
             name = construct.name_in_place(staged.in_place, key)
             plan = replace(base, key=key, key_is_virtual=name.is_virtual, real_key=name.real_key, otype=staged.otype)

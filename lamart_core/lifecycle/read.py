@@ -140,6 +140,16 @@ def verify(record: ArtifactRecord) -> bool:
     return True
 
 
+def keep_copy(record: ArtifactRecord, file: Path) -> None:
+    """Make a file with the bytes of an artifact in a remote location the copy that the cache holds of it."""
+    where = _where(record)
+    if where.storage.location.is_local:
+        return
+    bytes_room.Cache(record.registry.settings.cache_dir).keep(
+        file, where.storage.location, where.relpath, size=where.size, digest=where.digest
+    )
+
+
 def _local(record: ArtifactRecord, *, mute: bool) -> Path:
     if not record.is_saved:
         source = path(record)

@@ -118,6 +118,8 @@ def remove(record: Storage, permanent: bool | None) -> None:
         raise errors.ProtectedError(
             f"{record.root} is the default storage location; choose another one first: settings.storage = …"
         )
+    if record.id == registry.local_storage_id:
+        raise errors.ProtectedError(f"{record.root} is the local storage location of this connection")
     _check_unused(record)
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     objects: Table = model_class("StoredObject").__table__  # pyright: ignore[reportAssignmentType]

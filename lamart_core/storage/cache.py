@@ -174,6 +174,18 @@ class Cache:
             raise
         return path
 
+    def keep(self, file: Path, location: Location, relpath: str, *, size: int | None, digest: Digest | None) -> None:
+        """Let a file that has the bytes of an object be its copy; it is moved, and must lie in the cache folder.
+
+        Raises:
+            StorageError: The cache folder cannot be changed.
+        """
+        path = self.path(location, relpath, size=size, digest=digest)
+        with writing(str(self.root)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(path.parent / ".lock"):
+                os.replace(file, path)
+
     def path(self, location: Location, relpath: str, *, size: int | None, digest: Digest | None = None) -> Path:
         """Return where the copy of an object lies or would lie."""
         content = f"{digest}/{size}"
