@@ -69,8 +69,8 @@ def upload(record: ArtifactRecord) -> None:
     if record.storage_id != registry.local_storage_id:
         local = "" if registry.local_storage_id else " (there is none: connect(…, local_storage=…) chooses it)"
         raise errors.InvalidArgument(
-            f"upload=True uploads to {default.root} what is kept in the local storage location{local}. {record.uid} lies "
-            f"in {record.storage.root}: assign artifact.storage and save to move it"
+            f"upload=True uploads to {default.root} what is kept in the local storage location{local}. {record.uid} "
+            f"lies in {record.storage.root}: assign artifact.storage and save to move it"
         )
     cache = bytes_room.Cache(registry.settings.cache_dir)
     held = _hold(cache, read.path(record))
