@@ -121,16 +121,19 @@ def _put_file(put: FilePut, location: Location, *, is_alone: bool, bar: Bar) -> 
     source, relpath, digest, move = put.source, put.relpath, put.digest, put.move
     final = location.local(relpath)
     _check_free(final, location)
+    durable = not _is_flushed_late(final, is_alone=is_alone)
     if move and _is_staged(source, location):
         with writing(location.root):
             size = source.stat().st_size
-            sync_file(source)
+            if durable:
+                sync_file(source)
             _publish_file(source, final, location, is_alone=is_alone)
         bar.advance(size)
         return ObjectStat(size, None, False, digest)
     temporary = staging_path(location, "") if is_alone else location.temporary / staging_name()
     try:
-        copied = copy_file(source, temporary, root=location.root, algorithm=_algorithm(digest), bar=bar)
+        algorithm = _algorithm(digest)
+        copied = copy_file(source, temporary, root=location.root, algorithm=algorithm, durable=durable, bar=bar)
         if is_checkable(digest) and copied.digest != digest:
             raise changed(source)
         with writing(location.root):
@@ -165,13 +168,33 @@ def exists_already(name: str, location: Location) -> ObjectExists:
     return ObjectExists(f"{name!r} exists already in {location.root}; stored objects are never overwritten")
 
 
+def _is_flushed_late(final: Path, *, is_alone: bool) -> bool:
+    """Whether a file gets its name before it is flushed, so that the disk is asked to write both only once.
+
+    Names in the version store are random: nobody looks there before a record, which comes later, has the name.
+    """
+    return is_alone and final.parent.name == RESERVED
+
+
 def _publish_file(temporary: Path, final: Path, location: Location, *, is_alone: bool) -> None:
-    if not is_alone and final.parent.name == RESERVED:
-        # A name in the version store is random, and nobody else's.
-        os.rename(temporary, final)
-        return
     if is_alone:
         make_folders(final.parent, Path(location.root))
+    if final.parent.name == RESERVED:
+        os.rename(temporary, final)
+    else:
+        _link(temporary, final, location)
+    try:
+        if _is_flushed_late(final, is_alone=is_alone):
+            sync_file(final)
+        if is_alone:
+            sync_file(final.parent)
+        temporary.unlink(missing_ok=True)
+    except BaseException:
+        remove_quietly(final)
+        raise
+
+
+def _link(temporary: Path, final: Path, location: Location) -> None:
     try:
         # Unlike a rename, a link fails when another writer has taken the name in between.
         os.link(temporary, final)
@@ -182,13 +205,6 @@ def _publish_file(temporary: Path, final: Path, location: Location, *, is_alone:
             raise
         _check_free(final, location)
         os.rename(temporary, final)
-    try:
-        if is_alone:
-            sync_file(final.parent)
-        temporary.unlink(missing_ok=True)
-    except BaseException:
-        remove_quietly(final)
-        raise
 
 
 def put_folder(
