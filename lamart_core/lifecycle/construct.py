@@ -22,6 +22,8 @@ from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, Storage, StoredObject
 
+_ALL_STORAGES = select(Storage).order_by(Storage.id)
+
 
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
     """Fill a new artifact from a path, or with the row that exists already."""
@@ -157,7 +159,7 @@ def _check_named(registry: Registry, request: Request, *, in_storage: bool) -> N
 
 def _storages(registry: Registry) -> Sequence[Storage]:
     with registry.read() as session:
-        rows = session.scalars(select(Storage).order_by(Storage.id)).all()
+        rows = session.scalars(_ALL_STORAGES).all()
     for row in rows:
         row._registry = registry
     return rows

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, uids
@@ -112,9 +113,7 @@ def insert_object(
             raise ObjectVanished
         return Recording(shared["id"], shared["path"])
     values = put_values(staged, plan, put)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(OBJECT).values(values).on_conflict_do_nothing().returning(OBJECT.c.id)
-    object_id = connection.execute(statement).scalar_one_or_none()
+    object_id = connection.execute(_insert(connection.dialect.name), values).scalar_one_or_none()
     if not put.is_managed:
         return Recording(_at_place(connection, values, object_id), put.relpath)
     if object_id is not None:
@@ -127,6 +126,12 @@ def insert_object(
     if shared is None:
         raise errors.Conflict("an object of equal content was deleted in this moment")
     return Recording(shared["id"], shared["path"])
+
+
+@lru_cache
+def _insert(dialect_name: str) -> Executable:
+    dialect = postgresql if dialect_name == "postgresql" else sqlite
+    return dialect.insert(OBJECT).on_conflict_do_nothing().returning(OBJECT.c.id)
 
 
 def _at_place(connection: Connection, values: dict[str, Any], object_id: int | None) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, insert, select, update
+from sqlalchemy import Connection, Executable, Table, and_, bindparam, insert, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
@@ -232,8 +233,8 @@ def _commit(
             "object_id": stored.object_id,
             "is_latest": True,
         }
-        collected = is_collected(plan.storage.id, stored.path)
-        row_id, gone = connection.execute(insert(table).values(new).returning(table.c.id, collected)).one()
+        place_of_object = {"object_storage": plan.storage.id, "object_path": stored.path}
+        row_id, gone = connection.execute(_insert(table), new | place_of_object).one()
         if gone:
             raise BytesCollected(f"garbage collection removed {stored.path} before a record referred to it")
         replaced = replace_older(connection, table, resolution, stored.object_id, plan)
@@ -244,6 +245,13 @@ def _commit(
         return _Saved(_complete(table, new, row_id), stored.path, unclaimed, kept, resolution=resolution)
 
     return registry.unit_of_work(work)
+
+
+@lru_cache
+def _insert(table: Table) -> Executable:
+    """Return the statement that inserts an artifact and tells whether its object was collected meanwhile."""
+    collected = is_collected(bindparam("object_storage"), bindparam("object_path"))
+    return insert(table).returning(table.c.id, collected)
 
 
 def _complete(table: Table, values: dict[str, Any], row_id: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, Table, exists, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Table, exists, select
 
 from lamart_core import errors
 from lamart_core.records import Tombstone
@@ -17,7 +17,7 @@ class BytesCollected(errors.LamartError):
     """Garbage collection took bytes that were put and not recorded yet: put them again under another name."""
 
 
-def is_collected(storage_id: int, path: str) -> ColumnElement[bool]:
+def is_collected(storage_id: BindParameter[int], path: BindParameter[str]) -> ColumnElement[bool]:
     """Return the SQL expression for: garbage collection has given up the path, so no record may refer to it.
 
     To be read in the transaction that inserts the row of the object, *after* that row: garbage collection looks for
