@@ -180,7 +180,7 @@ def test_unfinished_uploads_are_aborted(tmp_path: Path) -> None:
 
 def between_put_and_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> list[str]:
     """Act once, when the next save has put its bytes and not yet recorded them; return the paths of all puts."""
-    from lamart_core.lifecycle import save
+    from lamart_core.lifecycle import write as writing
 
     paths: list[str] = []
     real = put.put_bytes
@@ -192,7 +192,7 @@ def between_put_and_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[], ob
             act()
         return done
 
-    monkeypatch.setattr(save, "put_bytes", put_and_act)
+    monkeypatch.setattr(writing, "put_bytes", put_and_act)
     return paths
 
 
