@@ -177,6 +177,13 @@ def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: st
     )
 
 
+def stage_copy(path: Path, *, algorithm: str, suffix: str) -> Staged:
+    """Stage a staging file or folder of ours that was written to; saving moves it."""
+    staged = _stage_local(path, algorithm, root=None, in_place=None, suffix=suffix)
+    digest = formats.for_path(path, suffix).content_digest(path)
+    return replace(staged, digest=digest or staged.digest, is_owned=True)
+
+
 def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str, suffix: str) -> Staged:
     """Stage what was written into the version store by its owner.
 

@@ -32,6 +32,7 @@ class AnnDataAccessor:
         self._close = close
         self._mode = mode
         self._closed = False
+        self._then: Callable[[bool], None] | None = None
         try:
             self._adata = lazy_anndata(group)
         except BaseException:
@@ -44,7 +45,7 @@ class AnnDataAccessor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._end(keep=error is None)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"mode {self._mode!r}"
@@ -147,14 +148,32 @@ class AnnDataAccessor:
 
     def close(self) -> None:
         """Release the store; closing twice is fine."""
-        if not self._closed:
-            self._closed = True
+        self._end(keep=True)
+
+    def when_closed(self, then: Callable[[bool], None]) -> None:
+        """Have ``then`` called once the store is closed: with True, or with False if an error ended its use."""
+        self._then = then
+
+    def _end(self, *, keep: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        then, self._then = self._then or _nothing, None
+        try:
             self._close()
+        except BaseException:
+            then(False)
+            raise
+        then(keep)
 
     def _open_adata(self) -> ad.AnnData:
         if self._closed:
             raise InvalidArgument("The store is closed: what is on disk can only be read inside the with block")
         return self._adata
+
+
+def _nothing(keep: bool) -> None:
+    """For a store that nobody waits for."""
 
 
 def check_root(group: Any) -> None:

@@ -77,14 +77,16 @@ class AnnDataZarrFormat(AnnDataFormat):
         if mode == "r":
             group = open_zarr(path, mode=mode, **options)
             return AnnDataAccessor(group, group.store.close, mode=mode)
-        # The consolidated metadata would hide changes, and must tell of them afterwards.
+        # The consolidated metadata, if there are any, would hide changes, and must tell of them afterwards.
+        was_consolidated = open_zarr(path, mode="r").metadata.consolidated_metadata is not None
         group = open_zarr(path, mode=mode, **{"use_consolidated": False, **options})
 
         def close() -> None:
             import zarr
 
-            with unannounced():
-                zarr.consolidate_metadata(group.store)
+            if was_consolidated:
+                with unannounced():
+                    zarr.consolidate_metadata(group.store)
             group.store.close()
 
         return AnnDataAccessor(group, close, mode=mode)
