@@ -84,6 +84,7 @@ def test_what_was_registered_where_it_lies_is_not_written_to(lab: Registry, tmp_
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
     in_place = ln.Artifact(location.path("in_place.zarr"), overwrite_versions=False).save()
+    assert (in_place.otype, in_place.n_observations) == ("AnnData", 4)
     # What a server says of it is no digest of its content.
     in_place.open("r+").close()
     assert in_place.versions.count() == 1
