@@ -12,7 +12,7 @@ from sqlalchemy import inspect as sa_inspect
 from lamart_core import errors, formats, storage
 from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
 from lamart_core.describe import describe
-from lamart_core.lifecycle import construct, delete, from_dir, hybrid, lazy, read, save
+from lamart_core.lifecycle import construct, delete, edit, from_dir, hybrid, lazy, read, save
 from lamart_core.lifecycle import replace as replacing
 from lamart_core.lifecycle import transfer as transfers
 from lamart_core.lifecycle.arguments import Request, checked
@@ -422,16 +422,31 @@ class Artifact(ArtifactRecord):
     ) -> Any:
         """Open the content for streaming: a `pyarrow.dataset.Dataset`, an accessor of an annotated matrix, ….
 
+        With a writing mode, what is opened is a private copy. Closing it, by `close()` or at the end of its `with`
+        block, saves the copy as the next version if its content changed; this object stays the version that it is, and
+        `versions` or `get(key=…)` give the new one. An exception in the `with` block discards the copy.
+
         Args:
-            mode: `"r"`, or another mode that the format knows.
+            mode: `"r"`, or another mode that the format knows: `"r+"` for an AnnData in Zarr.
             engine: `"pyarrow"` or `"polars"`, for tables.
             is_run_input: Whether to record the artifact as an input of the current, or of the given, run.
             **kwargs: Go to the library that opens.
 
         Raises:
-            InvalidArgument: The format cannot be opened, or not in this mode.
+            InvalidArgument: The format cannot be opened, or not in this mode; for writing also an artifact that is not
+                the latest version, or lies where nothing may be written.
+            EditNotSaved: On closing: the next version could not be saved, for example because others saved one
+                meanwhile. The copy is kept.
+
+        Examples:
+            >>> import lamart_core as ln, pandas as pd
+            >>> artifact = ln.Artifact.from_dataframe(pd.DataFrame({"a": [1, 2]}), key="examples/o.parquet").save()
+            >>> artifact.open().count_rows()
+            2
         """
-        return read.open_lazily(self, mode=mode, engine=engine, is_run_input=is_run_input, **kwargs)
+        if mode == "r":
+            return read.open_lazily(self, engine=engine, is_run_input=is_run_input, **kwargs)
+        return edit.open_to_write(self, mode=mode, engine=engine, is_run_input=is_run_input, **kwargs)
 
     def cache(self, *, is_run_input: bool | Run | None = None, mute: bool = False) -> Path:
         """Return a local path with the bytes; remote objects are downloaded when the local copy is outdated.

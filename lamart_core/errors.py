@@ -26,6 +26,7 @@
     │   ├── NameTaken                           another record has this name, another family this key
     │   └── MergeConflict                       two branches have different families under one key
     ├── BulkSaveError (RuntimeError)            some of many records are saved, the others are not
+    ├── EditNotSaved (RuntimeError)             what was written to a copy of an artifact could not be saved
     ├── PathNotFound (FileNotFoundError)        a path that should exist does not
     ├── UnreadablePath (PermissionError)        a source that may not be read
     ├── ObjectExists (FileExistsError)          a path that should be free is taken
@@ -44,6 +45,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -161,6 +163,18 @@ class BulkSaveError(LamartError, RuntimeError):
         super().__init__(message)
         self.saved = list(saved)
         self.unsaved = list(unsaved)
+
+
+class EditNotSaved(LamartError, RuntimeError):
+    """What was written to a copy of an artifact could not be saved as its next version; `__cause__` says why.
+
+    Attributes:
+        copy: Where the copy is kept.
+    """
+
+    def __init__(self, message: str, *, copy: Path) -> None:
+        super().__init__(message)
+        self.copy = copy
 
 
 class PathNotFound(LamartError, FileNotFoundError):

@@ -9,7 +9,15 @@ from lamart_core.formats.anndata.backed import BackedAnnData
 from lamart_core.formats.contract import ColumnInfo, Format, Options, Preview
 from lamart_core.formats.guards import UnreadableContent
 from lamart_core.formats.libraries import PythonType
-from lamart_core.formats.registry import all_formats, for_object, for_path, for_suffix, known_suffixes, register
+from lamart_core.formats.registry import (
+    all_formats,
+    for_object,
+    for_path,
+    for_remote,
+    for_suffix,
+    known_suffixes,
+    register,
+)
 
 __all__ = [
     "BackedAnnData",
@@ -22,6 +30,7 @@ __all__ = [
     "all_formats",
     "for_object",
     "for_path",
+    "for_remote",
     "for_suffix",
     "known_suffixes",
     "register",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -59,7 +59,10 @@ class ZarrFormat(Format):
 
 
 def open_zarr(path: ReadablePath, *, mode: str, **options: Any) -> Any:
-    """A ``zarr.Group`` or ``zarr.Array`` over a local or remote folder. Call ``refuse_pickles`` before."""
+    """A ``zarr.Group`` or ``zarr.Array`` over a local or remote folder. Call ``refuse_pickles`` before.
+
+    In a remote one, metadata that name the pickle codec are an UnreadableContent whenever they are read.
+    """
     require("zarr", extra="zarr", purpose="Opening a zarr folder")
     import zarr
     import zarr.storage
@@ -69,7 +72,32 @@ def open_zarr(path: ReadablePath, *, mode: str, **options: Any) -> Any:
     store = zarr.storage.FsspecStore.from_url(
         str(path), storage_options=dict(path.storage_options), read_only=mode == "r"
     )
-    return zarr.open(store, mode=cast(Any, mode), **options)
+    return zarr.open(_watched(store), mode=cast(Any, mode), **options)
+
+
+def _watched(store: Any) -> Any:
+    """A store that hands out no metadata which name the pickle codec.
+
+    Looking through a remote store beforehand would cost requests for every group and array; so what is read is looked
+    at when it is read, and nothing else.
+    """
+    from zarr.storage import WrapperStore
+
+    class WatchedStore(WrapperStore[Any]):
+        async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+            found = await super().get(key, prototype, byte_range)
+            return _checked(key, found)
+
+        async def _get_many(self, requests: Any) -> AsyncGenerator[tuple[str, Any], None]:
+            async for key, found in super()._get_many(requests):
+                yield key, _checked(key, found)
+
+    def _checked(key: str, found: Any) -> Any:
+        if found is not None and key.rpartition("/")[2] in _METADATA and _names_pickle(json.loads(found.to_bytes())):
+            raise UnreadableContent(f"{store}/{key} names the pickle codec: pickled values are never loaded")
+        return found
+
+    return WatchedStore(store)
 
 
 @contextmanager
@@ -97,11 +125,14 @@ def root_attributes(path: Path) -> dict[str, Any]:
 def refuse_pickles(path: ReadablePath) -> None:
     """Refuse a zarr folder with pickled values, whose decoding could run foreign code.
 
-    Reads the metadata of groups and arrays only, never chunks.
+    Reads the metadata of groups and arrays only, never chunks. Of a remote one nothing: `open_zarr` looks at what is
+    read there.
 
     Raises:
         UnreadableContent: Some array names the pickle codec.
     """
+    if not isinstance(path, Path):
+        return
     for node in _nodes(path):
         for name in _METADATA:
             file = node / name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -222,19 +222,45 @@ class Format(ABC):
             UnreadableContent: The content is not of this format.
             PathNotFound: Nothing is there.
         """
-        if not self.modes:
-            from lamart_core.formats import registry
-
-            openable = ", ".join(sorted(s for f in registry.all_formats() if f.modes for s in f.suffixes))
-            raise InvalidArgument(
-                f"{suffix or self.name!r} cannot be opened lazily: use .cache() or .load(). Can be opened: {openable}"
-            )
-        if mode not in self.modes:
-            raise InvalidArgument(f"{self.name} can be opened with mode {_any_of(self.modes)}, not {mode!r}")
+        self.check_mode(mode)
         if not path.exists():
             raise PathNotFound(f"Nothing to open at {path}")
         with reading(path, self.name, options):
             return self._open(path, suffix, mode, engine, options)
+
+    def check_mode(self, mode: str) -> None:
+        """Raise InvalidArgument, which lists the rules, for a mode that ``open`` does not know."""
+        from lamart_core.formats import registry
+
+        if not self.modes:
+            openable = ", ".join(sorted(s for f in registry.all_formats() if f.modes for s in f.suffixes))
+            raise InvalidArgument(
+                f"{self.name} cannot be opened lazily: use .cache() or .load(). Can be opened: {openable}"
+            )
+        if mode not in self.modes:
+            writing_modes = (
+                f"{_any_of(tuple(m for m in f.modes if m != 'r'))} for {f.name}"
+                for f in registry.all_formats()
+                if set(f.modes) - {"r"}
+            )
+            raise InvalidArgument(
+                f"{self.name} can be opened with mode {_any_of(self.modes)}, not {mode!r}. "
+                f"All that can be opened takes 'r'; for writing there are {', '.join(writing_modes)}"
+            )
+
+    def closing(self, opened: Any, then: Callable[[bool], None]) -> Any:
+        """An object to use in place of ``opened``, whose closing calls ``then``; for formats with writing modes.
+
+        Args:
+            opened: What ``open`` returned for a writing mode.
+            then: Called once, when all is written and ``opened`` is closed: with True after ``close()`` and at the end
+                of a ``with`` block, with False when an exception ended the block or closing failed. What it raises
+                reaches who closes. It must not outlive the returned object: who never closes, discards.
+
+        Returns:
+            ``opened`` itself, or an object that is used like it.
+        """
+        raise NotImplementedError(f"{self.name} has the modes {self.modes}, but does not implement closing()")
 
     def n_observations(self, obj: object) -> int | None:
         """First dimension of an object, where there is one."""

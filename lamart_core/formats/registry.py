@@ -9,9 +9,13 @@ from __future__ import annotations
 import threading
 from importlib.metadata import entry_points
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from upath import UPath
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.contract import Format
+from lamart_core.formats.zarr_root import read_root
 
 ENTRY_POINT_GROUP = "lamart_core.formats"
 
@@ -132,6 +136,23 @@ def for_path(path: Path, suffix: str) -> Format:
     if owner is not None and (owner.is_folder == is_folder or not path.exists()):
         return owner
     return _named("folder" if is_folder else owner.name if owner is not None else "file")
+
+
+def for_remote(path: UPath, suffix: str, *, is_folder: bool) -> Format:
+    """The format of a remote file or folder; one small read where several formats share the suffix.
+
+    Raises:
+        OSError: The server failed.
+    """
+    if is_folder and any(suffix in f.shared_suffixes for f in all_formats()):
+        with TemporaryDirectory() as folder:
+            root = Path(folder, path.name)
+            root.mkdir()
+            for name, content in read_root(path).items():
+                (root / name).write_bytes(content)
+            return for_path(root, suffix)
+    owner = for_suffix(suffix)
+    return owner if owner is not None and owner.is_folder == is_folder else _named("folder" if is_folder else "file")
 
 
 def for_object(obj: object, suffix: str | None = None) -> Format:

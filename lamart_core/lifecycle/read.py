@@ -83,36 +83,66 @@ def load(
 def open_lazily(
     record: ArtifactRecord,
     *,
-    mode: str = "r",
     engine: str = "pyarrow",
     is_run_input: bool | Run | None = None,
     **options: Any,
 ) -> Any:
-    """Open the content for streaming; see `Artifact.open`."""
+    """Open the content for reading; see `Artifact.open`."""
     if not record.is_saved:
         raise errors.InvalidArgument("save the artifact before opening it")
-    if mode != "r":
-        raise errors.InvalidArgument(
-            f"a saved artifact is opened with mode 'r', not {mode!r}: writing would change bytes that the record "
-            "describes. Change a copy from load(), and save that as the next version"
-        )
     where = _where(record)
     target = where.path
+    chosen = _format_of(record, where)
     if isinstance(target, Path):
         _check(record, where, target)
-        chosen = formats.for_path(target, record.suffix)
-    else:
-        known = formats.for_suffix(record.suffix)
-        named = next((item for item in formats.all_formats() if item.otype == record.otype and item.otype), None)
-        if known is None and named is None and where.is_folder:
-            known = next(item for item in formats.all_formats() if item.name == "folder")
-        if known is None and named is None:
-            raise errors.InvalidArgument(f"{record.suffix!r} cannot be opened; use cache()")
-        chosen = known if known is not None and record.suffix != ".zarr" else named or known
-        assert chosen is not None
-    opened = chosen.open(target, suffix=record.suffix, mode=mode, engine=engine, **options)
+    opened = chosen.open(target, suffix=record.suffix, engine=engine, **options)
     track_input(record, is_run_input)
     return opened
+
+
+def format_of(record: ArtifactRecord) -> formats.Format:
+    """Return the format that opens a saved artifact.
+
+    Raises:
+        InvalidArgument: Nothing opens it.
+        StorageError: It is remote, only its content can tell, and the server failed.
+    """
+    return _format_of(record, _where(record))
+
+
+def _format_of(record: ArtifactRecord, where: _Where) -> formats.Format:
+    target = where.path
+    if isinstance(target, Path):
+        return formats.for_path(target, record.suffix)
+    fitting = [
+        item
+        for item in formats.all_formats()
+        if item.otype == record.otype and item.otype and item.is_folder == where.is_folder
+    ]
+    # A suffix that is passed with `otype=` may be that of no format.
+    of_suffix = [item for item in fitting if record.suffix in (*item.suffixes, *item.shared_suffixes)]
+    if of_suffix or fitting:
+        return (of_suffix or fitting)[0]
+    with bytes_room.reading(where.storage.location.root, where.relpath):
+        found = formats.for_remote(target, record.suffix, is_folder=where.is_folder)
+    if not found.modes:
+        raise errors.InvalidArgument(f"{record.suffix!r} cannot be opened; use cache()")
+    return found
+
+
+def fetch(record: ArtifactRecord) -> Path:
+    """Return a local path with the bytes of a saved artifact, without recording that they are read."""
+    return _fetch(record, _where(record), mute=False)
+
+
+def stored_digest(record: ArtifactRecord) -> Digest | None:
+    """Return the digest of a saved artifact if it tells of its content, by the algorithm of the registry."""
+    digest = _where(record).digest
+    if digest is None or not digest.is_exact:
+        return None
+    algorithm = digest.algorithm.removesuffix("-tree")
+    is_other = algorithm in hashing.ALGORITHMS and algorithm != record.registry.hash_algorithm
+    return None if is_other else digest
 
 
 def verify(record: ArtifactRecord) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 from upath import UPath
 
@@ -137,9 +137,7 @@ def stage_path(
     assert seen is not None
     stat, relpath = seen.stat, seen.relpath
     found = suffix if suffix is not None else bytes_room.suffix_of(relpath, is_folder=stat.is_folder)
-    known = formats.for_suffix(found)
-    if found == ".zarr":
-        logger.warning("%s is not opened to see what it holds; pass otype=… to say so", text)
+    content = _content_of(source, found, stat)
     return Staged(
         source=source,
         suffix=found,
@@ -147,10 +145,33 @@ def stage_path(
         size=stat.size,
         n_files=stat.n_files,
         digest=stat.digest,
-        otype=known.otype if known is not None and found != ".zarr" else None,
+        otype=content.otype,
+        n_observations=content.n_observations,
         in_place=relpath,
         root=seen.root,
     )
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What remote content is, as far as a small read tells."""
+
+    otype: str | None = None
+    n_observations: int | None = None
+
+
+def _content_of(source: UPath, suffix: str, stat: bytes_room.ObjectStat) -> _Content:
+    known = formats.for_suffix(suffix)
+    by_name = _Content(known.otype if known is not None else None)
+    if stat.size is None:  # the server does not let us look
+        return by_name
+    try:
+        with bytes_room.reading(str(source.parent), source.name):
+            file_format = formats.for_remote(source, suffix, is_folder=stat.is_folder)
+        return _Content(file_format.otype, _count(file_format, source, suffix))
+    except (OSError, errors.MissingExtra) as error:
+        logger.warning("what %s holds is not known: %s", source, error)
+        return by_name
 
 
 def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: str | None, suffix: str | None) -> Staged:
@@ -177,6 +198,13 @@ def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: st
     )
 
 
+def stage_copy(path: Path, *, algorithm: str, suffix: str) -> Staged:
+    """Stage a staging file or folder of ours that was written to; saving moves it."""
+    staged = _stage_local(path, algorithm, root=None, in_place=None, suffix=suffix)
+    digest = formats.for_path(path, suffix).content_digest(path)
+    return replace(staged, digest=digest or staged.digest, is_owned=True)
+
+
 def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str, suffix: str) -> Staged:
     """Stage what was written into the version store by its owner.
 
@@ -195,7 +223,7 @@ def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str,
         staged = _stage_local(source, algorithm, root=location.root, in_place=relpath, suffix=suffix)
         return replace(staged, in_place=None, root=None, stored=relpath)
     stat = bytes_room.stat(location, relpath)
-    known = formats.for_suffix(suffix)
+    content = _content_of(cast(UPath, location.path(relpath)), suffix, stat)
     digest = stat.digest
     if not stat.is_folder:
         with TemporaryDirectory() as folder:
@@ -213,12 +241,13 @@ def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str,
         size=stat.size,
         n_files=stat.n_files,
         digest=digest,
-        otype=known.otype if known is not None and suffix != ".zarr" else None,
+        otype=content.otype,
+        n_observations=content.n_observations,
         stored=relpath,
     )
 
 
-def _count(file_format: Format, path: Path, suffix: str) -> int | None:
+def _count(file_format: Format, path: Path | UPath, suffix: str) -> int | None:
     """Count observations where the format can; what cannot be read or whose library is missing has no count."""
     if file_format.otype is None:
         return None

@@ -2,7 +2,7 @@
 
 from lamart_core.storage.cache import Cache
 from lamart_core.storage.copying import check_state, content_state, state_at_rest
-from lamart_core.storage.failures import writing
+from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import (
     RESERVED,
@@ -57,7 +57,7 @@ from lamart_core.storage.transfer import (
     stat,
     stat_files,
 )
-from lamart_core.storage.within import duplicate, make_durable, make_parent, place, place_files
+from lamart_core.storage.within import duplicate, make_durable, make_parent, place, place_files, private_copy
 
 __all__ = [
     "MARKER",
@@ -112,11 +112,13 @@ __all__ = [
     "object_path",
     "place",
     "place_files",
+    "private_copy",
     "progress",
     "put_file",
     "put_files",
     "put_folder",
     "read_marker",
+    "reading",
     "register_suffixes",
     "relative_to",
     "remove_marker",

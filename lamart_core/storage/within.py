@@ -17,7 +17,7 @@ from lamart_core.storage.copying import copy_file, make_folders, remove_quietly,
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.objects import StoredFile
-from lamart_core.storage.transfer import delete, exists, stat
+from lamart_core.storage.transfer import delete, exists, staging_path, stat
 
 _THREADS = 16
 
@@ -128,6 +128,42 @@ def make_durable(location: Location, relpath: str) -> None:
         else:
             sync_file(path)
         sync_file(path.parent)
+
+
+def private_copy(source: Path, location: Location, suffix: str, cache_dir: Path | None = None) -> Path:
+    """Copy a local file or folder to a staging path, to be written to: it shares nothing with the source.
+
+    Args:
+        source: A local file or folder.
+        location: Where what is written will go.
+        suffix: Suffix of the copy.
+        cache_dir: As for `staging_path`.
+
+    Returns:
+        The copy, which is the caller's to put or to remove.
+
+    Raises:
+        SourceChanged: The source is changed or removed while it is copied; as all others, it leaves no copy behind.
+        StorageFull, ReadOnlyStorage, StorageError: The copy cannot be written.
+    """
+    copy = staging_path(location, suffix, cache_dir)
+    root = location.root if location.is_local else str(copy.parent)
+    try:
+        with writing(root):
+            # Folders without files too: they may mean something to the format.
+            folders = [Path(folder) for folder, _, _ in os.walk(source)]
+            for folder in folders:
+                (copy / folder.relative_to(source)).mkdir()
+        paths = [file.path for file in list_files(source)] if folders else [""]
+
+        def copy_one(path: str) -> None:
+            copy_file(source / path, copy / path, root=root, algorithm=DEFAULT_ALGORITHM, durable=False)
+
+        local.run_all([partial(copy_one, path) for path in paths], _THREADS)
+    except BaseException:
+        remove_quietly(copy)
+        raise
+    return copy
 
 
 def _copy_local(source: Path, temporary: Path, location: Location, *, is_folder: bool, by_link: bool) -> None:

@@ -1,13 +1,16 @@
-"""Lazy access to a stored AnnData: annotations in memory, matrices on disk."""
+"""Lazy access to a stored AnnData: nothing is read before it is asked for, and of matrices no more than that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.errors import InvalidArgument
+from lamart_core.formats.anndata.subset import AnnDataSubset, chosen
 from lamart_core.formats.arrays import unannounced
+from lamart_core.formats.guards import reading
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
 class AnnDataAccessor:
     """An open AnnData store, used similarly to an ``AnnData`` object.
 
-    ``obs`` and ``var`` are read when the store is opened; ``X``, ``layers``, ``obsm`` and the like stay on disk, and
-    slicing reads what is asked for. Close it, or use it as a context manager.
+    ``obs``, ``var`` and ``uns`` are read when they are first used. ``X``, ``raw``, ``layers``, ``obsm`` and the like
+    stay where they are, and slicing reads what is asked for. Close it, or use it as a context manager.
 
     Example:
         .. code-block:: python
@@ -32,8 +35,10 @@ class AnnDataAccessor:
         self._close = close
         self._mode = mode
         self._closed = False
+        self._then: Callable[[bool], None] | None = None
         try:
-            self._adata = lazy_anndata(group)
+            check_root(group)
+            self._shape = (count(group["obs"]), count(group["var"]))
         except BaseException:
             close()
             raise
@@ -44,89 +49,128 @@ class AnnDataAccessor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._end(keep=error is None)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"mode {self._mode!r}"
-        return f"AnnDataAccessor({self._adata.n_obs} × {self._adata.n_vars}, {state})"
+        return f"AnnDataAccessor({self.n_obs} × {self.n_vars}, {state})"
 
-    def __getitem__(self, index: Any) -> ad.AnnData:
-        """A lazy view of some observations and variables; ``.to_memory()`` reads it."""
-        return self._open_adata()[index]
+    def __getitem__(self, index: Any) -> AnnDataSubset:
+        """Some observations and variables, by masks, names, numbers or ranges, as ``AnnData`` has it.
 
-    @property
+        Reads the names only; ``.to_memory()`` reads the rest.
+        """
+        self._check_open()
+        return AnnDataSubset(self, *chosen(self.obs_names, self.var_names, index))
+
+    @cached_property
     def obs(self) -> pd.DataFrame:
         """Annotation of observations."""
-        return cast("pd.DataFrame", self._adata.obs)
+        return self._read("obs")
 
-    @property
+    @cached_property
     def var(self) -> pd.DataFrame:
         """Annotation of variables."""
-        return cast("pd.DataFrame", self._adata.var)
+        return self._read("var")
 
-    @property
+    @cached_property
+    def uns(self) -> Mapping[str, Any]:
+        """Unstructured annotation."""
+        return self._read("uns") if "uns" in self._open_group() else {}
+
+    @cached_property
     def obs_names(self) -> pd.Index:
         """Names of observations."""
-        return self._adata.obs_names
+        return self._names("obs")
 
-    @property
+    @cached_property
     def var_names(self) -> pd.Index:
         """Names of variables."""
-        return self._adata.var_names
+        return self._names("var")
 
     @property
     def n_obs(self) -> int:
         """Number of observations."""
-        return int(self._adata.n_obs)
+        return self._shape[0]
 
     @property
     def n_vars(self) -> int:
         """Number of variables."""
-        return int(self._adata.n_vars)
+        return self._shape[1]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of observations and variables."""
-        return (self.n_obs, self.n_vars)
+        return self._shape
 
     @property
     def X(self) -> Any:
         """The matrix on disk; slicing reads."""
-        return self._open_adata().X
+        group = self._open_group()
+        return _on_disk(group["X"]) if "X" in group else None
 
     @property
     def layers(self) -> Mapping[str, Any]:
         """Further matrices of the same shape, on disk."""
-        return self._open_adata().layers
+        return self._slot("layers")
 
     @property
     def obsm(self) -> Mapping[str, Any]:
         """Multi-dimensional annotation of observations."""
-        return self._open_adata().obsm
+        return self._slot("obsm")
 
     @property
     def varm(self) -> Mapping[str, Any]:
         """Multi-dimensional annotation of variables."""
-        return self._open_adata().varm
+        return self._slot("varm")
 
     @property
     def obsp(self) -> Mapping[str, Any]:
         """Pairwise annotation of observations."""
-        return self._open_adata().obsp
+        return self._slot("obsp")
 
     @property
     def varp(self) -> Mapping[str, Any]:
         """Pairwise annotation of variables."""
-        return self._open_adata().varp
+        return self._slot("varp")
 
-    @property
-    def uns(self) -> Mapping[str, Any]:
-        """Unstructured annotation."""
-        return self._adata.uns
+    @cached_property
+    def raw(self) -> ad.AnnData | None:
+        """The raw matrix with all its variables, as a lazy AnnData; None if there is none."""
+        import anndata as ad
+
+        if "raw" not in self._open_group():
+            return None
+        group = self._group["raw"]
+        varm = {name: _on_disk(group["varm"][name]) for name in group["varm"]} if "varm" in group else {}
+        return ad.AnnData(X=_on_disk(group["X"]), obs=self.obs, var=self._read("raw/var"), varm=varm)
+
+    def lazy(self) -> ad.AnnData:
+        """Everything as anndata's own lazy object (``anndata.experimental.read_lazy``), columns of ``obs`` included.
+
+        For annotations that do not fit into memory, or to compute with dask.
+
+        Raises:
+            MissingExtra: xarray or dask is not installed.
+        """
+        from lamart_core.formats.libraries import require
+
+        for library in ("xarray", "dask"):
+            require(library, extra="anndata-lazy", purpose="A lazy AnnData")
+        from anndata.experimental import read_lazy
+
+        with self._guard():
+            return cast("Any", read_lazy)(self._open_group())
 
     def to_memory(self) -> ad.AnnData:
         """Read everything."""
-        return self._open_adata().to_memory()
+        from anndata.io import read_elem
+
+        group = self._open_group()
+        if "encoding-type" not in group.attrs:  # early versions
+            return self._lazy.to_memory()
+        with self._guard():
+            return cast("ad.AnnData", read_elem(group))
 
     def set_column(self, slot: str, name: str, values: Any) -> None:
         """Add or replace a column of ``obs`` or ``var``, in the store and here; needs mode ``"r+"``.
@@ -140,21 +184,96 @@ class AnnDataAccessor:
             raise InvalidArgument(f"Columns can be set in 'obs' and 'var', not in {slot!r}")
         from anndata.io import write_elem
 
-        changed = getattr(self._open_adata(), slot).assign(**{name: values})
+        group = self._open_group()
+        changed = getattr(self, slot).assign(**{name: values})
         with unannounced():
-            write_elem(self._group, slot, changed)
-        setattr(self._adata, slot, changed)
+            write_elem(group, slot, changed)
+        for stale in ("_lazy", "raw"):
+            vars(self).pop(stale, None)
+        vars(self)[slot] = changed
 
     def close(self) -> None:
-        """Release the store; closing twice is fine."""
-        if not self._closed:
-            self._closed = True
-            self._close()
+        """Release the store; closing twice is fine. What was read stays."""
+        self._end(keep=True)
 
-    def _open_adata(self) -> ad.AnnData:
+    def when_closed(self, then: Callable[[bool], None]) -> None:
+        """Have ``then`` called once the store is closed: with True, or with False if an error ended its use."""
+        self._then = then
+
+    def _end(self, *, keep: bool) -> None:
         if self._closed:
-            raise InvalidArgument("The store is closed: what is on disk can only be read inside the with block")
-        return self._adata
+            return
+        self._closed = True
+        then, self._then = self._then or _nothing, None
+        try:
+            self._close()
+        except BaseException:
+            then(False)
+            raise
+        then(keep)
+
+    @cached_property
+    def _lazy(self) -> ad.AnnData:
+        import anndata as ad
+
+        parts: dict[str, Any] = {name: dict(self._slot(name)) for name in ("obsm", "varm", "layers", "obsp", "varp")}
+        parts |= {"X": self.X} if self.X is not None else {"shape": self._shape}
+        return ad.AnnData(obs=self.obs, var=self.var, uns=self.uns, **parts)
+
+    def _slot(self, name: str) -> Mapping[str, Any]:
+        group = self._open_group()
+        return _Slot(group.get(name, {}), self._check_open)
+
+    def _read(self, name: str) -> Any:
+        from anndata.io import read_elem
+
+        with self._guard():
+            return read_elem(self._open_group()[name])
+
+    def _names(self, slot: str) -> pd.Index:
+        import pandas as pd
+
+        annotation = self._open_group()[slot]
+        if slot in vars(self) or "_index" not in annotation.attrs:
+            return getattr(self, slot).index
+        return pd.Index(self._read(f"{slot}/{annotation.attrs['_index']}"))
+
+    def _guard(self) -> Any:
+        return reading(self._group.name if hasattr(self._group, "name") else self._group, "AnnData")
+
+    def _open_group(self) -> Any:
+        self._check_open()
+        return self._group
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InvalidArgument("The store is closed: what was not read yet can only be read inside the with block")
+
+
+class _Slot(Mapping[str, Any]):
+    """The matrices of a slot by name, each looked up when it is asked for."""
+
+    def __init__(self, group: Any, check_open: Callable[[], None]) -> None:
+        self._group = group
+        self._check_open = check_open
+
+    def __getitem__(self, name: str) -> Any:
+        self._check_open()
+        return _on_disk(self._group[name])
+
+    def __iter__(self) -> Iterator[str]:
+        self._check_open()
+        return iter(self._group)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(map(repr, self))}}}"
+
+
+def _nothing(keep: bool) -> None:
+    """For a store that nobody waits for."""
 
 
 def check_root(group: Any) -> None:
@@ -171,27 +290,26 @@ def check_root(group: Any) -> None:
 
 
 def lazy_anndata(group: Any) -> ad.AnnData:
-    """An AnnData over an open h5py or zarr group whose matrices stay on disk."""
-    import anndata as ad
-    from anndata.io import read_elem
-
-    check_root(group)
-    parts: dict[str, Any] = {name: read_elem(group[name]) for name in ("obs", "var", "uns") if name in group}
-    for name in ("obsm", "varm", "layers", "obsp", "varp"):
-        if name in group:
-            parts[name] = {key: _lazy(group[name][key]) for key in group[name]}
-    if "X" in group:
-        parts["X"] = _lazy(group["X"])
-    else:
-        parts["shape"] = (len(parts["obs"]), len(parts["var"]))
-    return ad.AnnData(**parts)
+    """An AnnData over an open h5py or zarr group, whose matrices stay on disk."""
+    return AnnDataAccessor(group, lambda: None, mode="r")._lazy
 
 
-def _lazy(element: Any) -> Any:
+def count(annotation: Any) -> int:
+    """The number of rows of ``obs`` or ``var``, by the metadata of its index."""
+    index = annotation
+    if "_index" in annotation.attrs:
+        index = annotation[str(annotation.attrs["_index"])]
+    while not hasattr(index, "shape"):  # of an encoding that is a group
+        index = index["codes" if "codes" in index else "values"]
+    # A table that is an array itself: anndata before 0.7.
+    return int(index.shape[0])
+
+
+def _on_disk(element: Any) -> Any:
     from anndata.io import read_elem, sparse_dataset
 
-    encoding = str(dict(element.attrs).get("encoding-type", "array"))
-    if encoding in ("csr_matrix", "csc_matrix"):
+    encoding = str(element.attrs.get("encoding-type", "array"))
+    if encoding in ("csr_matrix", "csc_matrix") or "h5sparse_format" in element.attrs:
         return sparse_dataset(element)
     # Tables and the like are annotation, not matrices.
     return element if encoding == "array" else read_elem(element)

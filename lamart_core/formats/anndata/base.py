@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -39,6 +39,11 @@ class AnnDataFormat(Format):
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
         require_anndata(f"Opening a {self.name} store")
         return self._accessor(path, mode, options)
+
+    def closing(self, opened: Any, then: Callable[[bool], None]) -> Any:
+        """The accessor itself, which tells of its end."""
+        opened.when_closed(then)
+        return opened
 
     def n_observations(self, obj: object) -> int | None:
         """Number of observations."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, count
 from lamart_core.formats.anndata.backed import BACKED
 from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
+from lamart_core.formats.anndata.remote_file import RemoteFile
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import PythonType
@@ -62,7 +63,7 @@ class H5adFormat(AnnDataFormat):
         if isinstance(path, Path):
             file = h5py.File(path, mode, **options)
             return AnnDataAccessor(file, file.close, mode=mode)
-        remote = cast(Any, path.open("rb"))
+        remote: Any = RemoteFile(path)
         try:
             file = h5py.File(remote, mode, **options)
         except BaseException:
@@ -80,8 +81,9 @@ class H5adFormat(AnnDataFormat):
         require_anndata("Reading an .h5ad file")
         import h5py
 
-        with reading(path, self.name), path.open("rb") as binary, h5py.File(cast(Any, binary), "r") as file:
-            obs: Any = file["obs"]
-            if not isinstance(obs, h5py.Group):  # a compound dataset: anndata before 0.7
-                return int(obs.shape[0])
-            return int(cast(Any, obs[obs.attrs["_index"]]).shape[0])
+        with (
+            reading(path, self.name),
+            path.open("rb") if isinstance(path, Path) else RemoteFile(path) as binary,
+            h5py.File(cast(Any, binary), "r") as file,
+        ):
+            return count(file["obs"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, lazy_anndata
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, count, lazy_anndata
 from lamart_core.formats.anndata.backed import BACKED
 from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes, unannounced
@@ -77,14 +77,16 @@ class AnnDataZarrFormat(AnnDataFormat):
         if mode == "r":
             group = open_zarr(path, mode=mode, **options)
             return AnnDataAccessor(group, group.store.close, mode=mode)
-        # The consolidated metadata would hide changes, and must tell of them afterwards.
+        # The consolidated metadata, if there are any, would hide changes, and must tell of them afterwards.
+        was_consolidated = open_zarr(path, mode="r").metadata.consolidated_metadata is not None
         group = open_zarr(path, mode=mode, **{"use_consolidated": False, **options})
 
         def close() -> None:
             import zarr
 
-            with unannounced():
-                zarr.consolidate_metadata(group.store)
+            if was_consolidated:
+                with unannounced():
+                    zarr.consolidate_metadata(group.store)
             group.store.close()
 
         return AnnDataAccessor(group, close, mode=mode)
@@ -94,8 +96,7 @@ class AnnDataZarrFormat(AnnDataFormat):
         _require("Reading an AnnData from zarr")
         with reading(path, self.name):
             refuse_pickles(path)
-            obs = open_zarr(path, mode="r")["obs"]
-            return int(obs.shape[0] if "_index" not in obs.attrs else obs[str(obs.attrs["_index"])].shape[0])
+            return count(open_zarr(path, mode="r")["obs"])
 
 
 def _require(purpose: str) -> None:
