@@ -4,6 +4,9 @@ The index of a pandas frame is written unless it only counts the rows (an unname
 so no "Unnamed: 0" column appears for the frames that most people have, and row names are not lost. A first column
 without a header, which is how pandas and R write row names, is read as the index. A *named* index is an ordinary
 column in the text: pass ``index_col="name"`` to get it back. ``csv_kwargs={"index": …}`` decides otherwise.
+
+Text keeps no types: categories, times and decimals come back as what their text looks like. Bytes, lists and other
+nested values have no text that says what they were, and are refused.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 # Options of pandas.read_csv with which the caller decides about index and header.
 _DECIDES_INDEX = frozenset({"index_col", "header", "names", "usecols", "skiprows", "sep", "delimiter", "dialect"})
+# Values whose text would be Python code.
+_NO_TEXT = (bytes, list, tuple, dict, set)
 
 _RESERVED = {
     "path_or_buf": "the place is chosen by the registry",
@@ -57,6 +62,7 @@ class DelimitedFormat(TableFormat):
     def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         if df.shape[1] == 0:
             raise UnsupportedObject(f"{self.name} cannot hold a table without columns: use .parquet")
+        _check_values(df, self.name)
         passed: dict[str, Any] = {"sep": self.separator, "index": not only_counts_rows(df), "lineterminator": "\n"}
         passed |= options
         with create_text(path, suffix) as file:
@@ -64,7 +70,15 @@ class DelimitedFormat(TableFormat):
 
     def _write_arrow(self, table: ArrowTable, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         import pandas as pd
+        import pyarrow as pa
 
+        for position, field in enumerate(table.schema):
+            if pa.types.is_nested(field.type) or field.type in (pa.binary(), pa.large_binary()):
+                raise UnsupportedObject(
+                    f"{self.name} has no text for column {field.name!r} of {field.type}: use .parquet"
+                )
+            if field.type == pa.string_view():  # which pandas cannot write
+                table = table.set_column(position, field.name, table.column(position).cast(pa.large_string()))
         # Arrow-backed columns keep integers with missing values integers; the index, if any, comes from the metadata.
         self._write_pandas(table.to_pandas(types_mapper=pd.ArrowDtype), path, suffix, options)
 
@@ -129,6 +143,23 @@ class TsvFormat(DelimitedFormat):
     name = "tsv"
     suffixes: ClassVar[tuple[str, ...]] = with_compressions(".tsv")
     separator = "\t"
+
+
+def _check_values(df: pd.DataFrame, what: str) -> None:
+    """Refuse values that would be written as their ``repr``, which only Python reads."""
+    import pandas as pd
+
+    for position, name in enumerate(df.columns):
+        column = df.iloc[:, position]
+        if column.dtype.kind != "O" or pd.api.types.infer_dtype(column, skipna=True) not in ("mixed", "bytes"):
+            continue
+        nested = next((v for v in column if isinstance(v, _NO_TEXT) or hasattr(v, "shape")), None)
+        if nested is not None:
+            raise _no_text(what, name, type(nested).__name__)
+
+
+def _no_text(what: str, column: object, kind: object) -> UnsupportedObject:
+    return UnsupportedObject(f"{what} has no text for column {column!r} of {kind}: use .parquet")
 
 
 @functools.cache

@@ -65,7 +65,11 @@ def flat_table(df: pd.DataFrame, what: str) -> ArrowTable:
     repeated = [name for name, times in names.items() if times > 1]
     if repeated:
         raise UnsupportedObject(f"The index has the name of a column: {_listed(repeated)}; rename one of them")
-    return pa.Table.from_pandas(df, preserve_index=not only_counts_rows(df)).replace_schema_metadata(None)
+    table = pa.Table.from_pandas(df, preserve_index=False).replace_schema_metadata(None)
+    if only_counts_rows(df):
+        return table
+    index = pa.Table.from_pandas(df.iloc[:, :0], preserve_index=True)  # Arrow would put it behind the columns
+    return pa.table([*index.columns, *table.columns], names=[*index.column_names, *table.column_names])
 
 
 def with_unnamed_index(df: pd.DataFrame) -> pd.DataFrame:

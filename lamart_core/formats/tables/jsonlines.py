@@ -1,9 +1,9 @@
 """JSON lines: one object per row.
 
 Text, numbers, truth values, lists and structs come back as they were. What JSON has no words for is written as text:
-times and dates in ISO 8601, durations too, decimals as their digits; categories as their values; what is missing as
-null. A *named* index is an ordinary member of the objects, an unnamed one that does not only count the rows comes back
-as the index.
+times and dates in ISO 8601, durations too, decimals as their digits. Categories are written as their values, maps as
+objects, what is missing as null; bytes, NaN beside null and infinity are refused. A *named* index is an ordinary member
+of the objects, an unnamed one that does not only count the rows comes back as the index.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import decimal
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.guards import UnreadableContent
@@ -36,7 +36,7 @@ _ROWS_AT_ONCE = 10_000
 
 
 class JsonLinesFormat(TableFormat):
-    """Tables as JSON lines, read by ``pandas.read_json``, pyarrow and polars."""
+    """Tables as JSON lines; options of ``load`` are those of ``pandas.read_json``."""
 
     name = "jsonl"
     suffixes: ClassVar[tuple[str, ...]] = (*with_compressions(".jsonl"), *with_compressions(".ndjson"))
@@ -57,18 +57,19 @@ class JsonLinesFormat(TableFormat):
         encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text, separators=(",", ":"))
         with create_text(path, suffix) as file:
             for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-                file.writelines(encoder.encode(row) + "\n" for row in batch.to_pylist())
+                file.writelines(encoder.encode(row) + "\n" for row in batch.to_pylist(maps_as_pydicts="strict"))
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
 
-        # The defaults of pandas turn text that looks like a number or a date into one, and round numbers.
-        exact: dict[str, Any] = {"dtype": False, "convert_dates": False, "convert_axes": False, "precise_float": True}
         with open_binary(path, compression_of(suffix)) as file:
-            df = pd.read_json(file, **{"lines": True, **exact, **options})
-        if df.shape[1] == 0:
+            if options:
+                return with_unnamed_index(pd.read_json(file, **{"lines": True, **options}))
+            # Not by pandas: it turns text that looks like a number or a date into one, and rounds numbers or fails.
+            rows = [_row(line) for line in file if not line.isspace()]
+        if not rows:
             raise UnreadableContent(f"{path} holds no row")
-        return with_unnamed_index(df)
+        return with_unnamed_index(pd.DataFrame(rows))
 
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import json as arrow_json
@@ -88,6 +89,17 @@ class JsonLinesFormat(TableFormat):
             with open_binary(path, compression_of(suffix)) as file:
                 return pl.read_ndjson(file.read(), **options).lazy()
         return pl.scan_ndjson(path, **options)
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    row = json.loads(line, parse_constant=_no_constant)
+    if not isinstance(row, dict):
+        raise ValueError(f"a line holds a {type(row).__name__}, not an object")
+    return cast("dict[str, Any]", row)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _as_text(value: Any) -> str:
