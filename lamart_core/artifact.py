@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from sqlalchemy import inspect as sa_inspect
 
@@ -16,6 +16,7 @@ from lamart_core.lifecycle import construct, delete, from_dir, hybrid, lazy, rea
 from lamart_core.lifecycle import replace as replacing
 from lamart_core.lifecycle import transfer as transfers
 from lamart_core.lifecycle.arguments import Request, checked
+from lamart_core.lifecycle.artifact_set import ArtifactSet
 from lamart_core.lifecycle.lazy import LazyArtifact
 from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.lineage import view_lineage
@@ -83,6 +84,7 @@ class Artifact(ArtifactRecord):
     """
 
     __tablename__ = "lamart_artifact"
+    __query_set__ = ArtifactSet
 
     def __init__(
         self,
@@ -380,9 +382,9 @@ class Artifact(ArtifactRecord):
     @classmethod
     def filter(  # pyright: ignore[reportIncompatibleMethodOverride]  # the same query set, of this class
         cls, *queries: Any, **expressions: Any
-    ) -> QuerySet[Self]:
+    ) -> ArtifactSet[Self]:
         """Query artifacts; see `SQLRecord.filter`. `transform__key=…` means `run__transform__key=…`."""
-        return super().filter(*queries, **_through_run(expressions))
+        return cast("ArtifactSet[Self]", super().filter(*queries, **_through_run(expressions)))
 
     # ------------------------------------------------------------------ content
 

@@ -94,7 +94,8 @@ class DelimitedFormat(TableFormat):
         if compression == "zstd":  # for which pandas wants a library that pyarrow does not need
             with open_binary(path, compression) as file:
                 return pd.read_csv(file, **passed)
-        return pd.read_csv(path, **{"compression": compression, **passed})
+        passed.setdefault("compression", compression)
+        return pd.read_csv(path, **passed)
 
     def _first_header_is_empty(self, path: Path, compression: str | None) -> bool:
         with open_text(path, compression) as file:

@@ -64,7 +64,8 @@ class JsonLinesFormat(TableFormat):
 
         with open_binary(path, compression_of(suffix)) as file:
             if options:
-                return with_unnamed_index(pd.read_json(file, **{"lines": True, **options}))
+                passed: dict[str, Any] = {"lines": True, **options}
+                return with_unnamed_index(pd.read_json(file, **passed))
             # Not by pandas: it turns text that looks like a number or a date into one, and rounds numbers or fails.
             rows = [_row(line) for line in file if not line.isspace()]
         if not rows:
@@ -106,7 +107,8 @@ def _as_text(value: Any) -> str:
     if isinstance(value, dt.timedelta):
         import pandas as pd
 
-        return pd.Timedelta(value).isoformat()
+        duration: Any = pd.Timedelta(value)
+        return duration.isoformat()
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
