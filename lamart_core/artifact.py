@@ -12,6 +12,7 @@ from sqlalchemy import inspect as sa_inspect
 from lamart_core import errors, formats, storage
 from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
 from lamart_core.describe import describe
+from lamart_core.formats.folders import table_format
 from lamart_core.lifecycle import construct, delete, from_dir, hybrid, lazy, read, save
 from lamart_core.lifecycle import replace as replacing
 from lamart_core.lifecycle import transfer as transfers
@@ -665,7 +666,11 @@ def _check_content(path: Any, otype: str) -> None:
         known = formats.for_suffix(suffix)
         fits = known is None or known.otype in (otype, None)
     else:
-        fits = not local.exists() or formats.for_path(local, suffix).otype == otype
+        fits = (
+            not local.exists()
+            or formats.for_path(local, suffix).otype == otype
+            or (otype == "DataFrame" and local.is_dir() and table_format(local) is not None)
+        )
     if not fits:
         raise errors.InvalidArgument(f"data has to be {otype}-like or a path to one; {path} is not")
 

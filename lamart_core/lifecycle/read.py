@@ -103,7 +103,14 @@ def open_lazily(
         chosen = formats.for_path(target, record.suffix)
     else:
         known = formats.for_suffix(record.suffix)
-        named = next((item for item in formats.all_formats() if item.otype == record.otype and item.otype), None)
+        named = next(
+            (
+                item
+                for item in formats.all_formats()
+                if item.otype == record.otype and item.otype and item.is_folder == where.is_folder
+            ),
+            None,
+        )
         if known is None and named is None and where.is_folder:
             known = next(item for item in formats.all_formats() if item.name == "folder")
         if known is None and named is None:

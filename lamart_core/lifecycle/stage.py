@@ -148,6 +148,7 @@ def stage_path(
         n_files=stat.n_files,
         digest=stat.digest,
         otype=known.otype if known is not None and found != ".zarr" else None,
+        n_observations=None if known is None or stat.is_folder else _count(known, source, found),
         in_place=relpath,
         root=seen.root,
     )
@@ -218,13 +219,11 @@ def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str,
     )
 
 
-def _count(file_format: Format, path: Path, suffix: str) -> int | None:
+def _count(file_format: Format, path: Path | UPath, suffix: str) -> int | None:
     """Count observations where the format can; what cannot be read or whose library is missing has no count."""
-    if file_format.otype is None:
-        return None
     try:
         return file_format.count_observations(path, suffix=suffix)
-    except (errors.ValidationError, errors.IntegrityError, errors.MissingExtra) as error:
+    except (errors.ValidationError, errors.IntegrityError, errors.MissingExtra, OSError) as error:
         logger.warning("the observations of %s cannot be counted: %s", path, error)
         return None
 
