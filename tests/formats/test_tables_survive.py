@@ -133,8 +133,14 @@ def test_every_type(name: str, tmp_path: Path) -> None:
 FRAMES = {
     "columns and no row": (pd.DataFrame({"a": pd.Series([], dtype=float), "b": pd.Series([], dtype=object)}), ".jsonl"),
     "rows and no column": (pd.DataFrame(index=pd.RangeIndex(3)), ".csv .tsv .orc .jsonl"),
-    "two columns of one name": (pd.DataFrame([[1, 2]], columns=["a", "a"]), ".csv .tsv .orc .jsonl .parquet .feather"),
-    "a number and its text as names": (pd.DataFrame([[1, 2]], columns=[1, "1"]), ".csv .orc .jsonl .parquet .feather"),
+    "two columns of one name": (
+        pd.DataFrame([[1, 2]], columns=pd.Index(["a", "a"])),
+        ".csv .tsv .orc .jsonl .parquet .feather",
+    ),
+    "a number and its text as names": (
+        pd.DataFrame([[1, 2]], columns=pd.Index([1, "1"])),
+        ".csv .orc .jsonl .parquet .feather",
+    ),
     "an index named as a column": (pd.DataFrame({"a": [1]}, index=pd.Index([2], name="a")), ".orc .jsonl"),
     "columns of several levels": (
         pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "x")])),
