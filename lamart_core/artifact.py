@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from sqlalchemy import inspect as sa_inspect
 
 from lamart_core import errors, formats, storage
 from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
 from lamart_core.describe import describe
+from lamart_core.formats.folders import table_format
 from lamart_core.lifecycle import construct, delete, edit, from_dir, hybrid, lazy, read, save
 from lamart_core.lifecycle import replace as replacing
 from lamart_core.lifecycle import transfer as transfers
 from lamart_core.lifecycle.arguments import Request, checked
+from lamart_core.lifecycle.artifact_set import ArtifactSet
 from lamart_core.lifecycle.lazy import LazyArtifact
 from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.lineage import view_lineage
@@ -83,6 +85,7 @@ class Artifact(ArtifactRecord):
     """
 
     __tablename__ = "lamart_artifact"
+    __query_set__ = ArtifactSet
 
     def __init__(
         self,
@@ -380,9 +383,9 @@ class Artifact(ArtifactRecord):
     @classmethod
     def filter(  # pyright: ignore[reportIncompatibleMethodOverride]  # the same query set, of this class
         cls, *queries: Any, **expressions: Any
-    ) -> QuerySet[Self]:
+    ) -> ArtifactSet[Self]:
         """Query artifacts; see `SQLRecord.filter`. `transform__key=…` means `run__transform__key=…`."""
-        return super().filter(*queries, **_through_run(expressions))
+        return cast("ArtifactSet[Self]", super().filter(*queries, **_through_run(expressions)))
 
     # ------------------------------------------------------------------ content
 
@@ -678,7 +681,11 @@ def _check_content(path: Any, otype: str) -> None:
         known = formats.for_suffix(suffix)
         fits = known is None or known.otype in (otype, None)
     else:
-        fits = not local.exists() or formats.for_path(local, suffix).otype == otype
+        fits = (
+            not local.exists()
+            or formats.for_path(local, suffix).otype == otype
+            or (otype == "DataFrame" and local.is_dir() and table_format(local) is not None)
+        )
     if not fits:
         raise errors.InvalidArgument(f"data has to be {otype}-like or a path to one; {path} is not")
 

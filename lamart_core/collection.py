@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from sqlalchemy import Table, inspect, select
 
@@ -13,9 +13,10 @@ from lamart_core.artifact import Artifact
 from lamart_core.db import current_registry
 from lamart_core.describe import describe_collection
 from lamart_core.lifecycle import collect
+from lamart_core.lifecycle.artifact_set import ArtifactSet
 from lamart_core.lifecycle.collect import CollectionRequest
 from lamart_core.lineage import view_lineage
-from lamart_core.query import QuerySet
+from lamart_core.lineage.links import track_collection_input
 from lamart_core.records import Branch, CollectionArtifact, CollectionRecord, Run, Space
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Collection(CollectionRecord):
         collect.construct(self, registry or current_registry(), artifacts, request)
 
     @property
-    def ordered_artifacts(self) -> QuerySet[Artifact]:
+    def ordered_artifacts(self) -> ArtifactSet[Artifact]:
         """The members in the order in which they were collected, as a query set."""
         link: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
         artifact = inspect(Artifact).local_table
@@ -114,7 +115,7 @@ class Collection(CollectionRecord):
             .correlate(artifact)
             .scalar_subquery()
         )
-        return self.artifacts.order_by(position)
+        return cast("ArtifactSet[Artifact]", self.artifacts.order_by(position))
 
     def append(self, artifacts: Iterable[Artifact] | Artifact, *, run: Run | bool | None = None) -> Collection:
         """Return the next version of this collection, with more members. It is not saved yet.
@@ -145,6 +146,33 @@ class Collection(CollectionRecord):
             is_run_input: Whether to record the collection as an input of the current, or of the given, run.
         """
         return collect.cache(self, is_run_input=is_run_input)
+
+    def load(
+        self, *, join: str = "outer", is_run_input: bool | Run | None = None, mute: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return the contents of the members in memory, put together in their order; see `ArtifactSet.load`.
+
+        Args:
+            join: Columns of the result, for AnnData variables: `"outer"` all, `"inner"` those that all members have.
+            is_run_input: Whether to record the collection as an input of the current, or of the given, run.
+            mute: Whether to draw no progress.
+            **kwargs: Keywords for the reader.
+        """
+        content = self.ordered_artifacts.load(join=join, is_run_input=False, mute=mute, **kwargs)
+        track_collection_input(self, is_run_input)
+        return content
+
+    def open(self, engine: str = "pyarrow", is_run_input: bool | Run | None = None, **kwargs: Any) -> Any:
+        """Open members that are tables as one dataset, in their order; see `ArtifactSet.open`.
+
+        Args:
+            engine: `"pyarrow"` or `"polars"`.
+            is_run_input: Whether to record the collection as an input of the current, or of the given, run.
+            **kwargs: Go to `pyarrow.dataset.dataset`.
+        """
+        opened = self.ordered_artifacts.open(engine=engine, is_run_input=False, **kwargs)
+        track_collection_input(self, is_run_input)
+        return opened
 
     def save(self) -> Self:
         """Write the collection and its members in one transaction.

@@ -15,11 +15,13 @@ from lamart_core.formats.markdown import markdown_table
 from lamart_core.formats.tables.base import (
     TableFormat,
     check_engine,
-    open_dataset,
     preview_of_dataset,
     require_polars,
     scan_dataset,
 )
+from lamart_core.formats.tables.compression import compression_of
+from lamart_core.formats.tables.flat import with_unnamed_index
+from lamart_core.formats.tables.remote import open_dataset
 
 _PREVIEWED = 50
 _TABLES = (PANDAS, ARROW, DATASET, POLARS, LAZY)
@@ -49,8 +51,8 @@ class FolderFormat(Format):
             return path
         dataset = _dataset(path, {"partitioning": "hive"})
         readers: dict[PythonType, Callable[[], Any]] = {
-            _CONTENT: lambda: dataset.to_table(**options).to_pandas(),
-            PANDAS: lambda: dataset.to_table(**options).to_pandas(),
+            _CONTENT: lambda: with_unnamed_index(dataset.to_table(**options).to_pandas()),
+            PANDAS: lambda: with_unnamed_index(dataset.to_table(**options).to_pandas()),
             ARROW: lambda: dataset.to_table(**options),
             DATASET: lambda: _dataset(path, options),
             POLARS: lambda: _lazy(dataset).collect(),
@@ -63,6 +65,23 @@ class FolderFormat(Format):
         dataset = _dataset(path, options)
         return dataset if engine == "pyarrow" else nullcontext(_lazy(dataset))
 
+    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
+        """Rows of all tables, as far as each of them tells its own without being read."""
+        try:
+            found = table_format(path)
+        except InvalidArgument:
+            return None
+        # Where the first does not tell, as text does not, none does.
+        if found is None or type(found).count_observations is Format.count_observations:
+            return None
+        rows = 0
+        for file in _files(path):
+            counted = found.count_observations(file, suffix=_table_suffix(file.name))
+            if counted is None:
+                return None
+            rows += counted
+        return rows
+
     def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
         """The first rows of a folder of tables, the first files of any other."""
         if not isinstance(obj_or_path, Path):
@@ -70,10 +89,7 @@ class FolderFormat(Format):
         found = table_format(obj_or_path)
         if found is not None:
             with reading(obj_or_path, self.name):
-                dataset = _dataset(obj_or_path, {})
-                # Counting the rows of text would read it all.
-                counted = type(found).count_observations is not Format.count_observations
-                return preview_of_dataset(dataset, dataset.count_rows() if counted else None)
+                return preview_of_dataset(_dataset(obj_or_path, {}), self.count_observations(obj_or_path, suffix=""))
         files = sorted(p for p in obj_or_path.rglob("*") if p.is_file())
         rows = [(p.relative_to(obj_or_path).as_posix(), f"{p.stat().st_size:,}") for p in files[:_PREVIEWED]]
         text = markdown_table(["file", "bytes"], rows)
@@ -101,11 +117,14 @@ def table_format(path: ReadablePath) -> TableFormat | None:
 
 
 def _files(path: ReadablePath) -> list[ReadablePath]:
-    files: list[ReadablePath] = []
-    for child in path.iterdir():
-        if not child.name.startswith((".", "_")):
-            files += _files(child) if child.is_dir() else [child]
-    return files
+    """The files that are part of a table, in the order in which pyarrow reads them."""
+    if isinstance(path, Path):
+        files = [file for file in path.rglob("*") if file.is_file()]
+    else:  # one listing, instead of one for each folder and a question for each entry
+        prefix = path.path.rstrip("/") + "/"
+        files = [path / str(name).removeprefix(prefix) for name in path.fs.find(path.path)]
+    depth = len(path.parts)
+    return sorted(f for f in files if not any(part.startswith((".", "_")) for part in f.parts[depth:]))
 
 
 def _table_suffix(name: str) -> str:
@@ -122,7 +141,8 @@ def _dataset(path: ReadablePath, options: Mapping[str, Any]) -> ArrowDataset:
         raise InvalidArgument(f"{path} holds other files than tables of one format: use it as a path")
     suffix = next(_table_suffix(file.name) for file in _files(path))
     try:
-        return open_dataset(path, {"format": found.dataset_format(suffix), "partitioning": "hive", **options})
+        passed = {"format": found.dataset_format(suffix), "partitioning": "hive", **options}
+        return open_dataset(path, passed, compression_of(suffix))
     except FileNotFoundError as error:
         raise UnreadableContent(f"{path} changed while it was opened: {error}") from error
 

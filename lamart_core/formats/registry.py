@@ -70,6 +70,8 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.folders import FolderFormat
     from lamart_core.formats.tables.delimited import CsvFormat, TsvFormat
     from lamart_core.formats.tables.ipc import IpcFormat
+    from lamart_core.formats.tables.jsonlines import JsonLinesFormat
+    from lamart_core.formats.tables.orc import OrcFormat
     from lamart_core.formats.tables.parquet import ParquetFormat
 
     # The first that handles an object is its default: text before JSON for str, any file for bytes.
@@ -78,6 +80,8 @@ def _builtin_formats() -> tuple[Format, ...]:
         CsvFormat(),
         TsvFormat(),
         IpcFormat(),
+        OrcFormat(),
+        JsonLinesFormat(),
         H5adFormat(),
         AnnDataZarrFormat(),
         ZarrFormat(),

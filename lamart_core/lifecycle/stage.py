@@ -249,11 +249,9 @@ def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str,
 
 def _count(file_format: Format, path: Path | UPath, suffix: str) -> int | None:
     """Count observations where the format can; what cannot be read or whose library is missing has no count."""
-    if file_format.otype is None:
-        return None
     try:
         return file_format.count_observations(path, suffix=suffix)
-    except (errors.ValidationError, errors.IntegrityError, errors.MissingExtra) as error:
+    except (errors.ValidationError, errors.IntegrityError, errors.MissingExtra, OSError) as error:
         logger.warning("the observations of %s cannot be counted: %s", path, error)
         return None
 

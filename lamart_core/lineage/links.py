@@ -106,12 +106,17 @@ def track_input(artifact: ArtifactRecord, is_run_input: bool | Run | None) -> No
         is_run_input: None records it when tracking is on and a run is current; True does whatever the setting;
             False never; a run names the run.
     """
-    registry = artifact.registry
+    track_inputs([artifact], is_run_input)
+
+
+def track_inputs(artifacts: Sequence[ArtifactRecord], is_run_input: bool | Run | None) -> None:
+    """Record reads of artifacts of one registry, at least one, at once; see `track_input`."""
+    registry = artifacts[0].registry
     if is_run_input is False or (is_run_input is None and not registry.settings.track_run_inputs):
         return
     run = run_for(registry, is_run_input if isinstance(is_run_input, Run) else None)
     if run is not None:
-        add_inputs(registry, run, [artifact])
+        add_inputs(registry, run, artifacts)
 
 
 def add_collection_recreation(connection: Connection, run_id: int, collection_id: int) -> None:

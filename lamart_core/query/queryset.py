@@ -51,6 +51,11 @@ class QuerySet(Subquery, Generic[T]):
         ['ingest']
     """
 
+    def __new__(cls, model: type[T], *_: Any, **__: Any) -> Self:
+        """Give a query set of the class that the record class names in `__query_set__`, if it names one."""
+        named: type[Self] | None = getattr(model, "__query_set__", None) if cls is QuerySet else None
+        return object.__new__(named if named is not None else cls)
+
     def __init__(self, model: type[T], registry: QueryRegistry, *, is_scoped: bool = True) -> None:
         self.model = model
         self.registry = registry

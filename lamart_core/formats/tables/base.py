@@ -25,6 +25,9 @@ from lamart_core.formats.libraries import (
     require,
 )
 from lamart_core.formats.markdown import MAX_COLUMNS, MAX_ROWS, markdown_table
+from lamart_core.formats.tables.compression import compression_of
+from lamart_core.formats.tables.flat import check_names, with_unnamed_index
+from lamart_core.formats.tables.remote import open_dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +69,7 @@ class TableFormat(Format):
     # The contract
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        check_names(obj)
         if PANDAS.matches(obj):
             self._write_pandas(obj, path, suffix, options)
         elif ARROW.matches(obj):
@@ -91,7 +95,7 @@ class TableFormat(Format):
 
     def dataset(self, path: ReadablePath, suffix: str, options: Mapping[str, Any]) -> ArrowDataset:
         """The file as a ``pyarrow.dataset.Dataset``."""
-        return open_dataset(path, {"format": self.dataset_format(suffix), **options})
+        return open_dataset(path, {"format": self.dataset_format(suffix), **options}, compression_of(suffix))
 
     def _lazy_frame(
         self, path: ReadablePath, suffix: str, options: Mapping[str, Any]
@@ -114,15 +118,6 @@ class TableFormat(Format):
         with reading(obj_or_path, self.name):
             dataset = self.dataset(obj_or_path, suffix, {})
             return preview_of_dataset(dataset, self.count_observations(obj_or_path, suffix=suffix))
-
-
-def open_dataset(path: ReadablePath, options: Mapping[str, Any]) -> ArrowDataset:
-    """A file or folder, local or remote, as a ``pyarrow.dataset.Dataset``."""
-    import pyarrow.dataset as ds
-
-    if isinstance(path, Path):
-        return ds.dataset(str(path), **options)
-    return ds.dataset(path.path, filesystem=path.fs, **options)
 
 
 def scan_dataset(dataset: ArrowDataset) -> pl.LazyFrame:
@@ -190,7 +185,7 @@ def preview_of_dataset(dataset: ArrowDataset, rows: int | None) -> Preview:
     # An index without a name is stored as a column with a made-up one, or none.
     columns = tuple(ColumnInfo(f.name, str(f.type)) for f in dataset.schema if not _UNNAMED.fullmatch(f.name))
     shape = None if rows is None else (rows, len(columns))
-    return Preview(pandas_markdown(head.to_pandas()), rows, columns, shape)
+    return Preview(pandas_markdown(with_unnamed_index(head.to_pandas())), rows, columns, shape)
 
 
 def pandas_markdown(df: pd.DataFrame) -> str:

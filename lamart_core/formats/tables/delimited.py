@@ -4,37 +4,46 @@ The index of a pandas frame is written unless it only counts the rows (an unname
 so no "Unnamed: 0" column appears for the frames that most people have, and row names are not lost. A first column
 without a header, which is how pandas and R write row names, is read as the index. A *named* index is an ordinary
 column in the text: pass ``index_col="name"`` to get it back. ``csv_kwargs={"index": …}`` decides otherwise.
+
+Text keeps no types: categories, times and decimals come back as what their text looks like. Bytes, lists and other
+nested values have no text that says what they were, and are refused.
 """
 
 from __future__ import annotations
 
-import bz2
 import csv
 import functools
-import gzip
-import io
-import lzma
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamart_core.errors import InvalidArgument, UnsupportedObject
+from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
+from lamart_core.formats.tables.compression import (
+    KNOWN_TO_POLARS,
+    compression_of,
+    create_text,
+    open_binary,
+    open_text,
+    with_compressions,
+)
+from lamart_core.formats.tables.flat import only_counts_rows
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 # Options of pandas.read_csv with which the caller decides about index and header.
 _DECIDES_INDEX = frozenset({"index_col", "header", "names", "usecols", "skiprows", "sep", "delimiter", "dialect"})
+# Values whose text would be Python code.
+_NO_TEXT = (bytes, list, tuple, dict, set)
 
 _RESERVED = {
     "path_or_buf": "the place is chosen by the registry",
     "mode": "the place is chosen by the registry",
     "storage_options": "the place is chosen by the registry",
-    "compression": "the suffix decides: .csv, .csv.gz, .csv.bz2 or .csv.xz",
+    "compression": "the suffix decides: .csv, .csv.gz, .csv.bz2, .csv.xz or .csv.zst",
     "encoding": "text is stored as UTF-8",
     "errors": "text is stored as UTF-8",
 }
@@ -53,26 +62,39 @@ class DelimitedFormat(TableFormat):
     def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         if df.shape[1] == 0:
             raise UnsupportedObject(f"{self.name} cannot hold a table without columns: use .parquet")
-        passed: dict[str, Any] = {"sep": self.separator, "index": not _only_counts_rows(df), "lineterminator": "\n"}
+        _check_values(df, self.name)
+        passed: dict[str, Any] = {"sep": self.separator, "index": not only_counts_rows(df), "lineterminator": "\n"}
         passed |= options
-        with _create_text(path, suffix) as file:
+        with create_text(path, suffix) as file:
             df.to_csv(file, **passed)
 
     def _write_arrow(self, table: ArrowTable, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         import pandas as pd
+        import pyarrow as pa
 
+        for position, field in enumerate(table.schema):
+            if pa.types.is_nested(field.type) or field.type in (pa.binary(), pa.large_binary()):
+                raise UnsupportedObject(
+                    f"{self.name} has no text for column {field.name!r} of {field.type}: use .parquet"
+                )
+            if field.type == pa.string_view():  # which pandas cannot write
+                table = table.set_column(position, field.name, table.column(position).cast(pa.large_string()))
         # Arrow-backed columns keep integers with missing values integers; the index, if any, comes from the metadata.
         self._write_pandas(table.to_pandas(types_mapper=pd.ArrowDtype), path, suffix, options)
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
 
-        compression = _compression(suffix)
-        passed: dict[str, Any] = {"compression": compression, **options}
+        compression = compression_of(suffix)
+        passed: dict[str, Any] = dict(options)
         if "delimiter" not in passed:
             passed.setdefault("sep", self.separator)
         if not _DECIDES_INDEX & options.keys() and self._first_header_is_empty(path, compression):
             passed["index_col"] = 0
+        if compression == "zstd":  # for which pandas wants a library that pyarrow does not need
+            with open_binary(path, compression) as file:
+                return pd.read_csv(file, **passed)
+        passed.setdefault("compression", compression)
         return pd.read_csv(path, **passed)
 
     def _first_header_is_empty(self, path: Path, compression: str | None) -> bool:
@@ -86,13 +108,11 @@ class DelimitedFormat(TableFormat):
         parse = options.get("parse_options") or arrow_csv.ParseOptions(
             delimiter=self.separator, newlines_in_values=True
         )
-        with open_binary(path, _compression(suffix)) as file:
+        with open_binary(path, compression_of(suffix)) as file:
             return arrow_csv.read_csv(file, **{**options, "parse_options": parse})
 
     def dataset_format(self, suffix: str) -> Any:
         """Delimited text with this separator."""
-        if _compression(suffix) == "xz":
-            raise InvalidArgument(f"{suffix!r} cannot be streamed by pyarrow: load it, or compress it with gzip")
         import pyarrow.dataset as ds
         from pyarrow import csv as arrow_csv
 
@@ -103,8 +123,8 @@ class DelimitedFormat(TableFormat):
         import polars as pl
 
         passed: dict[str, Any] = {"separator": self.separator, **options}
-        if _compression(suffix) in ("bz2", "xz"):  # polars knows gzip and zstd only
-            with open_binary(path, _compression(suffix)) as file:
+        if compression_of(suffix) not in KNOWN_TO_POLARS:
+            with open_binary(path, compression_of(suffix)) as file:
                 return pl.read_csv(file.read(), **passed).lazy()
         passed.setdefault("glob", False)
         return pl.scan_csv(path, **passed)
@@ -114,7 +134,7 @@ class CsvFormat(DelimitedFormat):
     """Comma-separated text."""
 
     name = "csv"
-    suffixes: ClassVar[tuple[str, ...]] = (".csv", *(f".csv{c}" for c in COMPRESSIONS))
+    suffixes: ClassVar[tuple[str, ...]] = with_compressions(".csv")
     separator = ","
 
 
@@ -122,62 +142,25 @@ class TsvFormat(DelimitedFormat):
     """Tab-separated text."""
 
     name = "tsv"
-    suffixes: ClassVar[tuple[str, ...]] = (".tsv", *(f".tsv{c}" for c in COMPRESSIONS))
+    suffixes: ClassVar[tuple[str, ...]] = with_compressions(".tsv")
     separator = "\t"
 
 
-def _only_counts_rows(df: pd.DataFrame) -> bool:
+def _check_values(df: pd.DataFrame, what: str) -> None:
+    """Refuse values that would be written as their ``repr``, which only Python reads."""
     import pandas as pd
 
-    index = df.index
-    return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1 and index.name is None
+    for position, name in enumerate(df.columns):
+        column = df.iloc[:, position]
+        if column.dtype.kind != "O" or pd.api.types.infer_dtype(column, skipna=True) not in ("mixed", "bytes"):
+            continue
+        nested = next((v for v in column if isinstance(v, _NO_TEXT) or hasattr(v, "shape")), None)
+        if nested is not None:
+            raise _no_text(what, name, type(nested).__name__)
 
 
-def _compression(suffix: str) -> str | None:
-    return COMPRESSIONS.get("." + suffix.rpartition(".")[2])
-
-
-def _create_text(path: Path, suffix: str) -> IO[str]:
-    """A new text file; its compressed form carries neither time nor file name, so equal content gives equal bytes."""
-    return io.TextIOWrapper(_create_binary(path, _compression(suffix)), encoding="utf-8", newline="")
-
-
-def _create_binary(path: Path, compression: str | None) -> IO[bytes]:
-    if compression == "gzip":
-        return cast("IO[bytes]", _AnonymousGzip(path))
-    if compression == "bz2":
-        return cast("IO[bytes]", bz2.BZ2File(path, "wb"))
-    if compression == "xz":
-        return cast("IO[bytes]", lzma.LZMAFile(path, "wb"))
-    return path.open("wb")
-
-
-class _AnonymousGzip(gzip.GzipFile):
-    """A gzip file without name and time in its header. Closes the file below, which ``GzipFile`` would leave open."""
-
-    def __init__(self, path: Path) -> None:
-        self._below = path.open("wb")
-        super().__init__(filename="", mode="wb", fileobj=self._below, mtime=0, compresslevel=6)
-
-    def close(self) -> None:
-        super().close()
-        self._below.close()
-
-
-def open_binary(path: Path, compression: str | None) -> IO[bytes]:
-    """The uncompressed bytes of a file."""
-    if compression == "gzip":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    if compression == "bz2":
-        return cast("IO[bytes]", bz2.open(path, "rb"))
-    if compression == "xz":
-        return cast("IO[bytes]", lzma.open(path, "rb"))
-    return path.open("rb")
-
-
-def open_text(path: Path, compression: str | None) -> IO[str]:
-    """The uncompressed text of a file."""
-    return io.TextIOWrapper(open_binary(path, compression), encoding="utf-8", newline="")
+def _no_text(what: str, column: object, kind: object) -> UnsupportedObject:
+    return UnsupportedObject(f"{what} has no text for column {column!r} of {kind}: use .parquet")
 
 
 @functools.cache

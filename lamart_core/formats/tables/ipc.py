@@ -62,9 +62,14 @@ class IpcFormat(TableFormat):
         return pl.scan_ipc(path, **passed)
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
-        """Rows as the headers of the record batches tell them."""
-        with reading(path, self.name):
-            return self.dataset(path, suffix, {}).count_rows()
+        """Rows of a local file as the headers of its record batches tell them."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        if not isinstance(path, Path):
+            return None  # pyarrow reads the batches to get at their headers; of a mapped file it touches these only
+        with reading(path, self.name), pa.memory_map(str(path)) as mapped:
+            return ds.IpcFileFormat().make_fragment(mapped).count_rows()
 
 
 def _ipc_options(options: Mapping[str, Any]) -> Any:

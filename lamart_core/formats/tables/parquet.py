@@ -14,6 +14,7 @@ from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowArray, ArrowSchema, ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
+from lamart_core.formats.tables.remote import open_for_jumps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,7 @@ class ParquetFormat(TableFormat):
         """Rows as the footer tells them."""
         import pyarrow.parquet as pq
 
-        with reading(path, self.name), path.open("rb") as file:
+        with reading(path, self.name), open_for_jumps(path) as file:
             return pq.read_metadata(file).num_rows
 
 

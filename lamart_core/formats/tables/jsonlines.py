@@ -1,0 +1,116 @@
+"""JSON lines: one object per row.
+
+Text, numbers, truth values, lists and structs come back as they were. What JSON has no words for is written as text:
+times and dates in ISO 8601, durations too, decimals as their digits. Categories are written as their values, maps as
+objects, what is missing as null; bytes, NaN beside null and infinity are refused. A *named* index is an ordinary member
+of the objects, an unnamed one that does not only count the rows comes back as the index.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from lamart_core.errors import UnsupportedObject
+from lamart_core.formats.guards import UnreadableContent
+from lamart_core.formats.libraries import ArrowTable
+from lamart_core.formats.tables.base import TableFormat, require_polars
+from lamart_core.formats.tables.compression import (
+    KNOWN_TO_POLARS,
+    compression_of,
+    create_text,
+    open_binary,
+    with_compressions,
+)
+from lamart_core.formats.tables.flat import check_columns, flat_table, with_unnamed_index
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+_ROWS_AT_ONCE = 10_000
+
+
+class JsonLinesFormat(TableFormat):
+    """Tables as JSON lines; options of ``load`` are those of ``pandas.read_json``."""
+
+    name = "jsonl"
+    suffixes: ClassVar[tuple[str, ...]] = (*with_compressions(".jsonl"), *with_compressions(".ndjson"))
+
+    def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        self._write_arrow(flat_table(df, self.name), path, suffix, options)
+
+    def _write_arrow(self, table: ArrowTable, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        import pyarrow as pa
+
+        check_columns(table, self.name)
+        if table.num_rows == 0:
+            raise UnsupportedObject("jsonl cannot hold a table without rows, whose columns would be lost: use .parquet")
+        for field in table.schema:
+            if isinstance(field.type, pa.BaseExtensionType):
+                raise UnsupportedObject(f"jsonl has no form for column {field.name!r} of {field.type}: use .parquet")
+        # Not by ``DataFrame.to_json``: it rounds numbers to 15 digits.
+        encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text, separators=(",", ":"))
+        with create_text(path, suffix) as file:
+            for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+                file.writelines(encoder.encode(row) + "\n" for row in batch.to_pylist(maps_as_pydicts="strict"))
+
+    def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
+        import pandas as pd
+
+        with open_binary(path, compression_of(suffix)) as file:
+            if options:
+                passed: dict[str, Any] = {"lines": True, **options}
+                return with_unnamed_index(pd.read_json(file, **passed))
+            # Not by pandas: it turns text that looks like a number or a date into one, and rounds numbers or fails.
+            rows = [_row(line) for line in file if not line.isspace()]
+        if not rows:
+            raise UnreadableContent(f"{path} holds no row")
+        return with_unnamed_index(pd.DataFrame(rows))
+
+    def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
+        from pyarrow import json as arrow_json
+
+        with open_binary(path, compression_of(suffix)) as file:
+            return arrow_json.read_json(file, **options)
+
+    def dataset_format(self, suffix: str) -> Any:
+        """JSON lines."""
+        return "json"
+
+    def _scan_polars(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pl.LazyFrame:
+        require_polars("Reading JSON lines with polars")
+        import polars as pl
+
+        if compression_of(suffix) not in KNOWN_TO_POLARS:
+            with open_binary(path, compression_of(suffix)) as file:
+                return pl.read_ndjson(file.read(), **options).lazy()
+        return pl.scan_ndjson(path, **options)
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    row = json.loads(line, parse_constant=_no_constant)
+    if not isinstance(row, dict):
+        raise ValueError(f"a line holds a {type(row).__name__}, not an object")
+    return cast("dict[str, Any]", row)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dt.timedelta):
+        import pandas as pd
+
+        duration: Any = pd.Timedelta(value)
+        return duration.isoformat()
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    raise UnsupportedObject(f"jsonl has no form for {type(value).__qualname__}: use .parquet")
