@@ -10,6 +10,7 @@ from lamart_core.formats.contract import ColumnInfo, Format, Options, Preview
 from lamart_core.formats.guards import UnreadableContent
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.registry import all_formats, for_object, for_path, for_suffix, known_suffixes, register
+from lamart_core.formats.soma.source import experiment_source
 
 __all__ = [
     "BackedAnnData",
@@ -20,6 +21,7 @@ __all__ = [
     "PythonType",
     "UnreadableContent",
     "all_formats",
+    "experiment_source",
     "for_object",
     "for_path",
     "for_suffix",

@@ -79,6 +79,9 @@ LAZY = PythonType("polars", "LazyFrame")
 ANNDATA = PythonType("anndata", "AnnData")
 ZARR_GROUP = PythonType("zarr", "Group")
 ZARR_ARRAY = PythonType("zarr", "Array")
+EXPERIMENT = PythonType("tiledbsoma", "Experiment")
+MEASUREMENT = PythonType("tiledbsoma", "Measurement")
+SOMA_COLLECTION = PythonType("tiledbsoma", "Collection")
 
 # pyarrow comes without type information: to a type checker its classes are Any, by names that tell the reader more.
 ArrowTable: TypeAlias = Any

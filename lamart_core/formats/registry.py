@@ -64,6 +64,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.arrays import ZarrFormat
     from lamart_core.formats.documents import FileFormat, ImageFormat, JsonFormat, PageFormat, TextFormat, YamlFormat
     from lamart_core.formats.folders import FolderFormat
+    from lamart_core.formats.soma.store import SomaFormat
     from lamart_core.formats.tables.delimited import CsvFormat, TsvFormat
     from lamart_core.formats.tables.ipc import IpcFormat
     from lamart_core.formats.tables.parquet import ParquetFormat
@@ -77,6 +78,7 @@ def _builtin_formats() -> tuple[Format, ...]:
         H5adFormat(),
         AnnDataZarrFormat(),
         ZarrFormat(),
+        SomaFormat(),
         TextFormat(),
         JsonFormat(),
         YamlFormat(),

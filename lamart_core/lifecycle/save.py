@@ -272,6 +272,7 @@ def _commit(
             "description": resolution.description,
             "storage_id": plan.storage.id,
             "object_id": stored.object_id,
+            **stored.sizes,
             "is_latest": True,
         }
         collected = is_collected(plan.storage.id, stored.path)

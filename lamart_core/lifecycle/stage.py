@@ -167,7 +167,7 @@ def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: st
         is_folder=is_folder,
         size=size,
         n_files=tree.n_files if tree is not None else None,
-        digest=digest,
+        digest=_content_digest(file_format, source) or digest,
         tree=tree,
         state=state,
         otype=file_format.otype,
@@ -216,6 +216,15 @@ def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str,
         otype=known.otype if known is not None and suffix != ".zarr" else None,
         stored=relpath,
     )
+
+
+def _content_digest(file_format: Format, path: Path) -> hashing.Digest | None:
+    """What the content means, where the format says; else None: then only equal bytes are equal content."""
+    try:
+        return file_format.content_digest(path)
+    except errors.MissingExtra as error:
+        logger.warning("equal contents of %s are told by their bytes only: %s", path, error)
+        return None
 
 
 def _count(file_format: Format, path: Path, suffix: str) -> int | None:
