@@ -61,7 +61,9 @@ class _Registry:
 def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.anndata.h5ad import H5adFormat
     from lamart_core.formats.anndata.zarr import AnnDataZarrFormat
-    from lamart_core.formats.arrays import ZarrFormat
+    from lamart_core.formats.arrays.hdf5 import Hdf5Format
+    from lamart_core.formats.arrays.tiledb import TileDBFormat
+    from lamart_core.formats.arrays.zarr import ZarrFormat
     from lamart_core.formats.documents import FileFormat, ImageFormat, JsonFormat, PageFormat, TextFormat, YamlFormat
     from lamart_core.formats.folders import FolderFormat
     from lamart_core.formats.soma.store import SomaFormat
@@ -78,6 +80,8 @@ def _builtin_formats() -> tuple[Format, ...]:
         H5adFormat(),
         AnnDataZarrFormat(),
         ZarrFormat(),
+        Hdf5Format(),
+        TileDBFormat(),
         SomaFormat(),
         TextFormat(),
         JsonFormat(),

@@ -111,6 +111,8 @@ def open_lazily(
             raise errors.InvalidArgument(f"{record.suffix!r} cannot be opened; use cache()")
         chosen = known if known is not None and record.suffix != ".zarr" else named or known
         assert chosen is not None
+    if where.scattered is not None and chosen.needs_own_folder:
+        target = _fetch(record, where, mute=False)
     opened = chosen.open(target, suffix=record.suffix, mode=mode, engine=engine, **options)
     track_input(record, is_run_input)
     return opened

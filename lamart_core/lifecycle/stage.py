@@ -229,8 +229,6 @@ def _content_digest(file_format: Format, path: Path) -> hashing.Digest | None:
 
 def _count(file_format: Format, path: Path, suffix: str) -> int | None:
     """Count observations where the format can; what cannot be read or whose library is missing has no count."""
-    if file_format.otype is None:
-        return None
     try:
         return file_format.count_observations(path, suffix=suffix)
     except (errors.ValidationError, errors.IntegrityError, errors.MissingExtra) as error:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamart_core.errors import InvalidArgument, NoLoader, UnsupportedObject
+from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.contract import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import ANNDATA, EXPERIMENT, MEASUREMENT, SOMA_COLLECTION, PythonType, require
-from lamart_core.formats.soma.context import open_for_hashing, open_store, require_soma
+from lamart_core.formats.soma.opening import open_for_hashing, open_store, require_soma
 from lamart_core.formats.soma.preview import preview_of
 
 if TYPE_CHECKING:
@@ -33,15 +33,11 @@ class SomaFormat(Format):
     extra: ClassVar[str | None] = "soma"
     returns: ClassVar[tuple[PythonType, ...]] = (*_OPENED, ANNDATA)
     modes: ClassVar[tuple[str, ...]] = ("r",)
+    has_default_type: ClassVar[bool] = False
+    needs_own_folder: ClassVar[bool] = True
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         raise UnsupportedObject("Write the store with tiledbsoma, and pass its path: Artifact.from_tiledbsoma(path)")
-
-    def target_type(self, as_type: Any) -> PythonType:
-        """The type that ``load(as_type=…)`` will return; there is no default one."""
-        if as_type is None or as_type is Any or as_type is object:
-            raise NoLoader(f"{self.name} stores are larger than memory: use .open(), .cache(), or load(as_type=AnnData)")
-        return super().target_type(as_type)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         require_soma("Reading a TileDB-SOMA store")
