@@ -254,9 +254,7 @@ def _check_digest(record: ArtifactRecord, where: _Where, local: Path) -> None:
         return
     tree = hashing.hash_tree(local, where.digest.file_algorithm) if where.digest.is_tree else None
     actual = (
-        tree.digest
-        if tree is not None
-        else local_digest(local, record.suffix, where.digest, is_folder=where.is_folder)
+        tree.digest if tree is not None else local_digest(local, record.suffix, where.digest, is_folder=where.is_folder)
     )
     if actual.value != where.digest.value:
         raise errors.ContentMismatch(

@@ -14,8 +14,8 @@ from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Base, Registry, model_class
 from lamart_core.lifecycle.check_bytes import cached_copy, candidates, content_digest, digest_of_row
-from lamart_core.lifecycle.digests import local_digest
 from lamart_core.lifecycle.check_rows import LINKS
+from lamart_core.lifecycle.digests import local_digest
 from lamart_core.lifecycle.findings import Finding, Kind
 from lamart_core.lifecycle.holds import purge
 from lamart_core.lifecycle.objects import OBJECT, note_sizes

@@ -66,12 +66,14 @@ class Seen:
         relpath: Path relative to that root.
         stat: What the server says of it.
         options: Options that its path object came with.
+        path: The object, with all options that it is read with.
     """
 
     root: str
     relpath: str
     stat: bytes_room.ObjectStat
     options: dict[str, Any]
+    path: Path | UPath
 
 
 def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions) -> Seen:
@@ -100,7 +102,7 @@ def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions
     except errors.AccessDenied as error:
         logger.warning("size and hash of %s are not known, going on: %s", text, error)
         stat = bytes_room.ObjectStat(None, None, False, None)
-    return Seen(root, relpath, stat, own)
+    return Seen(root, relpath, stat, own, location.path(relpath))
 
 
 def _check_not_reserved(path: str, text: str) -> None:
@@ -148,6 +150,7 @@ def stage_path(
         n_files=stat.n_files,
         digest=stat.digest,
         otype=known.otype if known is not None and found != ".zarr" else None,
+        n_observations=_count(known, seen.path, found) if known is not None and found != ".zarr" else None,
         in_place=relpath,
         root=seen.root,
     )
@@ -227,11 +230,11 @@ def _content_digest(file_format: Format, path: Path) -> hashing.Digest | None:
         return None
 
 
-def _count(file_format: Format, path: Path, suffix: str) -> int | None:
+def _count(file_format: Format, path: Path | UPath, suffix: str) -> int | None:
     """Count observations where the format can; what cannot be read or whose library is missing has no count."""
     try:
         return file_format.count_observations(path, suffix=suffix)
-    except (errors.ValidationError, errors.IntegrityError, errors.MissingExtra) as error:
+    except (errors.LamartError, OSError) as error:
         logger.warning("the observations of %s cannot be counted: %s", path, error)
         return None
 

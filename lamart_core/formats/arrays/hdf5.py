@@ -139,7 +139,7 @@ def _copy_dataset(source: Any, target: Any, name: str) -> Any:
 
 
 def _address(node: Any) -> int:
-    import h5py
+    import h5py.h5o
 
     return int(h5py.h5o.get_info(node.id).addr)
 
@@ -158,8 +158,8 @@ def _below(group: Any) -> Iterator[Any]:
             link = current.get(name, getlink=True)
             if isinstance(link, h5py.ExternalLink):
                 raise UnreadableContent(
-                    f"{current.name.rstrip('/')}/{name} is a link into another file, {link.filename!r}: such files "
-                    "are not opened"
+                    f"{str(current.name).rstrip('/')}/{name} is a link into another file, {link.filename!r}: such "
+                    "files are not opened"
                 )
             if not isinstance(link, h5py.HardLink):
                 continue

@@ -62,7 +62,7 @@ def open_tiledb(path: ReadablePath, **options: Any) -> BackedAccessor:
 
     uri = store_uri(path)
     # A context of its own: threads of one that is shared would not survive a fork.
-    context = options.pop("ctx", None) or tiledb.Ctx(dict(tiledb_config(path)))
+    context = options.pop("ctx", None) or tiledb.Ctx(tiledb.Config(dict(tiledb_config(path))))
     kind = tiledb.object_type(uri, ctx=context)
     if kind == "array":
         storage: Any = tiledb.open(uri, mode="r", ctx=context, **options)

@@ -143,15 +143,13 @@ class _Stream:
     def update(self, array: ArrowArray) -> None:
         """Take the next values of the column, however they are chunked."""
         import numpy as np
-        import pyarrow.compute as pc
 
         if _is_dictionary(array.type):
             array = array.indices
         self._count += len(array)
-        self._validity.update(_bytes(pc.is_valid(array).to_numpy(zero_copy_only=False)))
+        self._validity.update(_bytes(array.is_valid().to_numpy(zero_copy_only=False)))
         if _has_lengths(array.type):
-            lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
-            self._lengths.update(_bytes(lengths.astype("<i8")))
+            self._lengths.update(_bytes(_lengths(array)))
             self._values.update(_text_bytes(array))
             return
         values = _fixed_width(array)
@@ -177,6 +175,13 @@ def _fixed_width(array: ArrowArray) -> Any:
     return array.fill_null(0).to_numpy(zero_copy_only=False)
 
 
+def _lengths(array: ArrowArray) -> Any:
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute  # its functions are made at import: no type checker sees them
+    return compute.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False).astype("<i8")
+
+
 def _text_bytes(array: ArrowArray) -> memoryview:
     """The bytes of all texts, one after another."""
     import numpy as np
@@ -195,7 +200,8 @@ def _text_bytes(array: ArrowArray) -> memoryview:
 def _bytes(values: Any) -> memoryview:
     import numpy as np
 
-    return memoryview(np.ascontiguousarray(values)).cast("B") if values.size else memoryview(b"")
+    contiguous: Any = np.ascontiguousarray(values)
+    return memoryview(contiguous).cast("B") if values.size else memoryview(b"")
 
 
 def _add_dense(parts: _Parts, array: Any) -> None:

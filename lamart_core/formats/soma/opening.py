@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import require
@@ -31,7 +31,7 @@ def open_store(path: ReadablePath, mode: str = "r", **options: Any) -> Any:
     if "context" not in options:
         # A context of its own: threads of one that is shared would not survive a fork.
         options["context"] = tiledbsoma.SOMATileDBContext(tiledb_config=dict(tiledb_config(path)))
-    return tiledbsoma.open(store_uri(path), mode, **options)
+    return tiledbsoma.open(store_uri(path), cast(Any, mode), **options)
 
 
 def open_for_hashing(path: Path) -> Any:

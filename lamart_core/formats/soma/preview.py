@@ -12,7 +12,7 @@ _LISTED = 50
 
 def preview_of(opened: Any) -> Preview:
     """A preview of an open SOMA object."""
-    obs = opened["obs"] if "obs" in opened else None
+    obs = opened.get("obs")
     columns = _columns(obs)
     slots = {"obs": columns} if columns else {}
     rows = int(obs.count) if hasattr(obs, "count") else None

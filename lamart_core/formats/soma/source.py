@@ -36,8 +36,8 @@ def experiment_source(experiment: object) -> str | UPath:
     return UPath(uri, **options) if options else uri
 
 
-def _options(config: Mapping[str, Any]) -> dict[str, str]:
-    found = {name: str(config[key]) for key, name in _OPTIONS.items() if config.get(key)}
+def _options(config: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: str(config[key]) for key, name in _OPTIONS.items() if config.get(key)}
     if config.get("vfs.s3.endpoint_override"):
         scheme = config.get("vfs.s3.scheme") or "https"
         found["endpoint_url"] = f"{scheme}://{config['vfs.s3.endpoint_override']}"

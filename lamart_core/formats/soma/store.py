@@ -58,7 +58,7 @@ class SomaFormat(Format):
         return count(obj) if EXPERIMENT.matches(obj) else None
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
-        """Number of rows of ``obs``, from its metadata; None for what is no experiment."""
+        """Number of rows of ``obs``, from headers; None for what is no experiment."""
         require_soma("Counting the observations of a TileDB-SOMA store")
         with reading(path, self.name), open_store(path) as opened:
             return count(opened)
@@ -87,8 +87,8 @@ class SomaFormat(Format):
 
 def count(opened: Any) -> int | None:
     """Number of rows of the ``obs`` of an open experiment; None where there is none."""
-    obs = opened["obs"] if hasattr(opened, "members") and "obs" in opened else None
-    return int(obs.count) if hasattr(obs, "count") else None
+    obs: Any = opened.get("obs") if hasattr(opened, "members") else None
+    return int(obs.count) if hasattr(obs, "index_column_names") else None
 
 
 def _to_anndata(path: Path, options: Mapping[str, Any]) -> Any:
