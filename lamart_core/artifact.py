@@ -39,10 +39,15 @@ from lamart_core.types import AnyPathStr, ArtifactKind
 if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
+    import tiledbsoma
     from graphviz import Digraph
     from upath import UPath
 
-_OBJECT_CONSTRUCTORS = {"DataFrame": "from_dataframe", "AnnData": "from_anndata"}
+_OBJECT_CONSTRUCTORS = {
+    "DataFrame": "from_dataframe",
+    "AnnData": "from_anndata",
+    "tiledbsoma": "from_tiledbsoma",
+}
 
 
 class Artifact(ArtifactRecord):
@@ -229,6 +234,40 @@ class Artifact(ArtifactRecord):
         options = {"h5ad_kwargs": h5ad_kwargs, "zarr_kwargs": zarr_kwargs}
         request = Request(key=key, description=description, run=run, revises=revises, suffix=suffix)
         return cls._from("AnnData", adata, request, options, kwargs)
+
+    @classmethod
+    def from_tiledbsoma(
+        cls,
+        exp: tiledbsoma.Experiment | AnyPathStr,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        run: Run | bool | None = None,
+        revises: Artifact | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Create an artifact from a TileDB-SOMA store; sets `otype` to `"tiledbsoma"` and counts `n_observations`.
+
+        Stores of equal content are one artifact, however and whenever they were written. A store in a registered
+        location, and any remote one, is registered where it lies; another one is copied into the storage.
+
+        Args:
+            exp: Experiment that was written and closed or is open for reading, or the path or URI of a `.tiledbsoma`
+                store.
+            key: Key, with the suffix `.tiledbsoma`.
+            description: Free text.
+            run: Run that made the artifact.
+            revises: Version to revise.
+            **kwargs: Other keywords of the constructor.
+
+        Raises:
+            InvalidArgument: The data is neither, or the experiment is open for writing.
+            UnreadableContent: The folder holds no SOMA store, or one with members outside of it.
+        """
+        request = Request(key=key, description=description, run=run, revises=revises)
+        is_path = isinstance(exp, str | Path) or hasattr(exp, "protocol")
+        data = exp if is_path else formats.experiment_source(exp)
+        return cls._from("tiledbsoma", data, request, {}, kwargs)
 
     @classmethod
     def from_lazy(

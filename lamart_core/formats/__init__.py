@@ -18,6 +18,7 @@ from lamart_core.formats.registry import (
     known_suffixes,
     register,
 )
+from lamart_core.formats.soma.source import experiment_source
 
 __all__ = [
     "BackedAnnData",
@@ -28,6 +29,7 @@ __all__ = [
     "PythonType",
     "UnreadableContent",
     "all_formats",
+    "experiment_source",
     "for_object",
     "for_path",
     "for_remote",

@@ -71,6 +71,8 @@ class Format(ABC):
         accepts: Types of objects that it writes.
         returns: Types that ``load`` can return beside paths; the first is the default.
         modes: Modes of ``open``; empty when the format has no lazy access.
+        has_default_type: Whether ``load`` without a type returns the first of ``returns``; else it points to ``open``.
+        needs_own_folder: Whether its library goes to the storage by itself, so that a folder must lie there as it is.
     """
 
     name: ClassVar[str]
@@ -83,6 +85,8 @@ class Format(ABC):
     accepts: ClassVar[tuple[PythonType, ...]] = ()
     returns: ClassVar[tuple[PythonType, ...]] = ()
     modes: ClassVar[tuple[str, ...]] = ()
+    has_default_type: ClassVar[bool] = True
+    needs_own_folder: ClassVar[bool] = False
 
     # What formats implement
 
@@ -289,8 +293,9 @@ class Format(ABC):
         """
         candidates = _candidates(as_type)
         if not candidates:
-            if not self.returns:
-                raise NoLoader(f"{self.name} has no loader: use .cache() to get a local path")
+            if not self.returns or not self.has_default_type:
+                lazily = ", or .open() to read parts of it" if self.modes else ""
+                raise NoLoader(f"{self.name} has no loader: use .cache() to get a local path{lazily}")
             return self.returns[0]
         for candidate in candidates:
             for possible in (*self.returns, PATH, UPATH):

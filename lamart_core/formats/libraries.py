@@ -79,6 +79,12 @@ LAZY = PythonType("polars", "LazyFrame")
 ANNDATA = PythonType("anndata", "AnnData")
 ZARR_GROUP = PythonType("zarr", "Group")
 ZARR_ARRAY = PythonType("zarr", "Array")
+H5_FILE = PythonType("h5py", "File")
+H5_GROUP = PythonType("h5py", "Group")
+H5_DATASET = PythonType("h5py", "Dataset")
+EXPERIMENT = PythonType("tiledbsoma", "Experiment")
+MEASUREMENT = PythonType("tiledbsoma", "Measurement")
+SOMA_COLLECTION = PythonType("tiledbsoma", "Collection")
 
 # pyarrow comes without type information: to a type checker its classes are Any, by names that tell the reader more.
 ArrowTable: TypeAlias = Any

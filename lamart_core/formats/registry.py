@@ -65,9 +65,12 @@ class _Registry:
 def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.anndata.h5ad import H5adFormat
     from lamart_core.formats.anndata.zarr import AnnDataZarrFormat
-    from lamart_core.formats.arrays import ZarrFormat
+    from lamart_core.formats.arrays.hdf5 import Hdf5Format
+    from lamart_core.formats.arrays.tiledb import TileDBFormat
+    from lamart_core.formats.arrays.zarr import ZarrFormat
     from lamart_core.formats.documents import FileFormat, ImageFormat, JsonFormat, PageFormat, TextFormat, YamlFormat
     from lamart_core.formats.folders import FolderFormat
+    from lamart_core.formats.soma.store import SomaFormat
     from lamart_core.formats.tables.delimited import CsvFormat, TsvFormat
     from lamart_core.formats.tables.ipc import IpcFormat
     from lamart_core.formats.tables.jsonlines import JsonLinesFormat
@@ -85,6 +88,9 @@ def _builtin_formats() -> tuple[Format, ...]:
         H5adFormat(),
         AnnDataZarrFormat(),
         ZarrFormat(),
+        Hdf5Format(),
+        TileDBFormat(),
+        SomaFormat(),
         TextFormat(),
         JsonFormat(),
         YamlFormat(),

@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Table, exists, func, select
 
-from lamart_core import errors, formats, hashing
+from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, model_class
 from lamart_core.hashing import Digest
+from lamart_core.lifecycle.digests import local_digest
 from lamart_core.lifecycle.findings import Finding, Kind
 from lamart_core.lifecycle.gc import batches, is_referred
 from lamart_core.lifecycle.objects import OBJECT
@@ -256,17 +257,6 @@ def content_digest(location: Location, relpath: str, suffix: str, expected: Dige
         copy = Path(folder) / f"object{suffix}"
         bytes_room.get(location, relpath, copy, is_folder=is_folder)
         return local_digest(copy, suffix, expected, is_folder=is_folder)
-
-
-def local_digest(path: Path, suffix: str, expected: Digest, *, is_folder: bool) -> Digest:
-    """Hash a file or folder as the expected digest was made."""
-    if is_folder or expected.algorithm not in hashing.ALGORITHMS:
-        made = formats.for_path(path, suffix).content_digest(path)
-        if made is not None:
-            return made
-    if is_folder:
-        return hashing.hash_tree(path, expected.file_algorithm).digest
-    return hashing.hash_file(path, expected.algorithm)
 
 
 def first_artifact(registry: Registry, object_id: int) -> str | None:

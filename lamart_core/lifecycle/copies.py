@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection, Table, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lamart_core import errors, formats, hashing, uids
+from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
+from lamart_core.lifecycle.digests import local_digest
 from lamart_core.lifecycle.folders import NewFolder, scattered_folder
 from lamart_core.lifecycle.objects import OBJECT, Recording, insert_files
 from lamart_core.lifecycle.plan import Row
@@ -124,11 +125,7 @@ def _is_one_of(path: Path, digests: list[tuple[Digest, str]]) -> bool:
 
 
 def _hash(path: Path, suffix: str, digest: Digest) -> str:
-    content = formats.for_path(path, suffix).content_digest(path)
-    if content is not None:
-        return content.value
-    algorithm = digest.file_algorithm
-    return (hashing.hash_tree(path, algorithm).digest if path.is_dir() else hashing.hash_file(path, algorithm)).value
+    return local_digest(path, suffix, digest, is_folder=path.is_dir()).value
 
 
 def copy_object(
@@ -270,18 +267,22 @@ def record_copy(
     inserted = dialect.insert(OBJECT).values(values).on_conflict_do_nothing().returning(OBJECT.c.id)
     object_id = connection.execute(inserted).scalar_one_or_none()
     path = copy.path
+    sizes: Row = {}
     if object_id is None:
         equal = and_(*(OBJECT.c[name] == values[name] for name in ("storage_id", "hash", "hash_type", "suffix")))
-        query = select(OBJECT.c.id, OBJECT.c.path).where(equal, OBJECT.c.is_managed, OBJECT.c.is_exact)
+        columns = (OBJECT.c.id, OBJECT.c.path, OBJECT.c.size, OBJECT.c.n_files)
+        query = select(*columns).where(equal, OBJECT.c.is_managed, OBJECT.c.is_exact)
         shared = connection.execute(query.with_for_update()).first()
         if shared is None:
             raise errors.Conflict("an object of equal content was deleted in this moment")
         object_id, path = shared.id, shared.path
+        # Equal contents of some formats differ in their bytes.
+        sizes = {"size": shared.size, "n_files": shared.n_files}
     elif copy.tree is not None:
         folder = NewFolder(object_id, copy.storage.id, copy.tree, copy.is_scattered)
         insert_files(connection, folder, copy.contents, base_id)
     check_not_collected(connection, copy.storage.id, [path])
-    changes = {"object_id": object_id}
+    changes = {"object_id": object_id, **sizes}
     if digest is not None and digest != digest_of(row):
         changes |= {"hash": digest.value, "_hash_type": digest.algorithm}
     columns = table.c

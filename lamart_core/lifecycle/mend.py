@@ -14,7 +14,7 @@ from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.lifecycle.move import rename_family
-from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.lifecycle.objects import OBJECT, note_sizes
 from lamart_core.lifecycle.plan import Pending, Staged
 from lamart_core.logging import logger
 from lamart_core.query.dialects import dialect_of
@@ -101,6 +101,14 @@ def _store_again(record: ArtifactRecord, stored: Any, staged: Staged, storage: S
             bytes_room.put_file(staged.source, location, stored.path, digest=staged.digest)
     except errors.ObjectExists:  # another process does the same
         return
+    if staged.size != stored.size:
+        record.registry.unit_of_work(lambda connection: note_sizes(connection, stored.id, staged.size, staged.n_files))
+        _take_sizes(record, staged)
+
+
+def _take_sizes(record: ArtifactRecord, staged: Staged) -> None:
+    set_committed_value(record, "size", staged.size)
+    set_committed_value(record, "n_files", staged.n_files)
 
 
 def _follow(record: ArtifactRecord, stored: Any, staged: Staged) -> None:
@@ -113,11 +121,15 @@ def _follow(record: ArtifactRecord, stored: Any, staged: Staged) -> None:
 
     def work(connection: Connection) -> None:
         connection.execute(update(OBJECT).where(OBJECT.c.id == stored.id).values(path=path))
+        note_sizes(connection, stored.id, staged.size, staged.n_files)
         if key is not None:
             rename_family(connection, table, record.uid, key)
         else:
             connection.execute(update(table).where(table.c.object_id == stored.id).values(_real_key=path))
 
     record.registry.unit_of_work(work)
+    if path == stored.path:  # equal content of other bytes
+        _take_sizes(record, staged)
+        return
     logger.warning("%s moved from %r to %r and is known there now", record.uid, stored.path, path)
     set_committed_value(record, "key" if key is not None else "_real_key", key if key is not None else path)

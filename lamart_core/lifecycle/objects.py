@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, func,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, uids
-from lamart_core.db import now
+from lamart_core.db import model_class, now
 from lamart_core.lifecycle import folders
 from lamart_core.lifecycle.folders import FILE, OBJECT
 from lamart_core.lifecycle.plan import Outcome, Plan, Resolution, Row, Staged
@@ -27,11 +27,13 @@ class Recording:
         object_id: Id of its row.
         path: Path relative to the root of its storage location.
         spare: Paths of files that were put for it and are not needed, because equal ones are there.
+        sizes: Size and number of files of an object of equal content that was there: in some formats its bytes differ.
     """
 
     object_id: int
     path: str
     spare: tuple[str, ...] = ()
+    sizes: Row = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Unclaimed:
 
 
 def shared_object(connection: Connection, staged: Staged, plan: Plan) -> Row | None:
-    """Return id and path of an object of the version store that holds the staged content, locked where rows can be."""
+    """Return the place and sizes of an object of the version store that holds the content, locked where rows can be."""
     columns = OBJECT.c
     assert staged.digest is not None
-    query = select(columns.id, columns.path).where(
+    query = select(columns.id, columns.path, columns.size, columns.n_files).where(
         columns.hash == staged.digest.value,
         columns.hash_type == staged.digest.algorithm,
         columns.suffix == staged.suffix,
@@ -111,7 +113,7 @@ def insert_object(
         shared = shared_object(connection, staged, plan)
         if shared is None:
             raise ObjectVanished
-        return Recording(shared["id"], shared["path"])
+        return _recording(shared)
     values = put_values(staged, plan, put)
     object_id = connection.execute(_insert(connection.dialect.name), values).scalar_one_or_none()
     if not put.is_managed:
@@ -125,7 +127,22 @@ def insert_object(
     shared = shared_object(connection, staged, plan)
     if shared is None:
         raise errors.Conflict("an object of equal content was deleted in this moment")
-    return Recording(shared["id"], shared["path"])
+    return _recording(shared)
+
+
+def _recording(shared: Row) -> Recording:
+    return Recording(shared["id"], shared["path"], sizes={"size": shared["size"], "n_files": shared["n_files"]})
+
+
+def note_sizes(connection: Connection, object_id: int, size: int | None, n_files: int | None) -> None:
+    """Write down the sizes of an object after equal content took its place, whose bytes may differ in some formats."""
+    values = {"size": size, "n_files": n_files}
+    changed = update(OBJECT).where(OBJECT.c.id == object_id, OBJECT.c.size != size).values(values)
+    content = connection.execute(changed.returning(OBJECT.c.hash)).scalar_one_or_none()
+    if content is not None:
+        columns: Any = model_class("Artifact").__table__.c
+        named = (columns.object_id == object_id, columns.hash == content)
+        connection.execute(update(columns.id.table).where(*named).values(values))
 
 
 @lru_cache
@@ -145,6 +162,7 @@ def _at_place(connection: Connection, values: dict[str, Any], object_id: int | N
     if found is None:
         same = update(OBJECT).where(here, columns.hash == values["hash"]).values(fate=None)
         found = int(connection.execute(same.returning(columns.id)).scalar_one())
+        note_sizes(connection, found, values["size"], values["n_files"])
     connection.execute(update(OBJECT).where(here, columns.id != found).values(fate="lost"))
     return found
 

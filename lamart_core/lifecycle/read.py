@@ -15,6 +15,7 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.lifecycle import folders
+from lamart_core.lifecycle.digests import local_digest
 from lamart_core.lifecycle.folders import OBJECT
 from lamart_core.lineage.links import track_input
 from lamart_core.records import ArtifactRecord, Run, Storage
@@ -95,6 +96,8 @@ def open_lazily(
     chosen = _format_of(record, where)
     if isinstance(target, Path):
         _check(record, where, target)
+    if where.scattered is not None and chosen.needs_own_folder:
+        target = _fetch(record, where, mute=False)
     opened = chosen.open(target, suffix=record.suffix, engine=engine, **options)
     track_input(record, is_run_input)
     return opened
@@ -289,12 +292,10 @@ def _folder_size(folder: Path) -> int:
 def _check_digest(record: ArtifactRecord, where: _Where, local: Path) -> None:
     if where.digest is None or not where.digest.is_exact:
         return
-    algorithm = where.digest.algorithm.removesuffix("-tree")
-    file_format = formats.for_path(local, record.suffix)
-    actual = file_format.content_digest(local)
-    tree = hashing.hash_tree(local, algorithm) if actual is None and where.is_folder else None
-    if actual is None:
-        actual = tree.digest if tree is not None else hashing.hash_file(local, algorithm)
+    tree = hashing.hash_tree(local, where.digest.file_algorithm) if where.digest.is_tree else None
+    actual = (
+        tree.digest if tree is not None else local_digest(local, record.suffix, where.digest, is_folder=where.is_folder)
+    )
     if actual.value != where.digest.value:
         raise errors.ContentMismatch(
             f"the bytes of {record.uid} were altered: {local} has the {actual.algorithm} digest {actual.value}, "

@@ -13,11 +13,12 @@ from sqlalchemy import Connection, Row, Table, exists, select, update
 from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Base, Registry, model_class
-from lamart_core.lifecycle.check_bytes import cached_copy, candidates, content_digest, digest_of_row, local_digest
+from lamart_core.lifecycle.check_bytes import cached_copy, candidates, content_digest, digest_of_row
 from lamart_core.lifecycle.check_rows import LINKS
+from lamart_core.lifecycle.digests import local_digest
 from lamart_core.lifecycle.findings import Finding, Kind
 from lamart_core.lifecycle.holds import purge
-from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.lifecycle.objects import OBJECT, note_sizes
 from lamart_core.lifecycle.publish import Publication, finish_publication, publish_pending
 from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.logging import logger
@@ -164,15 +165,19 @@ def _put_copy(registry: Registry, storage: Storage, row: Row[Any], copy: Path) -
     # At its real key, what is missing is put where it was; a name in the version store is never used again.
     stem = str(row.path).rpartition("/")[2][: uids.STEM_LENGTH]
     relpath = bytes_room.object_path(stem, row.suffix) if row.is_managed else row.path
+    size, n_files = row.size, row.n_files
     if is_folder:
         tree = hashing.hash_tree(copy, expected.file_algorithm if expected.is_tree else registry.hash_algorithm)
         bytes_room.put_folder(copy, storage.location, relpath, tree=tree)
+        size, n_files = tree.size, tree.n_files
     else:
         bytes_room.put_file(copy, storage.location, relpath, digest=hashing.hash_file(copy, registry.hash_algorithm))
 
     def work(connection: Connection) -> bool:
         change = update(OBJECT).where(OBJECT.c.id == row.id, OBJECT.c.path == row.path).values(path=relpath)
         done = connection.execute(change).rowcount == 1
+        if done:
+            note_sizes(connection, row.id, size, n_files)
         if row.is_managed:
             check_not_collected(connection, storage.id, [relpath])
         return done

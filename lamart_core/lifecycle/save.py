@@ -231,6 +231,7 @@ def _commit(
             "description": resolution.description,
             "storage_id": plan.storage.id,
             "object_id": stored.object_id,
+            **stored.sizes,
             "is_latest": True,
         }
         place_of_object = {"object_storage": plan.storage.id, "object_path": stored.path}

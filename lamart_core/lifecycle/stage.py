@@ -66,12 +66,14 @@ class Seen:
         relpath: Path relative to that root.
         stat: What the server says of it.
         options: Options that its path object came with.
+        path: The object, with all options that it is read with.
     """
 
     root: str
     relpath: str
     stat: bytes_room.ObjectStat
     options: dict[str, Any]
+    path: Path | UPath
 
 
 def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions) -> Seen:
@@ -100,7 +102,7 @@ def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions
     except errors.AccessDenied as error:
         logger.warning("size and hash of %s are not known, going on: %s", text, error)
         stat = bytes_room.ObjectStat(None, None, False, None)
-    return Seen(root, relpath, stat, own)
+    return Seen(root, relpath, stat, own, location.path(relpath))
 
 
 def _check_not_reserved(path: str, text: str) -> None:
@@ -137,7 +139,7 @@ def stage_path(
     assert seen is not None
     stat, relpath = seen.stat, seen.relpath
     found = suffix if suffix is not None else bytes_room.suffix_of(relpath, is_folder=stat.is_folder)
-    content = _content_of(source, found, stat)
+    content = _content_of(cast(UPath, seen.path), found, stat)
     return Staged(
         source=source,
         suffix=found,
@@ -188,7 +190,7 @@ def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: st
         is_folder=is_folder,
         size=size,
         n_files=tree.n_files if tree is not None else None,
-        digest=digest,
+        digest=_content_digest(file_format, source) or digest,
         tree=tree,
         state=state,
         otype=file_format.otype,
@@ -201,8 +203,7 @@ def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: st
 def stage_copy(path: Path, *, algorithm: str, suffix: str) -> Staged:
     """Stage a staging file or folder of ours that was written to; saving moves it."""
     staged = _stage_local(path, algorithm, root=None, in_place=None, suffix=suffix)
-    digest = formats.for_path(path, suffix).content_digest(path)
-    return replace(staged, digest=digest or staged.digest, is_owned=True)
+    return replace(staged, is_owned=True)
 
 
 def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str, suffix: str) -> Staged:
@@ -247,11 +248,20 @@ def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str,
     )
 
 
+def _content_digest(file_format: Format, path: Path) -> hashing.Digest | None:
+    """What the content means, where the format says; else None: then only equal bytes are equal content."""
+    try:
+        return file_format.content_digest(path)
+    except errors.MissingExtra as error:
+        logger.warning("equal contents of %s are told by their bytes only: %s", path, error)
+        return None
+
+
 def _count(file_format: Format, path: Path | UPath, suffix: str) -> int | None:
     """Count observations where the format can; what cannot be read or whose library is missing has no count."""
     try:
         return file_format.count_observations(path, suffix=suffix)
-    except (errors.ValidationError, errors.IntegrityError, errors.MissingExtra, OSError) as error:
+    except (errors.LamartError, OSError) as error:
         logger.warning("the observations of %s cannot be counted: %s", path, error)
         return None
 

@@ -6,14 +6,17 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
+import zarr
+import zarr.storage
 
 from lamart_core.formats import all_formats, for_object
 
@@ -54,11 +57,38 @@ def adata(*, sparse: bool = True) -> ad.AnnData:
     return result
 
 
+def zarr_group(version: int = 3) -> Any:
+    """A group in memory, with an array that is written in part, text, and a group within a group."""
+    group = zarr.create_group(zarr.storage.MemoryStore(), zarr_format=cast(Any, version), attributes={"é": [1, "x"]})
+    counts = group.create_array("counts", shape=(6, 4), chunks=(2, 4), dtype="float32", fill_value=np.nan)
+    counts[:2] = 1.5
+    counts.attrs["unit"] = "µm"
+    inner = group.create_group("größe/测").create_array("flags", shape=(3,), dtype="bool")
+    inner[:] = [True, False, True]
+    return group
+
+
+def hdf5_group() -> Any:
+    """A file in memory whose groups and datasets were made in no order."""
+    file = h5py.File.in_memory(track_order=True)
+    group = file.create_group("größe")
+    group["text"] = ["x", "测"]
+    file.create_dataset("counts", data=np.arange(24).reshape(6, 4), chunks=(2, 4), compression="gzip")
+    group["alias"] = file["counts"]
+    group.attrs["levels"] = ["low", "high"]
+    ragged = file.create_dataset("ragged", (2,), dtype=h5py.vlen_dtype("int32"))
+    ragged[0], ragged[1] = [1, 2], [3]
+    file.attrs["empty"] = h5py.Empty("float32")
+    return file
+
+
 def samples() -> list[Sample]:
     text, value, raw = "größe\r\nline\n", {"b": [1, 2.5, None, True], "a": {"x": "größe"}}, b"\x89PNG\x00\xff"
     by_format: dict[str, list[Any]] = {
         "h5ad": [adata(), adata(sparse=False)],
         "anndata.zarr": [adata(), adata(sparse=False)],
+        "zarr": [zarr_group(), zarr_group(2), zarr_group()["counts"]],
+        "hdf5": [hdf5_group(), hdf5_group()["counts"]],
         "json": [value, [1, "a"], 3, 2.5, True],
         "yaml": [value, [1, "a"], 3, 2.5, True],
         "text": [text],

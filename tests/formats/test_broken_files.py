@@ -18,7 +18,7 @@ from lamart_core import errors
 from lamart_core.formats import UnreadableContent, all_formats, for_object, for_path, for_suffix
 from tests.formats.format_samples import SAMPLES, Sample, adata, write
 
-OPAQUE = ("text", "page", "image", "file")  # any bytes are their content
+OPAQUE = ("text", "page", "image", "file", "hdf5")  # any bytes are their content; HDF5 is opened, not loaded
 STRUCTURED = [s for s in SAMPLES if for_object(s.obj, s.suffix).name not in OPAQUE]
 FILES = [s for s in {s.suffix: s for s in STRUCTURED}.values() if not s.suffix.endswith("zarr")]
 CHECKED = [s for s in FILES if s.suffix not in (".csv", ".tsv", ".yaml", ".yml")]  # any beginning of text is text

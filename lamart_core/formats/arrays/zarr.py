@@ -10,52 +10,125 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from lamart_core.errors import UnsupportedObject
+from lamart_core.formats.arrays.accessor import BackedAccessor
+from lamart_core.formats.arrays.listing import Member, preview_of_members
 from lamart_core.formats.contract import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import ZARR_ARRAY, ZARR_GROUP, PythonType, require
-from lamart_core.formats.markdown import fenced
 
 # zarr.json: version 3; the others: version 2.
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 _V2_ATTRIBUTES = ".zattrs"
-_PREVIEWED = 50
 
 
 class ZarrFormat(Format):
-    """A zarr folder that no other format recognises: opened or loaded as a read-only ``zarr.Group`` or ``Array``."""
+    """A zarr folder that no other format recognises: opened as a ``zarr.Group`` or ``zarr.Array``.
+
+    Groups and arrays in memory, or of other stores, are copied chunk by chunk, with their own version of zarr, chunks
+    and compression; chunks that hold nothing but the fill value are not written.
+    """
 
     name = "zarr"
-    suffixes: ClassVar[tuple[str, ...]] = (".zarr",)
+    suffixes: ClassVar[tuple[str, ...]] = (".zarr", ".ome.zarr")
     is_folder: ClassVar[bool] = True
     extra: ClassVar[str | None] = "zarr"
+    accepts: ClassVar[tuple[PythonType, ...]] = (ZARR_GROUP, ZARR_ARRAY)
     returns: ClassVar[tuple[PythonType, ...]] = (PythonType("zarr", "Group or Array"), ZARR_GROUP, ZARR_ARRAY)
     modes: ClassVar[tuple[str, ...]] = ("r",)
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        raise UnsupportedObject("Write zarr groups and arrays with zarr, and pass the path of the folder")
+        import zarr
+        import zarr.storage
+
+        store = zarr.storage.LocalStore(path)
+        with unannounced():
+            if isinstance(obj, zarr.Array):
+                _copy_array(cast(Any, obj), store, None)
+                return
+            attributes = dict(obj.attrs)
+            zarr.create_group(store, attributes=attributes, zarr_format=obj.metadata.zarr_format)
+            for name, member in sorted(obj.members(max_depth=None, use_consolidated_for_children=False)):
+                if isinstance(member, zarr.Array):
+                    _copy_array(member, store, name)
+                else:
+                    version = member.metadata.zarr_format
+                    zarr.create_group(store, path=name, attributes=dict(member.attrs), zarr_format=version)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
-        found = self._open(path, suffix, "r", "", options)
+        found = self._open(path, suffix, "r", "", options).storage
         if target in (ZARR_GROUP, ZARR_ARRAY) and not target.matches(found):
             raise UnsupportedObject(f"{path} holds a zarr.{type(found).__name__}, not a {target}")
         return found
 
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
         refuse_pickles(path)
-        return open_zarr(path, mode=mode, **options)
+        found = open_zarr(path, mode=mode, **options)
+        return BackedAccessor(found.store, found, found.store.close)
+
+    def n_observations(self, obj: object) -> int | None:
+        """First dimension of an array."""
+        shape: Any = getattr(obj, "shape", None) if ZARR_ARRAY.matches(obj) else None
+        return int(shape[0]) if shape else None
+
+    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
+        """First dimension of a single array, from its metadata."""
+        with reading(path, self.name):
+            shape = _described(path, ".").shape
+            return shape[0] if shape else None
 
     def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
-        """The names of groups and arrays."""
+        """The names of groups and arrays, with shapes and types."""
         if not isinstance(obj_or_path, Path):
-            return super().preview(obj_or_path, suffix=suffix)
-        names: list[str] = []
-        with reading(obj_or_path, self.name):
-            for node in _nodes(obj_or_path):
-                names.append(Path(str(node)).relative_to(obj_or_path).as_posix())
-                if len(names) > _PREVIEWED:
-                    names[-1] = "…"
-                    break
-        return Preview(fenced("\n".join(names)))
+            return preview_of_members(_members(obj_or_path))
+        root = obj_or_path
+        with reading(root, self.name):
+            return preview_of_members(
+                _described(node, Path(str(node)).relative_to(root).as_posix()) for node in _nodes(root)
+            )
+
+
+def _copy_array(array: Any, store: Any, name: str | None) -> None:
+    import zarr
+
+    version = array.metadata.zarr_format
+    zarr.from_array(
+        store,
+        data=array,
+        name=name,
+        fill_value=array.fill_value,
+        order=array.order if version == 2 else None,
+        attributes=dict(array.attrs),
+        dimension_names=getattr(array.metadata, "dimension_names", None),
+        zarr_format=version,
+    )
+
+
+def _members(obj: Any) -> Iterator[Member]:
+    if ZARR_ARRAY.matches(obj):
+        yield Member(".", tuple(obj.shape), str(obj.dtype))
+        return
+    for name, member in sorted(obj.members(max_depth=None)):
+        is_array = ZARR_ARRAY.matches(member)
+        yield Member(name, tuple(member.shape), str(member.dtype)) if is_array else Member(name)
+
+
+def _described(node: ReadablePath, name: str) -> Member:
+    """What the metadata of a group or array say of it.
+
+    Raises:
+        UnreadableContent: They are no metadata of zarr.
+    """
+    for file in ("zarr.json", ".zarray"):
+        if (node / file).exists():
+            metadata = json.loads((node / file).read_bytes())
+            if not isinstance(metadata, dict):
+                raise UnreadableContent(f"{node / file} holds no metadata of zarr")
+            described = cast("dict[str, Any]", metadata)
+            if "shape" not in described:
+                return Member(name)
+            kind = described.get("data_type", described.get("dtype"))
+            return Member(name, tuple(int(n) for n in described["shape"]), kind if isinstance(kind, str) else "object")
+    return Member(name)
 
 
 def open_zarr(path: ReadablePath, *, mode: str, **options: Any) -> Any:
