@@ -77,6 +77,8 @@ DATASET = PythonType("pyarrow.dataset", "Dataset")
 POLARS = PythonType("polars", "DataFrame")
 LAZY = PythonType("polars", "LazyFrame")
 ANNDATA = PythonType("anndata", "AnnData")
+MUDATA = PythonType("mudata", "MuData")
+SPATIALDATA = PythonType("spatialdata", "SpatialData")
 ZARR_GROUP = PythonType("zarr", "Group")
 ZARR_ARRAY = PythonType("zarr", "Array")
 
