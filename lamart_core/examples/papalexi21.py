@@ -12,7 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 _CELLS = 200
-_TARGETS = ("IFNGR1", "IFNGR2", "JAK2", "STAT1", "IRF1", "CUL3", "BRD4", "CD86", "PDCD1LG2", "NFKBIA")
+_TARGETS = ("IFNGR1", "IFNGR2", "JAK2", "STAT1", "IRF1", "CUL3", "BRD4", "CAV1", "SMAD4", "NFKBIA")
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,9 @@ class _Modalities(Mapping[str, AnnDataAccessor]):
             self._opened[name] = AnnDataAccessor(group["mod"][name], _nothing, mode="r")
         return self._opened[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
@@ -172,7 +175,10 @@ def check_root(group: Any) -> None:
     """Raise ValueError for a store that is no MuData or lacks its annotations, which readers would make up."""
     if str(dict(group.attrs).get("encoding-type", "")).lower() != "mudata":
         raise ValueError("the root is not marked as a MuData (attribute encoding-type)")
-    missing = [name for name in ("mod", "obs", "var") if name not in group]
+    needed = ["mod", "obs", "var"]
+    if "mod" in group:
+        needed += [f"mod/{name}/{slot}" for name in group["mod"] for slot in ("obs", "var")]
+    missing = [name for name in needed if name not in group]
     if missing:
         raise ValueError(f"{' and '.join(missing)} missing")
 

@@ -61,7 +61,7 @@ def read(path: Path, *kinds: str) -> sd.SpatialData:
     import spatialdata as sd
 
     with unannounced():
-        found = cast("sd.SpatialData", sd.read_zarr(path, selection=cast(Any, kinds or None)))
+        found = sd.read_zarr(path, selection=cast(Any, kinds or None))
     # An object that knows the store could write to it, and what is stored never changes.
     found.path = None
     return found
