@@ -104,14 +104,7 @@ def _watched(store: Any) -> Any:
 def unannounced() -> Generator[None]:
     """Without warnings that are not the user's concern: of coming defaults, and of extensions of zarr version 3."""
     with warnings.catch_warnings():
-        for about in (
-            "zarr v2",
-            "[Cc]onsolidated metadata",
-            "autosharding",
-            "does not have a Zarr V3 specification",
-            "is not recognized as a component of a Zarr hierarchy",  # parquet in a SpatialData
-            "will not pull obs/var columns",  # mudata 0.4
-        ):
+        for about in ("zarr v2", "[Cc]onsolidated metadata", "autosharding", "does not have a Zarr V3 specification"):
             warnings.filterwarnings("ignore", message=f".*{about}.*")
         yield
 

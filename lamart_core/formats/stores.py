@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self, cast
+
+from upath import UPath
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, unannounced
 from lamart_core.formats.contract import ReadablePath
+
+# Of zarr version 3, and of version 2.
+_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,10 @@ def open_zarr_folder(path: ReadablePath, mode: str, options: Mapping[str, Any]) 
     Raises:
         UnreadableContent: It holds pickled values.
     """
-    refuse_pickles(path)
+    if isinstance(path, Path) or options.get("use_consolidated") is False:
+        refuse_pickles(path)
+    else:
+        _refuse_remote_pickles(path)
     group = open_zarr(path, mode="r", **options)
     if mode == "r":
         return OpenStore(group, group.store.close)
@@ -117,8 +129,55 @@ def consolidate(store: Any) -> None:
     """Write the metadata of all groups and arrays of a zarr store into its root, so that opening reads one file."""
     import zarr
 
-    with unannounced():
+    with quiet():
         zarr.consolidate_metadata(store)
+
+
+def copy_metadata(source: UPath, target: Path, *, consolidated: bool = False) -> None:
+    """Copy the metadata of one remote group or array to a local folder, which is made.
+
+    Args:
+        source: The group or array; it need not be there.
+        target: Where to.
+        consolidated: Whether the metadata of the groups and arrays below are copied too, where they are consolidated.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in _METADATA if not consolidated else (*_METADATA, ".zmetadata"):
+        try:
+            content = (source / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        if name == "zarr.json" and not consolidated:
+            metadata = cast("dict[str, Any]", json.loads(content))
+            metadata.pop("consolidated_metadata", None)
+            content = json.dumps(metadata).encode()
+        (target / name).write_bytes(content)
+        if name == "zarr.json":
+            return
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Without warnings that are not the user's concern, those of mudata and spatialdata among them."""
+    with unannounced():
+        # Of a default of mudata 0.4, and of parquet files in a SpatialData.
+        for about in ("will not pull obs/var columns", "is not recognized as a component of a Zarr hierarchy"):
+            warnings.filterwarnings("ignore", message=f".*{about}.*")
+        yield
+
+
+def _refuse_remote_pickles(path: UPath) -> None:
+    """As ``refuse_pickles``, by one small read where metadata are consolidated: those are what readers go by."""
+    with TemporaryDirectory(prefix="lamart-") as folder:
+        root = Path(folder)
+        copy_metadata(path, root, consolidated=True)
+        refuse_pickles(root)
+        file = root / "zarr.json"
+        if (root / ".zmetadata").exists() or (
+            file.exists() and "consolidated_metadata" in json.loads(file.read_bytes())
+        ):
+            return
+    refuse_pickles(path)
 
 
 def ordered(mapping: Mapping[str, Any]) -> dict[str, Any]:

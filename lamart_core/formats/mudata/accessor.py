@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
-from lamart_core.formats.arrays import unannounced
-from lamart_core.formats.stores import Closable, OpenStore
+from lamart_core.formats.stores import Closable, OpenStore, quiet
 
 if TYPE_CHECKING:
     import mudata as md
@@ -202,7 +201,7 @@ def read_mudata(group: Any) -> md.MuData:
     check_root(group)
     modalities = {name: _read_modality(group["mod"][name]) for name in modality_names(group)}
     parts = {name: _read(group, name) for name in ("obs", "var", *_MAPPINGS, "uns")}
-    with unannounced():
+    with quiet():
         return md.MuData(modalities, axis=axis_of(group), **parts)
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lamart_core.formats.anndata.base import anndata_preview, columns_of, keys_of, unchanged
-from lamart_core.formats.arrays import unannounced
 from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import MUDATA, PythonType, require
 from lamart_core.formats.markdown import code
 from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root
-from lamart_core.formats.stores import OpenStore, n_rows, ordered
+from lamart_core.formats.stores import OpenStore, n_rows, ordered, quiet
 from lamart_core.formats.tables.base import pandas_markdown
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def untouched(mdata: md.MuData) -> Generator[md.MuData]:
         if name in ("", ".", "..") or "/" in name or "\0" in name:
             raise ValueError(f"a modality cannot be named {name!r}")
     shared = cast(Any, copy.copy(mdata))
-    with ExitStack() as stack, unannounced():
+    with ExitStack() as stack, quiet():
         modalities = {name: stack.enter_context(unchanged(_complete(adata))) for name, adata in mdata.mod.items()}
         shared._mod = {name: _Ordered(adata) for name, adata in modalities.items()}
         for slot in _SLOTS:

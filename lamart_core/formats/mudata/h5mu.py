@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.formats.anndata.base import check_anndata_keywords
-from lamart_core.formats.arrays import unannounced
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import check_root
 from lamart_core.formats.mudata.base import MuDataFormat, require_mudata, untouched
-from lamart_core.formats.stores import OpenStore, open_hdf5
+from lamart_core.formats.stores import OpenStore, open_hdf5, quiet
 
 # What mudata passes on to h5py for every array, whatever its shape.
 _KEYWORDS = frozenset({"compression", "compression_opts", "shuffle", "fletcher32"})
@@ -43,7 +42,7 @@ class H5muFormat(MuDataFormat):
 
         with h5py.File(path, "r") as file:
             check_root(file)
-        with unannounced():
+        with quiet():
             return md.read_h5mu(path, **options)
 
     def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 from upath import UPath
 
-from lamart_core.formats.anndata.base import unchanged
-from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes, unannounced
-from lamart_core.formats.stores import ordered
+from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes
+from lamart_core.formats.guards import UnreadableContent
+from lamart_core.formats.stores import copy_metadata, ordered, quiet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +22,6 @@ ATTRIBUTES = "spatialdata_attrs"
 RASTERS = ("images", "labels")
 KINDS = (*RASTERS, "points", "shapes", "tables")
 _TABLE_MARK = "spatialdata-encoding-type"
-# Of zarr version 3, and of version 2.
-_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 
 
 def is_marked(path: Path) -> bool:
@@ -57,11 +53,18 @@ def names_of(group: Any) -> dict[str, tuple[str, ...]]:
 
 
 def read(path: Path, *kinds: str) -> sd.SpatialData:
-    """Elements of the given kinds, or of all, of a local store; images, labels and points stay on disk."""
+    """Elements of the given kinds, or of all, of a local store; images, labels and points stay on disk.
+
+    Raises:
+        UnreadableContent: A file is missing.
+    """
     import spatialdata as sd
 
-    with unannounced():
-        found = sd.read_zarr(path, selection=cast(Any, kinds or None))
+    try:
+        with quiet():
+            found = sd.read_zarr(path, selection=cast(Any, kinds or None))
+    except FileNotFoundError as error:
+        raise UnreadableContent(f"{path} is incomplete: {error} is missing") from error
     # An object that knows the store could write to it, and what is stored never changes.
     found.path = None
     return found
@@ -71,7 +74,7 @@ def in_memory(sdata: sd.SpatialData) -> sd.SpatialData:
     """The same with all elements in memory, in the chunks and partitions that they had."""
     import spatialdata as sd
 
-    with unannounced():
+    with quiet():
         return sd.SpatialData(
             images={name: element.persist() for name, element in sdata.images.items()},
             labels={name: element.persist() for name, element in sdata.labels.items()},
@@ -93,7 +96,8 @@ def reads_from(element: Any, path: Path) -> bool:
 
 def write_element(new: sd.SpatialData, path: Path, name: str) -> None:
     """Write the one element of an object into a local store that has none of its name."""
-    with untouched(new) as shared:
+    with quiet():
+        shared = untouched(new)
         shared.path = path
         shared.write_element(name)
 
@@ -104,43 +108,40 @@ def delete_element(path: Path, name: str) -> None:
 
     whole = sd.SpatialData()
     whole.path = path
-    with unannounced():
+    with quiet():
         whole.delete_element_from_disk(name)
 
 
-@contextmanager
-def untouched(sdata: sd.SpatialData) -> Generator[sd.SpatialData]:
+def untouched(sdata: sd.SpatialData) -> sd.SpatialData:
     """What to pass to spatialdata's writers, which change elements in place, and whose object then points to the store.
 
-    Yields an object that shares its data with the one passed, with the elements in order of their names: which one
+    Returns an object that shares its data with the one passed, with the elements in order of their names: which one
     was added first is no content, and would decide on the bytes.
     """
     import spatialdata as sd
 
-    with ExitStack() as stack, unannounced():
-        tables = {name: stack.enter_context(unchanged(sdata.tables[name])) for name in sorted(sdata.tables)}
-        yield sd.SpatialData(
-            images={name: sdata.images[name] for name in sorted(sdata.images)},
-            labels={name: sdata.labels[name] for name in sorted(sdata.labels)},
-            points={name: _bare_points(sdata.points[name]) for name in sorted(sdata.points)},
-            shapes={name: sdata.shapes[name].copy(deep=False) for name in sorted(sdata.shapes)},
-            tables=tables,
-            attrs=ordered(sdata.attrs),
-        )
+    return sd.SpatialData(
+        images={name: sdata.images[name] for name in sorted(sdata.images)},
+        labels={name: sdata.labels[name] for name in sorted(sdata.labels)},
+        points={name: _bare_points(sdata.points[name]) for name in sorted(sdata.points)},
+        shapes={name: sdata.shapes[name].copy(deep=False) for name in sorted(sdata.shapes)},
+        tables={name: sdata.tables[name] for name in sorted(sdata.tables)},
+        attrs=ordered(sdata.attrs),
+    )
 
 
 def read_remote(root: UPath, kind: str, name: str) -> Any:
     """One element of a remote store: an image stays there and is read in chunks, others are downloaded into memory."""
     with TemporaryDirectory(prefix="lamart-") as folder:
         copy = Path(folder, "element.zarr")
-        _copy_metadata(root, copy)
-        _copy_metadata(root / kind, copy / kind)
+        copy_metadata(root, copy)
+        copy_metadata(root / kind, copy / kind)
         element, target = root / kind / name, copy / kind / name
-        _copy_metadata(element, target)
+        copy_metadata(element, target)
         if kind in RASTERS:
             levels = _levels(target)
             for level in levels:
-                _copy_metadata(element / level, target / level)
+                copy_metadata(element / level, target / level)
             refuse_pickles(copy)
             arrays = [open_zarr(element / level, mode="r") for level in levels]
             return _over(read(copy, kind)[name], arrays)
@@ -167,21 +168,6 @@ def _bare(partition: pd.DataFrame) -> pd.DataFrame:
 def _with_attributes(points: Any, source: Any) -> Any:
     points.attrs.update(source.attrs)  # dask does not pass them on
     return points
-
-
-def _copy_metadata(source: UPath, target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for name in _METADATA:
-        try:
-            content = (source / name).read_bytes()
-        except FileNotFoundError:
-            continue
-        if name == "zarr.json":
-            # What is consolidated names elements that are not copied.
-            metadata = cast("dict[str, Any]", json.loads(content))
-            metadata.pop("consolidated_metadata", None)
-            content = json.dumps(metadata).encode()
-        (target / name).write_bytes(content)
 
 
 def _copy_folder(source: UPath, target: Path) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lamart_core.errors import InvalidArgument
 from lamart_core.formats.contract import Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import SPATIALDATA, PythonType, require
 from lamart_core.formats.spatialdata import elements
 from lamart_core.formats.spatialdata.accessor import SpatialDataAccessor
 from lamart_core.formats.spatialdata.preview import preview
-from lamart_core.formats.stores import open_zarr_folder
+from lamart_core.formats.stores import open_zarr_folder, quiet
 
 
 class SpatialDataFormat(Format):
@@ -38,13 +39,15 @@ class SpatialDataFormat(Format):
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         _require("Writing a SpatialData")
-        with elements.untouched(obj) as sdata:
-            sdata.write(path)
+        with quiet():
+            elements.untouched(obj).write(path)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         _require("Reading a SpatialData")
+        if options:
+            raise InvalidArgument(f"A SpatialData is loaded without options, not with {', '.join(options)}")
         elements.check_root(path)
-        return elements.in_memory(elements.read(path, **options))
+        return elements.in_memory(elements.read(path))
 
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
         _require("Opening a SpatialData")
