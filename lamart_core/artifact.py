@@ -38,7 +38,9 @@ from lamart_core.types import AnyPathStr, ArtifactKind
 
 if TYPE_CHECKING:
     import anndata as ad
+    import mudata as md
     import pandas as pd
+    import spatialdata as sd
     import tiledbsoma
     from graphviz import Digraph
     from upath import UPath
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 _OBJECT_CONSTRUCTORS = {
     "DataFrame": "from_dataframe",
     "AnnData": "from_anndata",
+    "MuData": "from_mudata",
+    "SpatialData": "from_spatialdata",
     "tiledbsoma": "from_tiledbsoma",
 }
 
@@ -234,6 +238,88 @@ class Artifact(ArtifactRecord):
         options = {"h5ad_kwargs": h5ad_kwargs, "zarr_kwargs": zarr_kwargs}
         request = Request(key=key, description=description, run=run, revises=revises, suffix=suffix)
         return cls._from("AnnData", adata, request, options, kwargs)
+
+    @classmethod
+    def from_mudata(
+        cls,
+        mdata: md.MuData | AnyPathStr,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        run: Run | bool | None = None,
+        revises: Artifact | None = None,
+        schema: Any = None,
+        h5mu_kwargs: dict[str, Any] | None = None,
+        zarr_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Create an artifact from multi-modal data; sets `otype` to `"MuData"` and counts `n_observations`.
+
+        Args:
+            mdata: MuData in memory or backed, or the path of one.
+            key: Key; its suffix chooses the format (`.h5mu`, `.zarr`, `.mudata.zarr`). Default: h5mu.
+            description: Free text.
+            run: Run that made the artifact.
+            revises: Version to revise.
+            schema: Not supported yet.
+            h5mu_kwargs: Keywords for `mudata.write_h5mu`.
+            zarr_kwargs: `{"zarr_format": 2}` writes that version of zarr.
+            **kwargs: Other keywords of the constructor.
+
+        Raises:
+            InvalidArgument: The key's suffix is that of no MuData, or the data is none.
+            MissingExtra: mudata is not installed.
+
+        Examples:
+            >>> import lamart_core as ln
+            >>> mdata = ln.examples.datasets.mudata_papalexi21_subset()
+            >>> artifact = ln.Artifact.from_mudata(mdata, key="mudata_papalexi21_subset.h5mu").save()
+            >>> artifact.n_observations
+            200
+        """
+        _refuse_unsupported(None, schema)
+        options = {"h5mu_kwargs": h5mu_kwargs, "zarr_kwargs": zarr_kwargs}
+        request = Request(key=key, description=description, run=run, revises=revises)
+        return cls._from("MuData", mdata, request, options, kwargs)
+
+    @classmethod
+    def from_spatialdata(
+        cls,
+        sdata: sd.SpatialData | AnyPathStr,
+        *,
+        key: str | None = None,
+        description: str | None = None,
+        run: Run | bool | None = None,
+        revises: Artifact | None = None,
+        schema: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Create an artifact from spatial data, a folder; sets `otype` to `"SpatialData"`.
+
+        Args:
+            sdata: SpatialData, or the path of one. The object stays as it is, and where it is.
+            key: Key with the suffix `.zarr` or `.spatialdata.zarr`.
+            description: Free text.
+            run: Run that made the artifact.
+            revises: Version to revise.
+            schema: Not supported yet.
+            **kwargs: Other keywords of the constructor.
+
+        Raises:
+            InvalidArgument: The key's suffix is another, or the data is no SpatialData.
+            MissingExtra: spatialdata is not installed.
+
+        Examples:
+            >>> import lamart_core as ln
+            >>> from spatialdata.datasets import blobs
+            >>> artifact = ln.Artifact.from_spatialdata(blobs(length=32), key="my_dataset.zarr").save()
+            >>> with artifact.open() as store:
+            ...     list(store.labels)
+            ['blobs_labels', 'blobs_multiscale_labels']
+        """
+        _refuse_unsupported(None, schema)
+        request = Request(key=key, description=description, run=run, revises=revises)
+        return cls._from("SpatialData", sdata, request, {}, kwargs)
 
     @classmethod
     def from_tiledbsoma(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
 from lamart_core import errors
 from lamart_core import storage as bytes_room
+from lamart_core.formats.libraries import require
 from lamart_core.records import Storage
 from lamart_core.types import AnyPathStr
+
+if TYPE_CHECKING:
+    import mudata as md
 
 # How HDF5 files begin. Nothing reads the stand-ins further than that.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -52,6 +56,30 @@ def dir_scrnaseq_cellranger(sample: str, basedir: AnyPathStr | Storage = "./", o
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     return top
+
+
+def mudata_papalexi21_subset() -> md.MuData:
+    """Return multi-modal data of the shape of a CRISPR screen read out by ECCITE-seq, with made-up counts.
+
+    As in the data of Papalexi et al. (2021) there are four modalities of the same cells: gene expression (`rna`),
+    surface proteins (`adt`), hashtags (`hto`) and guides (`gdo`). The same call gives the same content.
+
+    Returns:
+        200 cells with 173 genes, 4 proteins, 12 hashtags and 111 guides.
+
+    Raises:
+        MissingExtra: mudata is not installed.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> mdata = ln.examples.datasets.mudata_papalexi21_subset()
+        >>> list(mdata.mod)
+        ['rna', 'adt', 'hto', 'gdo']
+    """
+    require("mudata", extra="mudata", purpose="Making an example of a MuData")
+    from lamart_core.examples.papalexi21 import make_mudata
+
+    return make_mudata()
 
 
 def _base(basedir: AnyPathStr | Storage) -> Path | UPath:

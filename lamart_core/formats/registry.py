@@ -70,7 +70,10 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.arrays.zarr import ZarrFormat
     from lamart_core.formats.documents import FileFormat, ImageFormat, JsonFormat, PageFormat, TextFormat, YamlFormat
     from lamart_core.formats.folders import FolderFormat
+    from lamart_core.formats.mudata.h5mu import H5muFormat
+    from lamart_core.formats.mudata.zarr import MuDataZarrFormat
     from lamart_core.formats.soma.store import SomaFormat
+    from lamart_core.formats.spatialdata.zarr import SpatialDataFormat
     from lamart_core.formats.tables.delimited import CsvFormat, TsvFormat
     from lamart_core.formats.tables.ipc import IpcFormat
     from lamart_core.formats.tables.jsonlines import JsonLinesFormat
@@ -87,6 +90,9 @@ def _builtin_formats() -> tuple[Format, ...]:
         JsonLinesFormat(),
         H5adFormat(),
         AnnDataZarrFormat(),
+        H5muFormat(),
+        MuDataZarrFormat(),
+        SpatialDataFormat(),
         ZarrFormat(),
         Hdf5Format(),
         TileDBFormat(),

@@ -111,7 +111,9 @@ def samples() -> list[Sample]:
     return found
 
 
-WRITABLE = [f for f in all_formats() if f.accepts]
+# Formats with many parts, or of libraries that take long to import, are tested in files of their own.
+ELSEWHERE = ("h5mu", "mudata.zarr", "spatialdata.zarr")
+WRITABLE = [f for f in all_formats() if f.accepts and f.name not in ELSEWHERE]
 SAMPLES = samples()
 
 

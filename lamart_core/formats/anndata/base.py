@@ -52,10 +52,10 @@ class AnnDataFormat(Format):
     def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
         """Shape, columns of obs and var, keys of the other slots, and the first observations."""
         if not isinstance(obj_or_path, Path):
-            return _preview(obj_or_path)
+            return anndata_preview(obj_or_path)
         require_anndata(f"Previewing a {self.name} store")
         with reading(obj_or_path, self.name), self._accessor(obj_or_path, "r", {}) as accessor:
-            return _preview(accessor)
+            return anndata_preview(accessor)
 
 
 def require_anndata(purpose: str) -> None:
@@ -101,11 +101,12 @@ def check_anndata_keywords(group: str, given: Mapping[str, Any], known: frozense
         )
 
 
-def _preview(adata: Any) -> Preview:
+def anndata_preview(adata: Any) -> Preview:
+    """The preview of an AnnData or of an accessor to one."""
     slots = {
-        "obs": _columns(adata.obs),
-        "var": _columns(adata.var),
-        **{slot: _keys(getattr(adata, slot)) for slot in _MAPPINGS},
+        "obs": columns_of(adata.obs),
+        "var": columns_of(adata.var),
+        **{slot: keys_of(getattr(adata, slot)) for slot in _MAPPINGS},
     }
     lines = [f"**AnnData** {adata.n_obs:,} observations × {adata.n_vars:,} variables"]
     if adata.X is not None:
@@ -118,11 +119,13 @@ def _preview(adata: Any) -> Preview:
     return Preview(text, shape[0], slots["obs"], shape, {slot: columns for slot, columns in slots.items() if columns})
 
 
-def _columns(df: Any) -> tuple[ColumnInfo, ...]:
+def columns_of(df: Any) -> tuple[ColumnInfo, ...]:
+    """The columns of a frame, for previews."""
     return tuple(ColumnInfo(str(name), str(dtype)) for name, dtype in df.dtypes.items())
 
 
-def _keys(mapping: Mapping[str, Any]) -> tuple[ColumnInfo, ...]:
+def keys_of(mapping: Mapping[str, Any]) -> tuple[ColumnInfo, ...]:
+    """The keys of a slot and the types of what they name, for previews."""
     return tuple(ColumnInfo(str(key), _kind(mapping[key])) for key in sorted(mapping, key=str))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,24 +41,17 @@ class AnnDataZarrFormat(AnnDataFormat):
 
     def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
         check_anndata_keywords("zarr_kwargs", options, _KEYWORDS)
-        if options.get("zarr_format", 3) not in (2, 3):
-            raise InvalidArgument(f"zarr_kwargs: zarr_format is 2 or 3, not {options['zarr_format']!r}")
+        check_zarr_version(options)
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         _require("Writing an AnnData as zarr")
-        import anndata as ad
         from anndata.io import write_zarr
 
         passed = {k: v for k, v in options.items() if k != "zarr_format"}
         chunks = passed.pop("chunks", None)
         if chunks is not None and not hasattr(obj.X, "format"):  # sparse matrices of any kind have their own chunks
             passed["chunks"] = tuple(chunks)
-        with (
-            _format_lock,
-            ad.settings.override(zarr_write_format=options.get("zarr_format", 3)),
-            unannounced(),
-            unchanged(obj) as adata,
-        ):
+        with writing_zarr_version(options.get("zarr_format", 3)), unannounced(), unchanged(obj) as adata:
             write_zarr(path, adata, **passed)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
@@ -97,6 +91,21 @@ class AnnDataZarrFormat(AnnDataFormat):
         with reading(path, self.name):
             refuse_pickles(path)
             return count(open_zarr(path, mode="r")["obs"])
+
+
+def check_zarr_version(options: Mapping[str, Any]) -> None:
+    """Raise InvalidArgument for a version of zarr that cannot be written."""
+    if options.get("zarr_format", 3) not in (2, 3):
+        raise InvalidArgument(f"zarr_kwargs: zarr_format is 2 or 3, not {options['zarr_format']!r}")
+
+
+@contextmanager
+def writing_zarr_version(version: int) -> Generator[None]:
+    """Make anndata write this version of zarr; one thread at a time, since it is a setting of the process."""
+    import anndata as ad
+
+    with _format_lock, ad.settings.override(zarr_write_format=version):
+        yield
 
 
 def _require(purpose: str) -> None:

@@ -1,0 +1,222 @@
+"""Lazy access to a stored MuData: annotations in memory, the matrices of its modalities on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
+from lamart_core.formats.stores import Closable, OpenStore, quiet
+
+if TYPE_CHECKING:
+    import mudata as md
+    import pandas as pd
+
+_MAPPINGS = ("obsm", "varm", "obsp", "varp", "obsmap", "varmap")
+
+
+class MuDataAccessor(Closable):
+    """An open MuData store, used similarly to a ``MuData`` object.
+
+    ``obs`` and ``var`` are the tables of all modalities together, as they are stored: without the columns that mudata
+    pulls from the modalities. A modality is opened when it is first asked for, and its matrices stay on disk.
+    Close it, or use it as a context manager.
+
+    Example:
+        .. code-block:: python
+
+            with artifact.open() as store:
+                rna = store["rna"]
+                t_cells = rna[rna.obs["cell_type"] == "T cell"].to_memory()
+    """
+
+    def __init__(self, store: OpenStore) -> None:
+        super().__init__(store.close)
+        self._store = store
+        try:
+            from anndata.io import read_elem
+
+            check_root(store.group)
+            self._obs = cast("pd.DataFrame", read_elem(store.group["obs"]))
+            self._var = cast("pd.DataFrame", read_elem(store.group["var"]))
+        except BaseException:
+            store.close()
+            raise
+        self._mod = _Modalities(self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"modalities {', '.join(self._mod)}"
+        return f"MuDataAccessor({self.n_obs} × {self.n_vars}, {state})"
+
+    def __getitem__(self, modality: str) -> AnnDataAccessor:
+        """One modality; see ``mod``."""
+        return self._mod[modality]
+
+    @property
+    def mod(self) -> Mapping[str, AnnDataAccessor]:
+        """The modalities in their order, each an accessor whose matrices stay on disk."""
+        return self._mod
+
+    @property
+    def obs(self) -> pd.DataFrame:
+        """Annotation of the observations of all modalities."""
+        return self._obs
+
+    @property
+    def var(self) -> pd.DataFrame:
+        """Annotation of the variables of all modalities."""
+        return self._var
+
+    @property
+    def obs_names(self) -> pd.Index:
+        """Names of observations."""
+        return self._obs.index
+
+    @property
+    def var_names(self) -> pd.Index:
+        """Names of variables."""
+        return self._var.index
+
+    @property
+    def n_obs(self) -> int:
+        """Number of observations."""
+        return len(self._obs)
+
+    @property
+    def n_vars(self) -> int:
+        """Number of variables."""
+        return len(self._var)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of observations and variables."""
+        return (self.n_obs, self.n_vars)
+
+    @property
+    def axis(self) -> int:
+        """What the modalities share: 0 for observations, 1 for variables, -1 for both."""
+        return axis_of(self._open_group())
+
+    @property
+    def obsm(self) -> Mapping[str, Any]:
+        """Multi-dimensional annotation of observations."""
+        return self._read("obsm")
+
+    @property
+    def varm(self) -> Mapping[str, Any]:
+        """Multi-dimensional annotation of variables."""
+        return self._read("varm")
+
+    @property
+    def obsp(self) -> Mapping[str, Any]:
+        """Pairwise annotation of observations."""
+        return self._read("obsp")
+
+    @property
+    def varp(self) -> Mapping[str, Any]:
+        """Pairwise annotation of variables."""
+        return self._read("varp")
+
+    @property
+    def obsmap(self) -> Mapping[str, Any]:
+        """By modality, where each observation is in it: its row counted from 1, or 0."""
+        return self._read("obsmap")
+
+    @property
+    def varmap(self) -> Mapping[str, Any]:
+        """By modality, where each variable is in it: its column counted from 1, or 0."""
+        return self._read("varmap")
+
+    @property
+    def uns(self) -> Mapping[str, Any]:
+        """Unstructured annotation."""
+        return self._read("uns")
+
+    def to_memory(self) -> md.MuData:
+        """Read everything."""
+        return read_mudata(self._open_group())
+
+    def _read(self, slot: str) -> Mapping[str, Any]:
+        return _read(self._open_group(), slot)
+
+    def _open_group(self) -> Any:
+        self._check_open()
+        return self._store.group
+
+
+class _Modalities(Mapping[str, AnnDataAccessor]):
+    """The modalities of an open store, opened on first use."""
+
+    def __init__(self, store: MuDataAccessor) -> None:
+        self._store = store
+        self._names = modality_names(store._open_group())
+        self._opened: dict[str, AnnDataAccessor] = {}
+
+    def __getitem__(self, name: str) -> AnnDataAccessor:
+        group = self._store._open_group()
+        if name not in self._names:
+            raise KeyError(f"There is no modality {name!r}; there are {', '.join(map(repr, self._names))}")
+        if name not in self._opened:
+            self._opened[name] = AnnDataAccessor(group["mod"][name], _nothing, mode="r")
+        return self._opened[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def check_root(group: Any) -> None:
+    """Raise ValueError for a store that is no MuData or lacks its annotations, which readers would make up."""
+    if str(dict(group.attrs).get("encoding-type", "")).lower() != "mudata":
+        raise ValueError("the root is not marked as a MuData (attribute encoding-type)")
+    needed = ["mod", "obs", "var"]
+    if "mod" in group:
+        needed += [f"mod/{name}/{slot}" for name in group["mod"] for slot in ("obs", "var")]
+    missing = [name for name in needed if name not in group]
+    if missing:
+        raise ValueError(f"{' and '.join(missing)} missing")
+
+
+def modality_names(group: Any) -> list[str]:
+    """The names of the modalities of an open store, in their order."""
+    stored = [str(name) for name in group["mod"]]
+    order = [str(name) for name in dict(group["mod"].attrs).get("mod-order", [])]
+    return order if set(order) == set(stored) else stored
+
+
+def axis_of(group: Any) -> int:
+    """What the modalities of an open store share; 0 where it does not say."""
+    return int(dict(group.attrs).get("axis", 0))
+
+
+def read_mudata(group: Any) -> md.MuData:
+    """The MuData in an open h5py or zarr group, in memory."""
+    import mudata as md
+
+    check_root(group)
+    modalities = {name: _read_modality(group["mod"][name]) for name in modality_names(group)}
+    parts = {name: _read(group, name) for name in ("obs", "var", *_MAPPINGS, "uns")}
+    with quiet():
+        return md.MuData(modalities, axis=axis_of(group), **parts)
+
+
+def _read_modality(group: Any) -> Any:
+    from anndata.io import read_elem
+
+    is_current = dict(group.attrs).get("encoding-type") == "anndata"
+    return read_elem(group) if is_current else lazy_anndata(group).to_memory()  # the mark was another before mudata 0.2
+
+
+def _read(group: Any, slot: str) -> Any:
+    from anndata.io import read_elem
+
+    return read_elem(group[slot]) if slot in group else {}
+
+
+def _nothing() -> None:
+    """A modality is closed with the whole store."""

@@ -1,0 +1,137 @@
+"""What MuData in h5mu and in zarr have in common."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from lamart_core.formats.anndata.base import anndata_preview, columns_of, keys_of, unchanged
+from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
+from lamart_core.formats.guards import reading
+from lamart_core.formats.libraries import MUDATA, PythonType, require
+from lamart_core.formats.markdown import code
+from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root
+from lamart_core.formats.stores import OpenStore, n_rows, ordered, quiet
+from lamart_core.formats.tables.base import pandas_markdown
+
+if TYPE_CHECKING:
+    import mudata as md
+
+_SHOWN_SLOTS = ("obsm", "varm", "obsp", "varp", "uns")
+_SLOTS = (*_SHOWN_SLOTS, "obsmap", "varmap")
+_SLOTS_OF_MODALITIES = (*_SHOWN_SLOTS, "layers")
+_SHARED = {0: "observations", 1: "variables", -1: "observations and variables"}
+
+
+class MuDataFormat(Format):
+    """Annotated matrices of the same observations."""
+
+    otype: ClassVar[str | None] = "MuData"
+    extra: ClassVar[str | None] = "mudata"
+    accepts: ClassVar[tuple[PythonType, ...]] = (MUDATA,)
+    returns: ClassVar[tuple[PythonType, ...]] = (MUDATA,)
+    modes: ClassVar[tuple[str, ...]] = ("r",)
+
+    @abstractmethod
+    def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
+        """Open the store without reading any of its content."""
+
+    def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
+        require_mudata(f"Opening a {self.name} store")
+        return MuDataAccessor(self._open_store(path, mode, options))
+
+    def n_observations(self, obj: object) -> int | None:
+        """Number of observations of all modalities together."""
+        return int(obj.n_obs) if MUDATA.matches(obj) else None  # pyright: ignore[reportAttributeAccessIssue]
+
+    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
+        """Length of the index of obs, from the metadata."""
+        require_mudata(f"Reading a {self.name} store")
+        with reading(path, self.name):
+            store = self._open_store(path, "r", {})
+            try:
+                check_root(store.group)
+                return n_rows(store.group["obs"])
+            finally:
+                store.close()
+
+    def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
+        """Shape, columns of obs and var, keys of the other slots, the same of each modality, first observations."""
+        if not isinstance(obj_or_path, Path):
+            return _preview(obj_or_path)
+        require_mudata(f"Previewing a {self.name} store")
+        with reading(obj_or_path, self.name), MuDataAccessor(self._open_store(obj_or_path, "r", {})) as accessor:
+            return _preview(accessor)
+
+
+def require_mudata(purpose: str) -> None:
+    """Raise MissingExtra unless mudata is installed."""
+    require("mudata", extra="mudata", purpose=purpose)
+
+
+@contextmanager
+def untouched(mdata: md.MuData) -> Generator[md.MuData]:
+    """What to pass to mudata's writers, which change the text columns of modalities and update the whole in place.
+
+    Yields an object that shares all of its data with the one passed, but is not updated. Its keys are in order: which
+    one was added first is no content, and would decide on the bytes.
+
+    Raises:
+        ValueError: The name of a modality cannot be that of a group.
+    """
+    for name in mdata.mod:
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise ValueError(f"a modality cannot be named {name!r}")
+    shared = cast(Any, copy.copy(mdata))
+    with ExitStack() as stack, quiet():
+        modalities = {name: stack.enter_context(unchanged(_complete(adata))) for name, adata in mdata.mod.items()}
+        shared._mod = {name: _Ordered(adata) for name, adata in modalities.items()}
+        for slot in _SLOTS:
+            setattr(shared, f"_{slot}", ordered(getattr(mdata, slot)))
+        shared.update = _nothing
+        yield shared
+
+
+class _Ordered:
+    """Stands for a modality: the same, with the keys of its slots in order."""
+
+    def __init__(self, adata: Any) -> None:
+        self._adata = adata
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._adata, name)
+        return ordered(value) if name in _SLOTS_OF_MODALITIES else value
+
+
+def _complete(adata: Any) -> Any:
+    # The writers leave the raw matrix of a modality out that is not in memory.
+    return adata.to_memory() if adata.isbacked and adata.raw is not None else adata
+
+
+def _nothing() -> None:
+    """Instead of ``MuData.update``."""
+
+
+def _preview(mdata: Any) -> Preview:
+    slots: dict[str, tuple[ColumnInfo, ...]] = {
+        "obs": columns_of(mdata.obs),
+        "var": columns_of(mdata.var),
+        **{slot: keys_of(getattr(mdata, slot)) for slot in _SHOWN_SLOTS},
+    }
+    heading = f"**MuData** {mdata.n_obs:,} observations × {mdata.n_vars:,} variables"
+    lines = [f"{heading}, {len(mdata.mod)} modalities that share {_SHARED.get(mdata.axis, 'something')}"]
+    lines += [f"- {slot}: {', '.join(code(c.name) for c in columns)}" for slot, columns in slots.items() if columns]
+    for name, adata in mdata.mod.items():
+        inner = anndata_preview(adata).slots
+        slots |= {f"{name}:{slot}": columns for slot, columns in inner.items()}
+        lines.append(f"- {code(name)}: {adata.n_obs:,} × {adata.n_vars:,}")
+        lines += [f"  - {slot}: {', '.join(code(c.name) for c in columns)}" for slot, columns in inner.items()]
+    text = "\n".join(lines)
+    if mdata.obs.shape[1]:
+        text += "\n\n" + pandas_markdown(mdata.obs)
+    shape = (int(mdata.n_obs), int(mdata.n_vars))
+    return Preview(text, shape[0], slots["obs"], shape, {slot: columns for slot, columns in slots.items() if columns})

@@ -1,0 +1,49 @@
+"""MuData in one HDF5 file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lamart_core.formats.anndata.base import check_anndata_keywords
+from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.libraries import PythonType
+from lamart_core.formats.mudata.accessor import check_root
+from lamart_core.formats.mudata.base import MuDataFormat, require_mudata, untouched
+from lamart_core.formats.stores import OpenStore, open_hdf5, quiet
+
+# What mudata passes on to h5py for every array, whatever its shape.
+_KEYWORDS = frozenset({"compression", "compression_opts", "shuffle", "fletcher32"})
+
+
+class H5muFormat(MuDataFormat):
+    """MuData as .h5mu, written by ``mudata.write_h5mu``."""
+
+    name = "h5mu"
+    suffixes: ClassVar[tuple[str, ...]] = (".h5mu",)
+    options_name = "h5mu_kwargs"
+
+    def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
+        check_anndata_keywords("h5mu_kwargs", options, _KEYWORDS)
+
+    def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        require_mudata("Writing an .h5mu file")
+        import mudata as md
+
+        # The function, not the method: that one would make a backed object point to the new file.
+        with untouched(obj) as mdata:
+            md.write_h5mu(path, mdata, **options)
+
+    def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
+        require_mudata("Reading an .h5mu file")
+        import h5py
+        import mudata as md
+
+        with h5py.File(path, "r") as file:
+            check_root(file)
+        with quiet():
+            return md.read_h5mu(path, **options)
+
+    def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
+        return open_hdf5(path, mode, options)

@@ -1,0 +1,195 @@
+"""Open HDF5 files and zarr folders with annotated tables: what AnnData, MuData and SpatialData have in common."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Self, cast
+
+from upath import UPath
+
+from lamart_core.errors import InvalidArgument
+from lamart_core.formats.arrays import open_zarr, refuse_pickles, unannounced
+from lamart_core.formats.contract import ReadablePath
+
+# Of zarr version 3, and of version 2.
+_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """An open HDF5 file or zarr folder.
+
+    Attributes:
+        group: The h5py or zarr group at its root.
+        close: Releases it.
+    """
+
+    group: Any
+    close: Callable[[], None]
+
+
+class Closable:
+    """An open store that is closed once, by ``close`` or at the end of a ``with`` block."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close = close
+        self._closed = False
+        self._then: Callable[[bool], None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end(keep=error is None)
+
+    def close(self) -> None:
+        """Release the store; closing twice is fine."""
+        self._end(keep=True)
+
+    def when_closed(self, then: Callable[[bool], None]) -> None:
+        """Have ``then`` called once the store is closed: with True, or with False if an error ended its use."""
+        self._then = then
+
+    def _end(self, *, keep: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        then, self._then = self._then, None
+        try:
+            self._close()
+        except BaseException:
+            if then is not None:
+                then(False)
+            raise
+        if then is not None:
+            then(keep)
+
+    def _check_open(self) -> None:
+        """Raise InvalidArgument if the store is closed."""
+        if self._closed:
+            raise InvalidArgument("The store is closed: what is on disk can only be read inside the with block")
+
+
+def open_hdf5(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
+    """Open a local or remote HDF5 file; of a remote one only what is asked for is read."""
+    import h5py
+
+    if isinstance(path, Path):
+        file = h5py.File(path, mode, **options)
+        return OpenStore(file, file.close)
+    remote = cast(Any, path.open("rb"))
+    try:
+        file = h5py.File(remote, mode, **options)
+    except BaseException:
+        remote.close()
+        raise
+
+    def close() -> None:
+        file.close()
+        remote.close()
+
+    return OpenStore(file, close)
+
+
+def open_zarr_folder(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
+    """Open a local or remote zarr folder; what was written in mode ``"r+"`` is in the consolidated metadata on closing.
+
+    Raises:
+        UnreadableContent: It holds pickled values.
+    """
+    if isinstance(path, Path) or options.get("use_consolidated") is False:
+        refuse_pickles(path)
+    else:
+        _refuse_remote_pickles(path)
+    group = open_zarr(path, mode="r", **options)
+    if mode == "r":
+        return OpenStore(group, group.store.close)
+    # The consolidated metadata, if there are any, would hide changes, and must tell of them afterwards.
+    was_consolidated = group.metadata.consolidated_metadata is not None
+    group = open_zarr(path, mode=mode, **{"use_consolidated": False, **options})
+
+    def close() -> None:
+        if was_consolidated:
+            consolidate(group.store)
+        group.store.close()
+
+    return OpenStore(group, close)
+
+
+def consolidate(store: Any) -> None:
+    """Write the metadata of all groups and arrays of a zarr store into its root, so that opening reads one file."""
+    import zarr
+
+    with quiet():
+        zarr.consolidate_metadata(store)
+
+
+def copy_metadata(source: UPath, target: Path, *, consolidated: bool = False) -> None:
+    """Copy the metadata of one remote group or array to a local folder, which is made.
+
+    Args:
+        source: The group or array; it need not be there.
+        target: Where to.
+        consolidated: Whether the metadata of the groups and arrays below are copied too, where they are consolidated.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in _METADATA if not consolidated else (*_METADATA, ".zmetadata"):
+        try:
+            content = (source / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        if name == "zarr.json" and not consolidated:
+            metadata = cast("dict[str, Any]", json.loads(content))
+            metadata.pop("consolidated_metadata", None)
+            content = json.dumps(metadata).encode()
+        (target / name).write_bytes(content)
+        if name == "zarr.json":
+            return
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Without warnings that are not the user's concern, those of mudata and spatialdata among them."""
+    with unannounced():
+        # Of a default of mudata 0.4, and of parquet files in a SpatialData.
+        for about in ("will not pull obs/var columns", "is not recognized as a component of a Zarr hierarchy"):
+            warnings.filterwarnings("ignore", message=f".*{about}.*")
+        yield
+
+
+def _refuse_remote_pickles(path: UPath) -> None:
+    """As ``refuse_pickles``, by one small read where metadata are consolidated: those are what readers go by."""
+    with TemporaryDirectory(prefix="lamart-") as folder:
+        root = Path(folder)
+        copy_metadata(path, root, consolidated=True)
+        refuse_pickles(root)
+        file = root / "zarr.json"
+        if (root / ".zmetadata").exists() or (
+            file.exists() and "consolidated_metadata" in json.loads(file.read_bytes())
+        ):
+            return
+    refuse_pickles(path)
+
+
+def ordered(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with its keys in order, and those of the mappings in it."""
+    return {
+        key: ordered(cast("Mapping[str, Any]", mapping[key])) if isinstance(mapping[key], Mapping) else mapping[key]
+        for key in sorted(mapping, key=str)
+    }
+
+
+def n_rows(table: Any) -> int:
+    """Number of rows of a table that anndata stored in an h5py or zarr group, from its metadata."""
+    if not hasattr(table, "keys"):  # a compound dataset: anndata before 0.7
+        return int(table.shape[0])
+    return int(table[str(table.attrs["_index"])].shape[0])
