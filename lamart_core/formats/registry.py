@@ -97,6 +97,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.anndata.zarr import AnnDataZarrFormat
     from lamart_core.formats.arrays import ZarrFormat
     from lamart_core.formats.documents import JsonFormat, YamlFormat
+    from lamart_core.formats.fcs import FcsFormat
     from lamart_core.formats.files import (
         ArchiveFormat,
         FileFormat,
@@ -131,6 +132,7 @@ def _builtin_formats() -> tuple[Format, ...]:
         AnnDataZarrFormat(),
         ZarrFormat(),
         NpyFormat(),
+        FcsFormat(),
         PackedCsvFormat(),
         PackedTsvFormat(),
         PackedParquetFormat(),

@@ -243,7 +243,7 @@ def test_a_packed_file_is_the_only_one_in_its_archive(members: Any, tmp_path: Pa
             link = tarfile.TarInfo("x.h5ad")
             link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
             tar.addfile(link)
-    with pytest.raises(UnreadableContent):
+    with pytest.raises(UnreadableContent, match=r"single file|no file"):
         load(path, ".h5ad.tar.gz")
     assert list(tmp_path.iterdir()) == [path]
 
@@ -338,11 +338,14 @@ def test_arrays_of_objects_are_neither_written_nor_read(tmp_path: Path) -> None:
         with pytest.raises(errors.UnsupportedObject, match="pickle"):
             write(values, path, ".npy")
         assert not path.exists()
-    np.save(path, np.array([_Payload(marker)], dtype=object), allow_pickle=True)
     found = for_path(path, ".npy")
-    for read in (found.load, found.open, found.preview):
-        with pytest.raises(UnreadableContent):
-            read(path, suffix=".npy")
+    for shape in ((1,), (0,)):  # nothing is mapped of an array without values
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": shape})
+        path.write_bytes(header.getvalue() + pickle.dumps(np.array([_Payload(marker)], dtype=object)))
+        for read in (found.load, found.open, found.preview):
+            with pytest.raises(UnreadableContent):
+                read(path, suffix=".npy")
     with pytest.raises(errors.InvalidArgument, match="allow_pickle"):
         found.load(path, suffix=".npy", allow_pickle=True)
     assert not marker.exists()
