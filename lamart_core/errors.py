@@ -100,11 +100,11 @@ class NoLoader(LamartError, NotImplementedError):
 class MissingExtra(LamartError, ImportError):
     """An optional library is not installed; the message names the extra."""
 
-    def __init__(self, library: str, extra: str, purpose: str) -> None:
+    def __init__(self, library: str, extra: str, purpose: str, distribution: str = "lamart-dagster") -> None:
         self.library = library
         self.extra = extra
         super().__init__(
-            f"{purpose} needs the library {library!r}, which is not installed: pip install 'lamart-dagster[{extra}]'"
+            f"{purpose} needs the library {library!r}, which is not installed: pip install '{distribution}[{extra}]'"
         )
 
 

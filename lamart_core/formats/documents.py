@@ -1,4 +1,4 @@
-"""Documents: JSON, YAML, text, pictures, and any other file."""
+"""Documents that hold values: JSON and YAML."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from lamart_core.errors import NoLoader, UnsupportedObject
+from lamart_core.errors import UnsupportedObject
+from lamart_core.formats.compression import creating, read_beginning, read_expanded, take_max_bytes, with_compressions
 from lamart_core.formats.contract import Format, Preview
 from lamart_core.formats.guards import UnreadableContent, reading
-from lamart_core.formats.libraries import BOOL, BYTES, DICT, FLOAT, INT, LIST, PATH, STR, PythonType
+from lamart_core.formats.libraries import BOOL, BYTES, DICT, FLOAT, INT, LIST, STR, PythonType
 from lamart_core.formats.markdown import fenced
 
 # Whatever the document holds: the default of formats whose content decides on the type.
 VALUE = PythonType("builtins", "object")
-_PREVIEW_BYTES = 20_000
+PREVIEW_BYTES = 20_000
+# Values of a YAML document whose aliases are written out.
+_MAX_ALIASED = 1_000_000
 
 
 class _ValueFormat(Format):
@@ -35,13 +38,15 @@ class _ValueFormat(Format):
         """The value of a text."""
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        path.write_text(self._dump(_plain(obj, "value")), encoding="utf-8", newline="\n")
+        text = self._dump(_plain(obj, "value"))
+        with creating(path, suffix) as file:
+            file.write(text.encode())
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
-        _no_options(options)
+        max_bytes = reader_options(suffix, options)
         if target == BYTES:
             return path.read_bytes()
-        value = self._parse(path.read_text(encoding="utf-8"))
+        value = self._parse(read_expanded(path, suffix, max_bytes).decode())
         if target == VALUE or (target.matches(value) and not (target in (INT, FLOAT) and isinstance(value, bool))):
             return value
         if target == FLOAT and isinstance(value, int) and not isinstance(value, bool):
@@ -52,7 +57,7 @@ class _ValueFormat(Format):
         """The beginning of the text."""
         if isinstance(obj_or_path, Path):
             with reading(obj_or_path, self.name):
-                return Preview(fenced(_beginning(obj_or_path), self.name))
+                return Preview(fenced(beginning(obj_or_path, suffix), self.name))
         return Preview(fenced(self._dump(_plain(obj_or_path, "value")), self.name))
 
 
@@ -60,7 +65,7 @@ class JsonFormat(_ValueFormat):
     """JSON. Keys are sorted, so that equal mappings are equal bytes; NaN and infinity are no JSON and are refused."""
 
     name = "json"
-    suffixes: ClassVar[tuple[str, ...]] = (".json", ".vitessce.json")
+    suffixes: ClassVar[tuple[str, ...]] = with_compressions(".json", ".vitessce.json")
 
     def _dump(self, value: Any) -> str:
         try:
@@ -76,7 +81,7 @@ class YamlFormat(_ValueFormat):
     """YAML, without the tags that construct Python objects."""
 
     name = "yaml"
-    suffixes: ClassVar[tuple[str, ...]] = (".yaml", ".yml")
+    suffixes: ClassVar[tuple[str, ...]] = with_compressions(".yaml", ".yml")
 
     def _dump(self, value: Any) -> str:
         import yaml
@@ -92,80 +97,62 @@ class YamlFormat(_ValueFormat):
 
         if not text.strip():
             raise UnreadableContent("A YAML file without content holds no value")
-        return yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _check_aliases(node)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
 
 
-class _ContentFormat(Format):
-    """A file whose content is the object: text or bytes as they are."""
-
-    def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        path.write_bytes(obj.encode("utf-8") if isinstance(obj, str) else obj)
-
-    def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
-        _no_options(options)
-        if target == BYTES:
-            return path.read_bytes()
-        # Decoded as it is: reading in text mode would change line ends, and text must come back as it was saved.
-        return path.read_bytes().decode("utf-8") if target == STR else path
+def reader_options(suffix: str, options: Mapping[str, Any]) -> int | None:
+    """What a reader of documents may be told: ``max_bytes``, for compressed ones; other options are refused."""
+    left = dict(options)
+    max_bytes = take_max_bytes(suffix, left)
+    if left:
+        raise TypeError(f"unexpected keyword argument {', '.join(map(repr, left))}")
+    return max_bytes
 
 
-class TextFormat(_ContentFormat):
-    """Plain text in UTF-8."""
-
-    name = "text"
-    suffixes: ClassVar[tuple[str, ...]] = (".txt", ".md", ".log", ".rst", ".tex", ".py", ".r", ".sql", ".toml", ".xml")
-    accepts: ClassVar[tuple[PythonType, ...]] = (STR,)
-    returns: ClassVar[tuple[PythonType, ...]] = (STR, BYTES)
-
-    def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
-        """The beginning of the text; markdown as it is rendered."""
-        with reading(obj_or_path, self.name):
-            text = _beginning(obj_or_path) if isinstance(obj_or_path, Path) else str(obj_or_path)[:_PREVIEW_BYTES]
-        return Preview(text if suffix == ".md" else fenced(text))
+def beginning(path: Path, suffix: str | None) -> str:
+    """The first kilobytes of a text file, as text."""
+    return read_beginning(path, suffix or "", PREVIEW_BYTES).decode("utf-8", errors="replace")
 
 
-class PageFormat(_ContentFormat):
-    """HTML pages and SVG drawings: loaded as a path to show, as text on request."""
+def _check_aliases(root: Any) -> None:
+    """Refuse aliases that stand for more values than memory holds once somebody writes them out, or for themselves.
 
-    name = "page"
-    suffixes: ClassVar[tuple[str, ...]] = (".html", ".svg")
-    accepts: ClassVar[tuple[PythonType, ...]] = (STR, BYTES)
-    returns: ClassVar[tuple[PythonType, ...]] = (PATH, STR, BYTES)
+    Args:
+        root: A node of a YAML document, as parsed: aliases are further references to the same node.
+    """
+    import yaml
 
+    sizes: dict[int, int] = {}
+    under_way: set[int] = set()
 
-class ImageFormat(_ContentFormat):
-    """Pictures: encoded bytes in, a path to show out, bytes on request."""
+    def size(node: Any) -> int:
+        if id(node) in under_way:
+            raise UnreadableContent("A YAML document that contains itself holds no JSON-like value")
+        if id(node) not in sizes:
+            under_way.add(id(node))
+            children: list[Any] = []
+            if isinstance(node, yaml.SequenceNode):
+                children = list(node.value)
+            elif isinstance(node, yaml.MappingNode):
+                children = [each for pair in node.value for each in pair]
+            sizes[id(node)] = 1 + sum(size(child) for child in children)
+            under_way.discard(id(node))
+        return sizes[id(node)]
 
-    name = "image"
-    suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".bmp")
-    accepts: ClassVar[tuple[PythonType, ...]] = (BYTES,)
-    returns: ClassVar[tuple[PythonType, ...]] = (PATH, BYTES)
-
-
-class FileFormat(_ContentFormat):
-    """Any other file. Bytes or text can be saved under any suffix that no other format claims; the default is .bin."""
-
-    name = "file"
-    suffixes: ClassVar[tuple[str, ...]] = (".bin",)
-    accepts: ClassVar[tuple[PythonType, ...]] = (BYTES, STR)
-    returns: ClassVar[tuple[PythonType, ...]] = (BYTES, STR)
-
-    def writes(self, suffix: str) -> bool:
-        """Whether no other format claims the suffix."""
-        from lamart_core.formats import registry
-
-        return registry.for_suffix(suffix) in (None, self)
-
-    def load(self, path: Path, *, suffix: str, as_type: Any = None, **options: Any) -> Any:
-        """As for other formats, but without a default except for ``.bin``."""
-        if as_type is None and suffix not in self.suffixes:
-            raise NoLoader(f"Files with suffix {suffix!r} have no loader: use .cache() to get a local path")
-        return super().load(path, suffix=suffix, as_type=as_type, **options)
-
-
-def _no_options(options: Mapping[str, Any]) -> None:
-    if options:
-        raise TypeError(f"unexpected keyword argument {', '.join(map(repr, options))}")
+    total = size(root)
+    if total > max(_MAX_ALIASED, 10 * len(sizes)):
+        raise UnreadableContent(
+            f"Its {len(sizes):,} values stand for {total:,} once their aliases are written out: refused, since that "
+            "many are made to fill memory"
+        )
 
 
 def _plain(value: Any, where: str) -> Any:
@@ -193,8 +180,3 @@ def _plain(value: Any, where: str) -> Any:
     raise UnsupportedObject(
         f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which JSON and YAML documents cannot hold"
     )
-
-
-def _beginning(path: Path) -> str:
-    with path.open("rb") as file:
-        return file.read(_PREVIEW_BYTES).decode("utf-8", errors="replace")

@@ -10,13 +10,14 @@ from typing import Any, TypeAlias
 from lamart_core.errors import MissingExtra
 
 
-def require(library: str, *, extra: str, purpose: str) -> None:
+def require(library: str, *, extra: str, purpose: str, distribution: str = "lamart-dagster") -> None:
     """Import an optional library, so that the ``import`` statement that follows cannot fail.
 
     Args:
         library: Name of the importable module, e.g. ``"anndata"``.
-        extra: The extra of this distribution that installs it.
+        extra: The extra that installs it.
         purpose: What needs it, as the beginning of a sentence.
+        distribution: The distribution that has the extra, where the format is not one of this library.
 
     Raises:
         MissingExtra: The library is not installed.
@@ -28,7 +29,7 @@ def require(library: str, *, extra: str, purpose: str) -> None:
         importlib.import_module(library)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] == library:
-            raise MissingExtra(library, extra, purpose) from error
+            raise MissingExtra(library, extra, purpose, distribution) from error
         raise
 
 

@@ -1,21 +1,24 @@
 """Which format stores which object, and which one reads which path.
 
 Formats of other distributions register themselves by an entry point of the group ``lamart_core.formats`` that names
-a subclass of ``Format``; they are loaded when a format is first looked up.
+a subclass of ``Format``; they are loaded when a format is first looked up. One that cannot be loaded is told in a
+warning and does not keep the others from working; where its objects or files are refused, the error says why.
 """
 
 from __future__ import annotations
 
 import threading
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from upath import UPath
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
+from lamart_core.formats.compression import COMPRESSIONS
 from lamart_core.formats.contract import Format
 from lamart_core.formats.zarr_root import read_root
+from lamart_core.logging import logger
 
 ENTRY_POINT_GROUP = "lamart_core.formats"
 
@@ -28,14 +31,27 @@ class _Registry:
         self._builtin: tuple[Format, ...] | None = None
         self._added: list[Format] = []
         self._owners: dict[str, Format] | None = None
+        self._suffixes: dict[bool, frozenset[str]] = {}  # by whether only those of folders
+        self.broken: dict[str, str] = {}  # why, by entry point
 
     def formats(self) -> tuple[Format, ...]:
         with self._lock:
             if self._builtin is None:
                 self._builtin = _builtin_formats()
                 for entry in entry_points(group=ENTRY_POINT_GROUP):
-                    self.add(entry.load()())
+                    self._add_entry(entry)
             return (*reversed(self._added), *self._builtin)
+
+    def _add_entry(self, entry: EntryPoint) -> None:
+        origin = f"the format {entry.name!r} of {entry.dist.name if entry.dist is not None else entry.value}"
+        try:
+            new = entry.load()()
+            if not isinstance(new, Format):
+                raise TypeError(f"{entry.value} is no subclass of lamart_core.formats.Format")
+            self.add(new)
+        except Exception as error:  # whatever others wrote: it must not take all other formats with it
+            self.broken[origin] = f"{type(error).__name__}: {error}"
+            logger.warning("%s cannot be used: %s", origin, self.broken[origin])
 
     def add(self, new: Format) -> None:
         with self._lock:
@@ -53,6 +69,15 @@ class _Registry:
                 )
             self._added.append(new)
             self._owners = None
+            self._suffixes.clear()
+
+    def suffixes(self, of_folders: bool) -> frozenset[str]:
+        with self._lock:
+            formats = self.formats()
+            if of_folders not in self._suffixes:
+                chosen = [f for f in formats if f.is_folder or not of_folders]
+                self._suffixes[of_folders] = frozenset(s for f in chosen for s in (*f.suffixes, *f.shared_suffixes))
+            return self._suffixes[of_folders]
 
     def owners(self) -> dict[str, Format]:
         with self._lock:
@@ -62,6 +87,11 @@ class _Registry:
             return self._owners
 
 
+def broken_formats() -> str:
+    """The end of an error message: which formats of others could not be loaded, and why; empty if all could."""
+    return "".join(f". Note that {origin} cannot be used: {why}" for origin, why in _registry.broken.items())
+
+
 def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.anndata.h5ad import H5adFormat
     from lamart_core.formats.anndata.zarr import AnnDataZarrFormat
@@ -69,9 +99,25 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.arrays.tiledb import TileDBFormat
     from lamart_core.formats.arrays.zarr import ZarrFormat
     from lamart_core.formats.documents import FileFormat, ImageFormat, JsonFormat, PageFormat, TextFormat, YamlFormat
+    from lamart_core.formats.fcs import FcsFormat
+    from lamart_core.formats.files import (
+        ArchiveFormat,
+        FileFormat,
+        ImageFormat,
+        PageFormat,
+        RdsFormat,
+        TextFormat,
+    )
     from lamart_core.formats.folders import FolderFormat
     from lamart_core.formats.mudata.h5mu import H5muFormat
     from lamart_core.formats.mudata.zarr import MuDataZarrFormat
+    from lamart_core.formats.npy import NpyFormat
+    from lamart_core.formats.packed import (
+        PackedCsvFormat,
+        PackedH5adFormat,
+        PackedParquetFormat,
+        PackedTsvFormat,
+    )
     from lamart_core.formats.soma.store import SomaFormat
     from lamart_core.formats.spatialdata.zarr import SpatialDataFormat
     from lamart_core.formats.tables.delimited import CsvFormat, TsvFormat
@@ -97,12 +143,20 @@ def _builtin_formats() -> tuple[Format, ...]:
         Hdf5Format(),
         TileDBFormat(),
         SomaFormat(),
+        NpyFormat(),
+        FcsFormat(),
+        PackedCsvFormat(),
+        PackedTsvFormat(),
+        PackedParquetFormat(),
+        PackedH5adFormat(),
         TextFormat(),
         JsonFormat(),
         YamlFormat(),
         FileFormat(),
         PageFormat(),
         ImageFormat(),
+        ArchiveFormat(),
+        RdsFormat(),
         FolderFormat(),
     )
 
@@ -124,9 +178,13 @@ def all_formats() -> tuple[Format, ...]:
     return _registry.formats()
 
 
-def known_suffixes() -> frozenset[str]:
-    """Suffixes that some format writes or reads, composite ones such as ``.csv.gz`` included."""
-    return frozenset(s for f in all_formats() for s in (*f.suffixes, *f.shared_suffixes))
+def known_suffixes(*, of_folders: bool = False) -> frozenset[str]:
+    """Suffixes that some format writes or reads, composite ones such as ``.csv.gz`` included.
+
+    Args:
+        of_folders: Those of folders only.
+    """
+    return _registry.suffixes(of_folders)
 
 
 def for_suffix(suffix: str) -> Format | None:
@@ -192,15 +250,25 @@ def for_object(obj: object, suffix: str | None = None) -> Format:
         takes = ", ".join(dict.fromkeys(str(t) for f in all_formats() for t in f.accepts))
         raise UnsupportedObject(
             f"No format stores objects of type {kind}; there are formats for {takes}, and paths. "
-            f"Save it to a file and pass the path, or register a format: entry point group {ENTRY_POINT_GROUP!r}."
+            f"Save it to a file and pass the path, or register a format: entry point group {ENTRY_POINT_GROUP!r}"
+            f"{broken_formats() or '.'}"
         )
     if suffix is None:
         return handling[0]
     for candidate in handling:
         if candidate.writes(suffix):
             return candidate
-    possible = ", ".join(dict.fromkeys(s for f in handling for s in (*f.suffixes, *f.shared_suffixes)))
-    raise InvalidArgument(f"{type(obj).__qualname__} cannot be written as {suffix!r}: possible are {possible}")
+    possible = _listed([s for f in handling for s in (*f.suffixes, *f.shared_suffixes)])
+    raise InvalidArgument(
+        f"{type(obj).__qualname__} cannot be written as {suffix!r}: possible are {possible}{broken_formats()}"
+    )
+
+
+def _listed(suffixes: list[str]) -> str:
+    """Suffixes for a message: compressed forms of those that are listed are not."""
+    compressed = {s + compression for s in suffixes for compression in COMPRESSIONS}
+    shown = ", ".join(dict.fromkeys(s for s in suffixes if s not in compressed))
+    return f"{shown}, some also with {', '.join(COMPRESSIONS)}" if compressed & set(suffixes) else shown
 
 
 def _named(name: str) -> Format:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lamart_core.formats.notebook import notebook_display
 from lamart_core.lineage.reading import lineage_graph
 from lamart_core.records import SQLRecord
 
@@ -18,20 +19,9 @@ def view_lineage(record: SQLRecord, *, with_children: bool = True, return_graph:
     graph = lineage_graph(record, with_children=with_children)
     if return_graph:
         return graph.to_graphviz()
-    display = _notebook_display()
+    display = notebook_display()
     if display is not None and shutil.which("dot") is not None:
         display(graph.to_graphviz())
     else:
         sys.stdout.write(graph.to_text() + "\n")
     return None
-
-
-def _notebook_display() -> Any:
-    """Return what draws in a notebook; None outside of one, where IPython is not imported."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    if shell is None or not hasattr(shell, "kernel"):
-        return None
-    from IPython.display import display  # pyright: ignore[reportMissingImports]  # there, where a notebook runs
-
-    return display

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from lamart_core import errors, uids
+from lamart_core import errors, formats, uids
 
 RESERVED = ".lamart"
 MAX_KEY_LENGTH = 1024
@@ -21,9 +21,9 @@ _composite = {
     ".anndata.zarr", ".mudata.zarr", ".spatialdata.zarr", ".ome.zarr", ".ome.h5", ".ome.hdf5", ".ome.tif", ".ome.tiff",
     ".vitessce.json",
 }  # fmt: skip
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
-# Suffixes that name a format. They stay visible under a compression (`counts.csv.gz` is a table), and only they are
-# suffixes of folders, whose names are full of dots that mean nothing (`run.2024.01`).
+COMPRESSIONS = formats.COMPRESSIONS
+# Suffixes that name a format, beside those of `formats`. They stay visible under a compression (`reads.bam.gz`), and
+# only they are suffixes of folders, whose names are full of dots that mean nothing (`run.2024.01`).
 _known = {
     ".tar", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".ipc", ".xlsx",
     ".yaml", ".yml", ".toml", ".xml", ".md", ".html", ".svg", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pdf",
@@ -195,10 +195,10 @@ def suffix_of(name: str, *, is_folder: bool = False) -> str:
         return ""
     for start in range(len(parts) - 1):
         several = "".join(parts[start:])
-        if several in _composite or _is_compressed(parts[start:]):
+        if several in _composite or several in formats.known_suffixes() or _is_compressed(parts[start:]):
             return several
     if is_folder:
-        return parts[-1] if parts[-1] in _known else ""
+        return parts[-1] if parts[-1] in _known or parts[-1] in formats.known_suffixes(of_folders=True) else ""
     return parts[-1]
 
 
@@ -212,7 +212,8 @@ def _is_compressed(parts: list[str]) -> bool:
     if parts[-1] not in COMPRESSIONS:
         return False
     inner = parts[:-2] if len(parts) > 2 and parts[-2] == ".tar" else parts[:-1]
-    return "".join(inner) in _composite or (len(inner) == 1 and inner[0] in _known)
+    suffix = "".join(inner)
+    return suffix in _composite or suffix in formats.known_suffixes() or (len(inner) == 1 and suffix in _known)
 
 
 def object_path(stem: str, suffix: str) -> str:

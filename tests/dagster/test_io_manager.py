@@ -243,6 +243,39 @@ def test_values_come_back_as_they_were(lab: Lab, value: Any, key: str) -> None:
     assert lab.latest(key).hash
 
 
+def test_an_array_is_stored_as_one(lab: Lab) -> None:
+    seen: list[np.ndarray] = []
+
+    @dg.asset
+    def weights() -> np.ndarray:
+        return np.array([[1.5, 2.0]])
+
+    @dg.asset
+    def reader(weights: np.ndarray) -> None:
+        seen.append(weights)
+
+    lab.run(weights, reader)
+    np.testing.assert_array_equal(seen[0], [[1.5, 2.0]])
+    assert lab.latest("weights.npy").load().dtype == "float64"
+    assert "1 × 2" in lab.metadata("weights")["lamart/preview"]
+
+
+def test_a_document_is_compressed_as_its_key_says(lab: Lab) -> None:
+    seen: list[dict[str, int]] = []
+
+    @dg.asset(metadata={"lamart/key": "small/config.json.gz"})
+    def small() -> dict[str, int]:
+        return {"a": 1}
+
+    @dg.asset
+    def reader(small: dict[str, int]) -> None:
+        seen.append(small)
+
+    lab.run(small, reader)
+    assert seen == [{"a": 1}]
+    assert lab.latest("small/config.json.gz").cache().read_bytes()[:2] == b"\x1f\x8b"
+
+
 def test_a_table_is_loaded_as_the_annotated_type(lab: Lab) -> None:
     import pyarrow.dataset as ds
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-import sys
-from dataclasses import dataclass
+import io
+import tarfile
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,14 +21,19 @@ import scipy.sparse as sp
 import zarr
 import zarr.storage
 
-from lamart_core.formats import all_formats, for_object
+from lamart_core.formats import Format, all_formats, for_object
+from lamart_core.testing import FormatSample as Sample
 
-
-@dataclass(frozen=True)
-class Sample:
-    name: str
-    obj: Any
-    suffix: str
+# Any bytes are the content of these formats; the beginning of a file of those is a file too.
+ANY_CONTENT = ("text", "page", "image", "archive", "rds", "file", "hdf5")
+ANY_BEGINNING = ("csv", "tsv", "yaml", "jsonl")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+# Of formats that do the same for many suffixes.
+CHOSEN_SUFFIXES = {
+    "text": (".txt", ".md", ".fasta"),
+    "image": (".png", ".ome.tif"),
+    "page": (".html", ".svg"),
+}
 
 
 def frame() -> pd.DataFrame:
@@ -82,6 +90,22 @@ def hdf5_group() -> Any:
     return file
 
 
+def archive(members: dict[str, bytes], suffix: str) -> bytes:
+    """A zip or tar archive."""
+    file = io.BytesIO()
+    if suffix == ".zip":
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for name, content in members.items():
+                zipped.writestr(zipfile.ZipInfo(name), content)
+        return file.getvalue()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return gzip.compress(file.getvalue(), mtime=0) if suffix.endswith("gz") else file.getvalue()
+
+
 def samples() -> list[Sample]:
     text, value, raw = "größe\r\nline\n", {"b": [1, 2.5, None, True], "a": {"x": "größe"}}, b"\x89PNG\x00\xff"
     by_format: dict[str, list[Any]] = {
@@ -94,21 +118,41 @@ def samples() -> list[Sample]:
         "text": [text],
         "page": ["<html>é</html>", b"<html/>"],
         "image": [raw],
-        "file": [raw],
+        "rds": [raw],
+        "file": [raw, text],
+        "npy": [np.arange(6, dtype="int32").reshape(2, 3), np.zeros((0, 4)), np.array(["größe", "b"])],
     }
     tables = [frame(), pa.table({"a": [1, None], "b": ["x", "y"]}), pl.DataFrame({"a": [1, None], "b": ["x", "y"]})]
     for name in ("parquet", "csv", "tsv", "ipc", "orc", "jsonl"):
         by_format[name] = tables
     found: list[Sample] = []
     for each in all_formats():
-        for obj in by_format.get(each.name, []):
-            for suffix in (*each.suffixes, *each.shared_suffixes):
-                if suffix.count(".") > 1 and isinstance(obj, pa.Table | pl.DataFrame):
-                    continue  # compressed text: that of one table is enough
+        for number, obj in enumerate(by_format.get(each.name, [])):
+            for suffix in _suffixes(each, is_first=number == 0):
                 kind = f"{type(obj).__module__.partition('.')[0]}.{type(obj).__name__}"
                 found.append(Sample(f"{each.name}-{suffix}-{kind}-{len(found)}", obj, suffix))
-    found.append(Sample("text-.json", "text", ".json"))
-    return found
+    found += [Sample("text-.json", "text", ".json"), Sample("text-.yaml", "text", ".yaml")]
+    found += [Sample("text-.vcf", "text", ".vcf"), Sample("text-.fastq.gz", "text", ".fastq.gz")]
+    found += [Sample(f"archive-{suffix}", archive({"a.txt": b"a"}, suffix), suffix) for suffix in (".zip", ".tar.gz")]
+    return [_with_flags(sample) for sample in found]
+
+
+def _suffixes(each: Format, *, is_first: bool) -> list[str]:
+    """The suffixes to try: all plain ones, the compressed forms of the default one for the first object."""
+    plain = [s for s in (*each.suffixes, *each.shared_suffixes) if not s.endswith(COMPRESSED)]
+    chosen = list(CHOSEN_SUFFIXES.get(each.name, plain))
+    packed = [plain[0] + c for c in COMPRESSED if is_first and plain[0] + c in each.suffixes]
+    return [*chosen, *packed]
+
+
+def _with_flags(sample: Sample) -> Sample:
+    name = for_object(sample.obj, sample.suffix).name
+    # What compresses notices damage, but does not where it stores bytes as they came.
+    is_any = name in ANY_CONTENT and not (isinstance(sample.obj, str) and sample.suffix.endswith(COMPRESSED))
+    is_any_beginning = name in ANY_BEGINNING and not sample.suffix.endswith(COMPRESSED)
+    # The beginning of a number is a number.
+    is_number = name == "json" and isinstance(sample.obj, int | float) and not isinstance(sample.obj, bool)
+    return replace(sample, any_content=is_any, any_beginning=is_any_beginning or is_number)
 
 
 # Formats with many parts, or of libraries that take long to import, are tested in files of their own.
@@ -152,6 +196,20 @@ def assert_same(left: Any, right: Any) -> None:
         assert left == right
 
 
-if __name__ == "__main__":  # used by the tests to write in other processes
-    for number, sample in enumerate(SAMPLES):
-        write(sample.obj, Path(sys.argv[1]) / f"{sys.argv[2]}{number}{sample.suffix}", sample.suffix)
+def assert_loaded(loaded: Any, sample: Sample) -> None:
+    """What was loaded is the object of the sample, as far as its format can hold that."""
+    obj = sample.obj
+    if sample.suffix.startswith((".csv", ".tsv")):  # text has no types: the tests of tables say what comes back
+        assert type(loaded) is type(obj)
+        assert loaded.shape[0] == obj.shape[0]
+    elif isinstance(obj, pd.DataFrame):
+        pd.testing.assert_frame_equal(loaded, obj)
+    elif isinstance(obj, ad.AnnData):
+        expected = obj.copy()
+        expected.strings_to_categoricals()  # as its writers do
+        assert_same(loaded, expected)
+    elif isinstance(obj, pa.Table | pl.DataFrame):
+        assert loaded.equals(obj)
+    else:
+        assert type(loaded) is type(obj)
+        assert_same(loaded, obj)

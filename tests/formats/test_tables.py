@@ -21,7 +21,7 @@ from lamart_core import errors
 from lamart_core.formats import Format, UnreadableContent, all_formats, for_path, for_suffix
 from tests.formats.format_samples import frame, write
 
-TABLES = [f for f in all_formats() if f.otype == "DataFrame"]
+TABLES = [f for f in all_formats() if f.otype == "DataFrame" and f.accepts]
 SUFFIXES = [s for f in TABLES for s in f.suffixes]
 EXACT = [".parquet", ".ipc", ".arrow", ".feather"]
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

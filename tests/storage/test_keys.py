@@ -3,8 +3,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lamart_core import errors
+from lamart_core.formats import COMPRESSIONS, known_suffixes
 from lamart_core.storage import RESERVED, check_key, is_reserved, object_path, register_suffixes, suffix_of
 
 
@@ -86,6 +89,34 @@ def test_other_keys_are_refused_and_say_why(key: str, named: str) -> None:
 def test_suffixes_of_files(name: str, suffix: str) -> None:
     assert suffix_of(name) == suffix
     assert suffix_of(f"folder/{name}") == suffix
+
+
+COMPOSITE = (
+    ".anndata.zarr", ".mudata.zarr", ".spatialdata.zarr", ".ome.zarr", ".ome.h5", ".ome.hdf5", ".ome.tif", ".ome.tiff",
+    ".vitessce.json",
+)  # fmt: skip
+COMPRESSED = [f"{inner}{c}" for inner in (".csv", ".h5ad", ".fasta", ".vcf", ".log", ".tar") for c in COMPRESSIONS]
+PACKED = [f"{inner}.tar{c}" for inner in (".h5ad", ".csv", ".ome.tif", ".anndata.zarr") for c in COMPRESSIONS]
+kept = st.sampled_from([*COMPOSITE, *COMPRESSED, *PACKED, *(s + c for s in COMPOSITE for c in COMPRESSIONS)])
+# Words that are no suffix of a format, so that none of them belongs to what follows.
+words = st.lists(st.text("abC09é_- ", min_size=1, max_size=5), min_size=1, max_size=3).map(lambda w: ".".join(w) + "1")
+
+
+@pytest.mark.req("R67")
+@settings(max_examples=30, deadline=None)
+@given(stem=words, suffix=kept, is_upper=st.booleans(), is_folder=st.booleans())
+def test_what_says_one_thing_together_stays_whole(stem: str, suffix: str, is_upper: bool, is_folder: bool) -> None:
+    name = f"folder.d/{stem}{suffix.upper() if is_upper else suffix}"
+    assert suffix_of(name, is_folder=is_folder) == suffix
+    assert suffix_of(f"{stem}.2022{suffix}") == suffix
+
+
+@pytest.mark.req("R67")
+def test_every_suffix_of_a_format_stays_whole() -> None:
+    for suffix in known_suffixes():
+        assert suffix_of(f"a.b{suffix}") == suffix
+    for suffix in known_suffixes(of_folders=True):
+        assert suffix_of(f"a.b{suffix}", is_folder=True) == suffix
 
 
 @pytest.mark.req("R67", "R68")
