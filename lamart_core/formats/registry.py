@@ -98,7 +98,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.arrays.hdf5 import Hdf5Format
     from lamart_core.formats.arrays.tiledb import TileDBFormat
     from lamart_core.formats.arrays.zarr import ZarrFormat
-    from lamart_core.formats.documents import FileFormat, ImageFormat, JsonFormat, PageFormat, TextFormat, YamlFormat
+    from lamart_core.formats.documents import JsonFormat, YamlFormat
     from lamart_core.formats.fcs import FcsFormat
     from lamart_core.formats.files import (
         ArchiveFormat,
