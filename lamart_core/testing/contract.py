@@ -139,7 +139,7 @@ class FormatContract:
             assert for_path(path, sample.suffix) is each
         elif sample.suffix in each.shared_suffixes:
             assert each.recognises(path, sample.suffix)
-        self.assert_equal(each.load(path, suffix=sample.suffix, as_type=type(sample.obj)), sample)
+        self.assert_equal(each.load(path, suffix=sample.suffix, as_type=loaded_type(each, sample.obj)), sample)
         assert each.load(path, suffix=sample.suffix, as_type=Path) == path
         counted = each.count_observations(path, suffix=sample.suffix)
         assert counted in (None, each.n_observations(sample.obj))
@@ -189,7 +189,7 @@ class FormatContract:
             each.load(path, suffix=kind.suffix, as_type=range)
         if each.returns:
             with pytest.raises(errors.InvalidArgument):
-                each.load(path, suffix=kind.suffix, as_type=type(kind.obj), no_such_option=1)
+                each.load(path, suffix=kind.suffix, as_type=loaded_type(each, kind.obj), no_such_option=1)
 
     # Opening
 
@@ -230,7 +230,7 @@ class FormatContract:
         else:
             path.mkdir()
         with pytest.raises(UnreadableContent):
-            each.load(path, suffix=kind.suffix, as_type=type(kind.obj))
+            each.load(path, suffix=kind.suffix, as_type=loaded_type(each, kind.obj))
 
     @pytest.mark.parametrize("damage", ["empty", "binary", "pairs", "zip", "a tenth", "half", "without its end"])
     def test_damaged_content_is_told(self, kind: FormatSample, damage: str, tmp_path: Path, written: Written) -> None:
@@ -240,9 +240,9 @@ class FormatContract:
         is_noticed = _damage(path, damage, kind)
         if is_noticed:
             with pytest.raises(UnreadableContent):
-                each.load(path, suffix=kind.suffix, as_type=type(kind.obj))
+                each.load(path, suffix=kind.suffix, as_type=loaded_type(each, kind.obj))
         with contextlib.suppress(errors.LamartError):
-            each.load(path, suffix=kind.suffix, as_type=type(kind.obj))
+            each.load(path, suffix=kind.suffix, as_type=loaded_type(each, kind.obj))
         with contextlib.suppress(errors.LamartError):
             each.count_observations(path, suffix=kind.suffix)
         with contextlib.suppress(errors.LamartError):
@@ -283,8 +283,7 @@ class FormatContract:
             return
         found = self._process("use", libraries=self.hidden_libraries, cases=cases)
         for name, extras in found.items():
-            assert extras["load"] == expected[name], name
-            assert set(extras.values()) <= {expected[name], ""}, name
+            assert set(extras.values()) - {""} == {expected[name]}, name
 
     # Other processes
 
@@ -316,6 +315,14 @@ class FormatContract:
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
+
+
+def loaded_type(each: Format, obj: object) -> type | None:
+    """The type to load what was written of an object as: its own, or the first of a format that returns others."""
+    own = type(obj)
+    if each.returns and not any(possible.is_class(own) for possible in each.returns):
+        return each.returns[0].resolve()
+    return own
 
 
 class Written:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lamart_core.errors import LamartError, MissingExtra
+from lamart_core.errors import LamartError, MissingExtra, NoLoader
 from lamart_core.formats import Format
 from lamart_core.formats.registry import all_formats
 
@@ -89,6 +89,8 @@ def _extra(use: Any) -> str:
         use()
     except MissingExtra as error:
         return error.extra
+    except NoLoader:  # it is opened, and nothing else
+        return ""
     except Exception as error:  # the tests judge it
         return repr(error)
     return ""

@@ -214,7 +214,7 @@ def test_pages_and_pictures_are_shown_in_a_notebook(tmp_path: Path) -> None:
 
 @pytest.mark.req("R246")
 @pytest.mark.parametrize(
-    "suffix", [".pdf", ".fastq", ".fastq.gz", ".vcf.gz", ".bam", ".zip", ".tar", ".tgz", ".tar.zst", ".gz", ".ome.h5"]
+    "suffix", [".pdf", ".fastq", ".fastq.gz", ".vcf.gz", ".bam", ".zip", ".tar", ".tgz", ".tar.zst", ".gz"]
 )
 def test_other_files_have_no_loader(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"x{suffix}"

@@ -8,7 +8,9 @@ refused.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+from io import BufferedWriter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,7 +40,10 @@ class OrcFormat(TableFormat):
         from pyarrow import orc
 
         check_columns(table, self.name)
-        orc.write_table(_with_types_of_orc(table), str(path), compression="zstd")
+        with path.open("xb") as file:
+            sink = _Sink(file)
+            orc.write_table(_with_types_of_orc(table), sink, compression="zstd")
+            sink.raise_failure()
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
@@ -64,6 +69,35 @@ class OrcFormat(TableFormat):
 
         with reading(path, self.name), open_for_jumps(path) as file:
             return orc.ORCFile(file).nrows
+
+
+class _Sink(io.RawIOBase):
+    """A file whose failures are kept until the writer is done: an error during its last write ends the process."""
+
+    def __init__(self, file: BufferedWriter) -> None:
+        self._file = file
+        self._failure: OSError | None = None
+
+    def writable(self) -> bool:
+        """Whether it can be written to."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write, unless an earlier write failed."""
+        view = memoryview(data)
+        if self._failure is None:
+            try:
+                self._file.write(view)
+            except OSError as error:
+                self._failure = error
+        return view.nbytes
+
+    def raise_failure(self) -> None:
+        """Raise what the first failed write raised."""
+        if self._failure is None:
+            self._file.flush()
+        else:
+            raise self._failure
 
 
 def _with_types_of_orc(table: ArrowTable) -> ArrowTable:
