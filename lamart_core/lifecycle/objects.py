@@ -196,13 +196,17 @@ def insert_files(
 def replace_older(
     connection: Connection, table: Table, resolution: Resolution, object_id: int, plan: Plan
 ) -> tuple[Unclaimed, ...]:
-    """Let older versions of an overwritten family point at the new object; return the bytes nobody refers to."""
+    """Let older versions of an overwritten family point at the new object; return the bytes nobody refers to.
+
+    The latest version on another branch keeps its own.
+    """
     if not plan.overwrite_versions or resolution.outcome is not Outcome.NEW_VERSION:
         return ()
     columns = table.c
     older = and_(
         func.substr(columns.uid, 1, uids.STEM_LENGTH) == uids.stem_of(resolution.uid),
         columns._overwrite_versions,
+        ~columns.is_latest,
         columns.object_id != object_id,
         columns.storage_id == plan.storage.id,
     )

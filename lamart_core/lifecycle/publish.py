@@ -148,8 +148,8 @@ def _record_publication(connection: Connection, storage: Storage, key: str, owne
     if connection.execute(moved).rowcount != 1:
         raise _Superseded(f"{owner.uid} is not the latest version of {key} any more")
     # Overwritten versions refer to the object of the latest one. Others of equal content keep the one that they have.
-    overwritten = and_(in_family(table, owner.uid), table.c._overwrite_versions, table.c.object_id == old["id"])
-    connection.execute(update(table).where(overwritten).values(object_id=object_id))
+    overwritten = and_(table.c._overwrite_versions, ~table.c.is_latest, table.c.object_id == old["id"])
+    connection.execute(update(table).where(in_family(table, owner.uid), overwritten).values(object_id=object_id))
     at_key = and_(columns.storage_id == storage.id, columns.path == key, ~columns.is_managed, columns.id != object_id)
     connection.execute(OBJECT.delete().where(at_key, columns.fate == DOOMED))
     return delete_unreferenced(connection, table, {old["id"]})

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, func, select, update
+from sqlalchemy import Connection, Select, Table, and_, func, or_, select, update
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
@@ -26,6 +26,19 @@ from lamart_core.records import Storage
 
 class PlaceChanged(errors.LamartError):
     """What lies at a real key changed between looking and recording: look again."""
+
+
+@dataclass(frozen=True)
+class Overwritten:
+    """The versions of a family that a new one overwrites: all but the latest ones on other branches.
+
+    Attributes:
+        stem: Stem of their uids.
+        branch_id: Branch of the new version.
+    """
+
+    stem: str
+    branch_id: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ def occupy(
     key: str,
     content: Row,
     *,
-    overwrites: str | None = None,
+    overwrites: Overwritten | None = None,
     leaving: int | None = None,
 ) -> Place:
     """See what lies at a real key, and copy it to the version store where a record needs it.
@@ -66,7 +79,7 @@ def occupy(
         storage: The location.
         key: The key.
         content: What is going to lie there, as the row of a stored object.
-        overwrites: Stem of the family whose overwritten versions need no bytes.
+        overwrites: Versions that need no bytes, because others overwrite theirs.
         leaving: Id of an artifact that needs no bytes there, because it gets others.
 
     Raises:
@@ -134,14 +147,17 @@ def _versions_at(table: Table, object_id: int, key: str) -> Select[Any]:
     return select(columns.id).where(columns.object_id == object_id, columns.key == key, ~columns._key_is_virtual)
 
 
-def _needing(table: Table, object_id: int, overwrites: str | None = None, leaving: int | None = None) -> Select[Any]:
+def _needing(
+    table: Table, object_id: int, overwrites: Overwritten | None = None, leaving: int | None = None
+) -> Select[Any]:
     columns = table.c
     query = select(columns.id).where(columns.object_id == object_id)
     if leaving is not None:
         query = query.where(columns.id != leaving)
     if overwrites is not None:
-        stem = func.substr(columns.uid, 1, uids.STEM_LENGTH)
-        query = query.where(~and_(stem == overwrites, columns._overwrite_versions))
+        is_own = func.substr(columns.uid, 1, uids.STEM_LENGTH) == overwrites.stem
+        is_older = or_(columns.branch_id == overwrites.branch_id, ~columns.is_latest)
+        query = query.where(~and_(is_own, columns._overwrite_versions, is_older))
     return query.limit(1)
 
 

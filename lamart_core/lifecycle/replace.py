@@ -30,7 +30,7 @@ from lamart_core.lifecycle.places import is_real
 from lamart_core.lifecycle.plan import Dedup, Plan, Row, Staged
 from lamart_core.lifecycle.publish import settle
 from lamart_core.lifecycle.put import Put
-from lamart_core.lifecycle.real_keys import Place, PlaceChanged, check_free, hand_over, occupy
+from lamart_core.lifecycle.real_keys import Overwritten, Place, PlaceChanged, check_free, hand_over, occupy
 from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.lifecycle.write import Committed, write
 from lamart_core.lineage import context
@@ -273,8 +273,8 @@ def _site(record: ArtifactRecord, table: Table, plan: Plan, staged: Staged) -> P
     if plan.key is not None and plan.key != key:
         check_free(registry, plan.storage, plan.key)
     content = object_values(staged)
-    stem = uids.stem_of(record.uid) if record._overwrite_versions else None
-    return occupy(registry, plan.storage, key, content, overwrites=stem, leaving=record.id)
+    overwrites = Overwritten(uids.stem_of(record.uid), record.branch_id) if record._overwrite_versions else None
+    return occupy(registry, plan.storage, key, content, overwrites=overwrites, leaving=record.id)
 
 
 def _read(connection: Connection, table: Table, record: ArtifactRecord) -> Row:
@@ -309,7 +309,8 @@ def _switch(
     connection.execute(update(table).where(table.c.id == record.id).values(values))
     if record._overwrite_versions:
         # Overwritten versions refer to the object of the latest one.
-        others = and_(in_family(table, record.uid), table.c._overwrite_versions, table.c.object_id == old["object_id"])
+        overwritten = and_(table.c._overwrite_versions, ~table.c.is_latest, table.c.object_id == old["object_id"])
+        others = and_(in_family(table, record.uid), overwritten)
         connection.execute(update(table).where(others).values(object_id=stored.object_id))
     kept = hand_over(connection, table, site) if site is not None else None
     spare = [Unclaimed(path, is_folder=False) for path in stored.spare]

@@ -24,7 +24,7 @@ from lamart_core.lifecycle.objects import (
 from lamart_core.lifecycle.plan import Dedup, Outcome, Pending, Plan, Resolution, Row, SaveResult, Staged
 from lamart_core.lifecycle.publish import settle
 from lamart_core.lifecycle.put import Put
-from lamart_core.lifecycle.real_keys import Place, hand_over, occupy
+from lamart_core.lifecycle.real_keys import Overwritten, Place, hand_over, occupy
 from lamart_core.lifecycle.replace import Replacement, save_replacement
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lifecycle.tombstones import BytesCollected, is_collected
@@ -167,8 +167,8 @@ def _occupy(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Pl
     if plan.key_is_virtual or staged.in_place is not None:
         return None
     assert record.key is not None
-    stem = uids.stem_of(record.uid) if plan.overwrite_versions else None
-    return occupy(registry, plan.storage, record.key, object_values(staged), overwrites=stem)
+    overwrites = Overwritten(uids.stem_of(record.uid), plan.branch_id) if plan.overwrite_versions else None
+    return occupy(registry, plan.storage, record.key, object_values(staged), overwrites=overwrites)
 
 
 def _settle(record: ArtifactRecord, site: Place, committed: _Saved) -> None:

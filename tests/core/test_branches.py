@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 import lamart_core as ln
 from lamart_core.db import Registry
+from lamart_core.lifecycle import iter_findings
 from lamart_core.models import Artifact, ArtifactBlock, Collection
 from tests.processes import answers, release, start
 from tests.registries import write
@@ -312,6 +313,41 @@ def test_an_overwritten_folder_moves_as_a_whole(registry: Registry, tmp_path: Pa
     versions[0].archive()
     assert [item.refresh().branch_id for item in versions] == [0, 1, 1]
     check_heads(registry)
+
+
+@pytest.mark.req("R24", "R48")
+@pytest.mark.parametrize("key_is_virtual", [True, False])
+def test_a_folder_that_is_overwritten_on_a_branch_stays_on_main(
+    lab: Registry, tmp_path: Path, key_is_virtual: bool
+) -> None:
+    def folder(content: str) -> ln.Artifact:
+        write(tmp_path / "folder" / "a.txt", content)
+        write(tmp_path / "folder" / "same.txt", "same")
+        return ln.Artifact(tmp_path / "folder", key="folder", key_is_virtual=key_is_virtual, run=False).save()
+
+    def read(artifact: ln.Artifact) -> str:
+        return (ln.Artifact.get(artifact.id).cache() / "a.txt").read_text()
+
+    main = folder("main")
+    ln.Branch(name="dev").save()
+    lab.branch = "dev"
+    first, second = folder("dev 1"), folder("dev 2")
+    assert [read(artifact) for artifact in (main, second)] == ["main", "dev 2"]
+    with pytest.raises(ln.errors.OutdatedVersion):
+        first.load()
+    lab.branch = "main"
+    check_heads(lab)
+    assert ln.Artifact.get(key="folder") == main
+    main.refresh()
+    write(tmp_path / "folder" / "a.txt", "main 2")
+    main.replace(tmp_path / "folder")
+    main.save()
+    assert [read(artifact) for artifact in (main, second)] == ["main 2", "dev 2"]
+    again = folder("main 3")
+    assert [read(artifact) for artifact in (again, second)] == ["main 3", "dev 2"]
+    with pytest.raises(ln.errors.OutdatedVersion):
+        ln.Artifact.get(main.id).load()
+    assert list(iter_findings(lab)) == []
 
 
 def test_locked_records(registry: Registry, tmp_path: Path) -> None:
