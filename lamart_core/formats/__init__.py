@@ -5,6 +5,7 @@ Importing this package imports no library that reads or writes data.
 
 from __future__ import annotations
 
+from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BackedAnnData
 from lamart_core.formats.contract import ColumnInfo, Format, Options, Preview
 from lamart_core.formats.guards import UnreadableContent
@@ -20,6 +21,7 @@ from lamart_core.formats.registry import (
 )
 
 __all__ = [
+    "AnnDataAccessor",
     "BackedAnnData",
     "ColumnInfo",
     "Format",
