@@ -315,7 +315,7 @@ def test_an_overwritten_folder_moves_as_a_whole(registry: Registry, tmp_path: Pa
     check_heads(registry)
 
 
-@pytest.mark.req("R24", "R48")
+@pytest.mark.req("R24")
 @pytest.mark.parametrize("key_is_virtual", [True, False])
 def test_a_folder_that_is_overwritten_on_a_branch_stays_on_main(
     lab: Registry, tmp_path: Path, key_is_virtual: bool

@@ -64,6 +64,15 @@ def test_closing_makes_the_next_version(lab: Registry) -> None:
 
 
 @pytest.mark.req("R242")
+def test_values_of_the_matrix_are_written_too(sqlite_registry: Registry) -> None:
+    first = saved()
+    with first.open("r+") as store:
+        store.X[0, 0] = 7
+    assert (first.load().X[0, 0], ln.Artifact.get(key=KEY).load().X[0, 0]) == (1, 7)
+    assert first.versions.count() == 2
+
+
+@pytest.mark.req("R242")
 def test_equal_content_makes_none(lab: Registry) -> None:
     for version in (2, 3):
         artifact = saved(f"v{version}.zarr", rows=2 * version, zarr_kwargs={"zarr_format": version})
@@ -141,6 +150,20 @@ def test_of_two_editors_the_second_one_keeps_a_copy(registry: Registry, tmp_path
 
 
 @pytest.mark.req("R242")
+def test_the_next_version_follows_where_the_family_moved(registry: Registry, tmp_path: Path) -> None:
+    artifact = saved()
+    store = artifact.open("r+")
+    store.set_column("obs", "score", range(4))
+    moved = ln.Artifact.get(artifact.uid)
+    moved.storage = ln.Storage(root=tmp_path / "second").save()
+    moved.save()
+    store.close()
+    assert [item.storage for item in artifact.versions] == [moved.storage] * 2
+    assert ln.Artifact.get(key=KEY).load().obs["score"].tolist() == [0, 1, 2, 3]
+    assert not [name for name in contents(registry).files if "tmp" in name]
+
+
+@pytest.mark.req("R242")
 def test_a_deleted_artifact_has_no_next_version(registry: Registry) -> None:
     artifact = saved()
     store = artifact.open("r+")
@@ -166,7 +189,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     process = start(registry, code)
     process.communicate(timeout=100)
     assert process.returncode == -9
-    assert contents(registry).files > before.files
+    assert len(contents(registry).files) > len(before.files)
     assert (contents(registry).artifacts, artifact.verify()) == (1, True)
     assert [found.reason for found in collect_garbage(registry, grace=timedelta(0), dry_run=False)] == ["staging"]
     assert contents(registry) == before
