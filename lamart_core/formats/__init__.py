@@ -6,6 +6,7 @@ Importing this package imports no library that reads or writes data.
 from __future__ import annotations
 
 from lamart_core.formats.anndata.backed import BackedAnnData
+from lamart_core.formats.arrays.accessor import BackedAccessor
 from lamart_core.formats.compression import COMPRESSIONS
 from lamart_core.formats.contract import ColumnInfo, Format, Options, Preview
 from lamart_core.formats.guards import UnreadableContent
@@ -23,6 +24,7 @@ from lamart_core.formats.soma.source import experiment_source
 
 __all__ = [
     "COMPRESSIONS",
+    "BackedAccessor",
     "BackedAnnData",
     "ColumnInfo",
     "Format",
