@@ -555,7 +555,8 @@ class Artifact(ArtifactRecord):
         `versions` or `get(key=…)` give the new one. An exception in the `with` block discards the copy.
 
         Args:
-            mode: `"r"`, or another mode that the format knows: `"r+"` for an AnnData in Zarr.
+            mode: `"r"`, or another mode that the format knows: `"r+"` for an AnnData in Zarr, `"w"` for
+                TileDB-SOMA.
             engine: `"pyarrow"` or `"polars"`, for tables.
             is_run_input: Whether to record the artifact as an input of the current, or of the given, run.
             **kwargs: Go to the library that opens.

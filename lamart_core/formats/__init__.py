@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BackedAnnData
+from lamart_core.formats.arrays.accessor import BackedAccessor
 from lamart_core.formats.compression import COMPRESSIONS
 from lamart_core.formats.contract import ColumnInfo, Format, Options, Preview
 from lamart_core.formats.guards import UnreadableContent
@@ -25,6 +26,7 @@ from lamart_core.formats.soma.source import experiment_source
 __all__ = [
     "COMPRESSIONS",
     "AnnDataAccessor",
+    "BackedAccessor",
     "BackedAnnData",
     "ColumnInfo",
     "Format",

@@ -180,7 +180,7 @@ class Format(ABC):
         with writing(obj, path, self.name):
             self._write(obj, path, suffix, own)
 
-    def load(self, path: Path, *, suffix: str, as_type: Any = None, **options: Any) -> Any:
+    def load(self, path: Path, /, *, suffix: str, as_type: Any = None, **options: Any) -> Any:
         """Read a local file or folder into memory.
 
         Args:
@@ -211,7 +211,9 @@ class Format(ABC):
         with reading(path, self.name, options):
             return self._read(path, suffix, target, options)
 
-    def open(self, path: ReadablePath, *, suffix: str, mode: str = "r", engine: str = "pyarrow", **options: Any) -> Any:
+    def open(
+        self, path: ReadablePath, /, *, suffix: str, mode: str = "r", engine: str = "pyarrow", **options: Any
+    ) -> Any:
         """Open a local or remote path for lazy access.
 
         Args:

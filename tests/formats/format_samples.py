@@ -157,7 +157,7 @@ def _with_flags(sample: Sample) -> Sample:
 
 
 # Formats with many parts, or of libraries that take long to import, are tested in files of their own.
-ELSEWHERE = ("h5mu", "mudata.zarr", "spatialdata.zarr")
+ELSEWHERE = ("h5mu", "mudata.zarr", "spatialdata.zarr", "tiledbsoma")
 WRITABLE = [f for f in all_formats() if f.accepts and f.name not in ELSEWHERE]
 SAMPLES = samples()
 

@@ -178,7 +178,7 @@ def test_first_use_from_many_threads() -> None:
     assert found == ["json"] * 8
 
 
-HEAVY = ("pandas", "pyarrow", "anndata", "zarr", "polars", "h5py", "numpy", "yaml")
+HEAVY = ("pandas", "pyarrow", "anndata", "zarr", "polars", "h5py", "numpy", "yaml", "tiledb", "tiledbsoma")
 
 
 def test_no_heavy_library_is_imported_before_it_is_needed() -> None:
@@ -199,20 +199,23 @@ def test_a_missing_library_names_the_extra(tmp_path: Path) -> None:
     write(frame(), tmp_path / "t.csv", ".csv")
     (tmp_path / "t.zarr").mkdir()
     (tmp_path / "t.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    (tmp_path / "t.tiledb").mkdir()
+    (tmp_path / "t.tiledbsoma").mkdir()
     lines = [
         "import sys, pathlib",
-        "sys.modules['polars'] = sys.modules['zarr'] = None",
+        "for hidden in ('polars', 'zarr', 'tiledb', 'tiledbsoma'):",
+        "    sys.modules[hidden] = None",
         "from lamart_core import errors",
         "from lamart_core.formats import for_path",
-        "for suffix in ('.parquet', '.csv', '.zarr'):",
+        "for suffix in ('.parquet', '.csv', '.zarr', '.tiledb', '.tiledbsoma'):",
         f"    path = pathlib.Path({str(tmp_path)!r}, f't{{suffix}}')",
         "    try:",
         "        for_path(path, suffix).open(path, suffix=suffix, engine='polars')",
         "    except errors.MissingExtra as error:",
         "        print(isinstance(error, ImportError), error)",
     ]
-    parquet, csv, zarr = _python("\n".join(lines)).splitlines()
-    for line, extra in ((parquet, "polars"), (csv, "polars"), (zarr, "zarr")):
+    shown = _python("\n".join(lines)).splitlines()
+    for line, extra in zip(shown, ("polars", "polars", "zarr", "tiledb", "soma"), strict=True):
         assert line.startswith("True")
         assert f"pip install 'lamart-dagster[{extra}]'" in line
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import tiledbsoma
@@ -28,7 +30,7 @@ from lamart_core.formats.soma import digest as digests
 from lamart_core.lifecycle import check_registry
 from tests.formats.format_samples import adata, fingerprint
 from tests.formats.soma_stores import SCHEMA, table, write
-from tests.registries import lab, registry, sqlite_registry
+from tests.registries import contents, lab, registry, sqlite_registry
 from tests.storage.s3_server import S3Server, s3
 
 __all__ = ["lab", "registry", "s3", "sqlite_registry"]
@@ -297,6 +299,70 @@ def test_credentials_reach_tiledb_when_a_store_is_opened(
     assert config["vfs.s3.aws_access_key_id"] == f"key{len(asked)}"
     assert (config["vfs.s3.aws_secret_access_key"], config["vfs.s3.aws_session_token"]) == ("s", "t")
     assert config["vfs.s3.scheme"] + "://" + config["vfs.s3.endpoint_override"] == s3.endpoint_url  # type: ignore[operator]
+
+
+# ---------------------------------------------------------------------- writing
+
+
+def cells(first: int, count: int) -> ad.AnnData:
+    names = [f"c{i}" for i in range(first, first + count)]
+    values = np.arange(count * 3, dtype="float32").reshape(count, 3)
+    return ad.AnnData(values, obs=pd.DataFrame({"n": range(count)}, index=names))
+
+
+@pytest.mark.req("R147", "R240", "R241", "R242")
+def test_what_is_appended_is_the_next_version(lab: Registry, tmp_path: Path) -> None:
+    path = str(tmp_path / "x.tiledbsoma")
+    tiledbsoma.io.from_anndata(path, cells(0, 4), "RNA")
+    first = ln.Artifact.from_tiledbsoma(path, key="x.tiledbsoma", overwrite_versions=False).save()
+    before = contents(lab)
+    with first.open("w") as experiment:
+        assert isinstance(experiment, tiledbsoma.Experiment)
+        more = cells(4, 2)
+        names = {"measurement_name": "RNA", "obs_field_name": "obs_id", "var_field_name": "var_id"}
+        mapping = tiledbsoma.io.register_anndatas(experiment.uri, [more], **names)
+        mapping.prepare_experiment(experiment.uri)
+        tiledbsoma.io.from_anndata(experiment.uri, more, "RNA", registration_mapping=mapping)
+        assert contents(lab).artifacts == before.artifacts
+    second = ln.Artifact.get(key="x.tiledbsoma")
+    assert (second.stem_uid, second.otype, second.n_observations) == (first.stem_uid, "tiledbsoma", 6)
+    loaded = second.load(as_type=ad.AnnData)
+    assert loaded.obs["n"].tolist() == [0, 1, 2, 3, 0, 1]
+    assert first.refresh().load(as_type=ad.AnnData).n_obs == 4
+    assert (first.verify(), second.verify()) == (True, True)
+
+
+@pytest.mark.req("R242")
+def test_only_changes_that_were_closed_are_saved(sqlite_registry: Registry, tmp_path: Path) -> None:
+    artifact = ln.Artifact(write(tmp_path / "x.tiledbsoma"), key="x.tiledbsoma").save()
+    before = contents(sqlite_registry)
+    for value in (None, "same", "discarded", "collected"):
+        opened = artifact.open("w")
+        if value == "same":  # written again, as it was
+            opened.obs.write(table())
+        if value in ("discarded", "collected"):
+            opened.metadata["who"] = value
+        if value == "discarded":
+            with pytest.raises(KeyError), opened:
+                raise KeyError
+        if value in (None, "same"):
+            opened.close()
+            assert opened.closed
+        del opened
+        gc.collect()
+        assert contents(sqlite_registry) == before, value
+    opened = artifact.open("w")
+    opened.metadata["who"] = "me"
+    opened.close()
+    opened.close()
+    latest = ln.Artifact.get(key="x.tiledbsoma")
+    assert latest != artifact
+    with latest.open() as stored:
+        assert stored.metadata["who"] == "me"
+        with pytest.raises(tiledbsoma.SOMAError):
+            stored.metadata["who"] = "nobody"
+    with pytest.raises(ValueError, match="'r' or 'w'"):
+        latest.open("r+")
 
 
 # ---------------------------------------------------------------------- what is refused, loaded and shown

@@ -68,12 +68,14 @@ class Proxy:
         endpoint_url: Where it listens.
         asked: The requests that arrived, in order.
         faults: What goes wrong at this moment; the first that meets a request is what happens to it.
+        sent: Bytes that were sent back, without headers.
     """
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream)
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
+        self.sent = 0
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -178,6 +180,8 @@ class Proxy:
         request.send_header("Content-Length", length)
         request.end_headers()
         if request.command != "HEAD":
+            with self._lock:
+                self.sent += len(half)
             request.wfile.write(half)
         if kind == "truncate":
             request.close_connection = True

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
+from lamart_core.formats.anndata.remote_file import RemoteFile
 from lamart_core.formats.arrays.accessor import BackedAccessor
 from lamart_core.formats.arrays.listing import Member, preview_of_members
 from lamart_core.formats.contract import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import H5_DATASET, H5_FILE, H5_GROUP, PythonType, require
-
-# A remote file is read in blocks that are kept: HDF5 jumps between places far apart.
-_BLOCK = 2**20
 
 
 class Hdf5Format(Format):
@@ -80,7 +79,8 @@ def open_hdf5(path: ReadablePath, **options: Any) -> BackedAccessor:
         file = h5py.File(path, "r", **options)
         accessor = BackedAccessor(file, file, file.close)
     else:
-        binary = cast(Any, path).open("rb", cache_type="blockcache", block_size=_BLOCK)
+        _check_keywords(options)
+        binary: Any = RemoteFile(path)
         try:
             file = h5py.File(binary, "r", **options)
         except BaseException:
@@ -99,6 +99,16 @@ def open_hdf5(path: ReadablePath, **options: Any) -> BackedAccessor:
         accessor.close()
         raise
     return accessor
+
+
+def _check_keywords(options: Mapping[str, Any]) -> None:
+    """Raise TypeError for keywords that h5py would silently ignore for what is no local file."""
+    import h5py
+
+    known = inspect.signature(h5py.File.__init__).parameters
+    for name in options:
+        if name not in known:
+            raise TypeError(f"unexpected keyword argument {name!r}")
 
 
 def _copy_group(source: Any, target: Any, copied: dict[int, Any]) -> None:

@@ -131,7 +131,7 @@ def _described(node: ReadablePath, name: str) -> Member:
     return Member(name)
 
 
-def open_zarr(path: ReadablePath, *, mode: str, **options: Any) -> Any:
+def open_zarr(path: ReadablePath, /, *, mode: str, **options: Any) -> Any:
     """A ``zarr.Group`` or ``zarr.Array`` over a local or remote folder. Call ``refuse_pickles`` before.
 
     In a remote one, metadata that name the pickle codec are an UnreadableContent whenever they are read.
@@ -140,12 +140,14 @@ def open_zarr(path: ReadablePath, *, mode: str, **options: Any) -> Any:
     import zarr
     import zarr.storage
 
-    if isinstance(path, Path):
-        return zarr.open(str(path), mode=cast(Any, mode), **options)
-    store = zarr.storage.FsspecStore.from_url(
-        str(path), storage_options=dict(path.storage_options), read_only=mode == "r"
-    )
-    return zarr.open(_watched(store), mode=cast(Any, mode), **options)
+    store: Any = str(path)
+    if not isinstance(path, Path):
+        settings = dict(path.storage_options)
+        store = _watched(zarr.storage.FsspecStore.from_url(str(path), storage_options=settings, read_only=mode == "r"))
+    try:
+        return zarr.open(store, mode=cast(Any, mode), **options)
+    except FileNotFoundError as error:
+        raise UnreadableContent(f"{path} holds no zarr group or array") from error
 
 
 def _watched(store: Any) -> Any:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from upath import UPath
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.contract import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import ANNDATA, EXPERIMENT, MEASUREMENT, SOMA_COLLECTION, PythonType, require
+from lamart_core.formats.soma.closing import telling
 from lamart_core.formats.soma.opening import open_for_hashing, open_store, require_soma
 from lamart_core.formats.soma.preview import preview_of
+from lamart_core.formats.soma.source import experiment_source
 
 if TYPE_CHECKING:
     from lamart_core.hashing import Digest
@@ -22,8 +27,9 @@ _OPENED = (EXPERIMENT, MEASUREMENT, SOMA_COLLECTION)
 class SomaFormat(Format):
     """A TileDB-SOMA experiment, measurement or collection: opened where it lies, and never loaded as a whole.
 
-    It is written with tiledbsoma and passed as a path or URI. Its identity is what it holds, not its bytes, which
-    carry times and random names: see ``lamart_core.formats.soma.digest``.
+    It is written with tiledbsoma and passed as a path or URI; an experiment that is open for reading is copied. Its
+    identity is what it holds, not its bytes, which carry times and random names: see
+    ``lamart_core.formats.soma.digest``.
     """
 
     name = "tiledbsoma"
@@ -31,13 +37,17 @@ class SomaFormat(Format):
     suffixes: ClassVar[tuple[str, ...]] = (".tiledbsoma",)
     is_folder: ClassVar[bool] = True
     extra: ClassVar[str | None] = "soma"
+    accepts: ClassVar[tuple[PythonType, ...]] = (EXPERIMENT,)
     returns: ClassVar[tuple[PythonType, ...]] = (*_OPENED, ANNDATA)
-    modes: ClassVar[tuple[str, ...]] = ("r",)
+    modes: ClassVar[tuple[str, ...]] = ("r", "w")
     has_default_type: ClassVar[bool] = False
     needs_own_folder: ClassVar[bool] = True
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        raise UnsupportedObject("Write the store with tiledbsoma, and pass its path: Artifact.from_tiledbsoma(path)")
+        source = experiment_source(obj)
+        if isinstance(source, UPath) or "://" in source.removeprefix("file://"):
+            raise UnsupportedObject(f"{source} is remote: pass it as a path, it is registered where it lies")
+        shutil.copytree(source.removeprefix("file://"), path)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         require_soma("Reading a TileDB-SOMA store")
@@ -52,6 +62,10 @@ class SomaFormat(Format):
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
         require_soma("Opening a TileDB-SOMA store")
         return open_store(path, mode, **options)
+
+    def closing(self, opened: Any, then: Callable[[bool], None]) -> Any:
+        """The object itself; see ``Format.closing``."""
+        return telling(opened, then)
 
     def n_observations(self, obj: object) -> int | None:
         """Number of observations of an experiment."""
