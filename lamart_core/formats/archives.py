@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from lamart_core.formats.compression import COMPRESSIONS, expanding
+from lamart_core.formats.compression import COMPRESSIONS, open_expanded
 from lamart_core.formats.guards import UnreadableContent
 from lamart_core.formats.markdown import markdown_table
 
@@ -34,7 +34,7 @@ def listing(path: Path, suffix: str) -> str:
         return _table(found[:_LISTED], f"… and {len(found) - _LISTED:,} more" if len(found) > _LISTED else "")
     rows: list[tuple[str, int]] = []
     try:
-        with expanding(path, _tar_compression(suffix), _LISTING_BYTES) as stream, _members(stream) as members:
+        with open_expanded(path, _tar_compression(suffix), _LISTING_BYTES) as stream, _members(stream) as members:
             rows.extend((member.name, member.size) for member in islice(members, _LISTED + 1))
     except UnreadableContent:
         if not rows:
@@ -56,7 +56,7 @@ def unpack_single_file(path: Path, suffix: str, target: Path, max_bytes: int | N
         UnreadableContent: It expands to more, is damaged, or the archive holds anything else than one file.
     """
     inner = suffix.rpartition(".")[0]
-    with expanding(path, suffix, max_bytes) as stream, target.open("xb") as file:
+    with open_expanded(path, suffix, max_bytes) as stream, target.open("xb") as file:
         if not inner.endswith(".tar"):
             shutil.copyfileobj(stream, file)
             return

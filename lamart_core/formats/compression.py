@@ -11,8 +11,6 @@ import bz2
 import gzip
 import io
 import lzma
-from collections.abc import Generator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -22,6 +20,7 @@ from lamart_core.formats.guards import UnreadableContent
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 MAX_RATIO = 100
 ALWAYS_ALLOWED = 1 << 30
+_BUFFER_BYTES = 1 << 16
 
 
 def with_compressions(*suffixes: str) -> tuple[str, ...]:
@@ -40,34 +39,28 @@ def compression_of(suffix: str) -> str | None:
     return last if last in COMPRESSIONS else None
 
 
-@contextmanager
-def creating(path: Path, suffix: str) -> Generator[IO[bytes]]:
+def create(path: Path, suffix: str) -> IO[bytes]:
     """A new binary file, compressed as the suffix says. Carries neither time nor name: equal content, equal bytes.
 
     Args:
         path: Where to; need not have the suffix.
         suffix: Suffix of the artifact.
     """
-    with path.open("wb") as file, closing(_compressor(file, compression_of(suffix))) as stream:
-        yield stream
-
-
-def _compressor(file: IO[bytes], compression: str | None) -> IO[bytes]:
+    compression = compression_of(suffix)
     if compression == ".gz":
-        return cast("IO[bytes]", gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6))
+        return cast("IO[bytes]", _AnonymousGzip(path))
     if compression == ".bz2":
-        return cast("IO[bytes]", bz2.BZ2File(file, "wb"))
+        return cast("IO[bytes]", bz2.BZ2File(path, "wb"))
     if compression == ".xz":
-        return cast("IO[bytes]", lzma.LZMAFile(file, "wb"))
+        return cast("IO[bytes]", lzma.LZMAFile(path, "wb"))
     if compression == ".zst":
         import pyarrow as pa
 
-        return cast("IO[bytes]", pa.CompressedOutputStream(pa.PythonFile(file, mode="w"), "zstd"))
-    return file
+        return io.BufferedWriter(pa.CompressedOutputStream(str(path), "zstd"))
+    return path.open("wb")
 
 
-@contextmanager
-def expanding(path: Path, suffix: str, max_bytes: int | None = None) -> Generator[IO[bytes]]:
+def open_expanded(path: Path, suffix: str, max_bytes: int | None = None) -> IO[bytes]:
     """The expanded bytes of a local file, as a stream that ends in an error when they are too many.
 
     Args:
@@ -82,13 +75,25 @@ def expanding(path: Path, suffix: str, max_bytes: int | None = None) -> Generato
     size = path.stat().st_size
     if compression is not None and size == 0:
         raise UnreadableContent(f"{path} is empty, and so no {compression} file")
-    with path.open("rb") as file:
-        if compression is None:
-            yield file
-            return
-        limit = max_bytes if max_bytes is not None else max(ALWAYS_ALLOWED, MAX_RATIO * size)
-        with closing(_expander(file, compression)) as stream:
-            yield cast("IO[bytes]", io.BufferedReader(_Bounded(stream, limit, path, size), 1 << 16))
+    limit = max_bytes if max_bytes is not None else max(ALWAYS_ALLOWED, MAX_RATIO * size)
+    return expanded(path.open("rb"), compression, limit=limit)
+
+
+def expanded(file: IO[bytes], compression: str | None, *, limit: int | None = None) -> IO[bytes]:
+    """The expanded bytes of an open file, which is closed along with the result, or when this fails.
+
+    Args:
+        file: A local or remote file.
+        compression: One of ``COMPRESSIONS``, or None.
+        limit: Bytes that may be read of the result; None for any number, which is for streams only.
+    """
+    if compression is None:
+        return file
+    try:
+        return io.BufferedReader(_Expanded(_expander(file, compression), file, limit), _BUFFER_BYTES)
+    except BaseException:
+        file.close()
+        raise
 
 
 def _expander(file: IO[bytes], compression: str) -> IO[bytes]:
@@ -102,6 +107,21 @@ def _expander(file: IO[bytes], compression: str) -> IO[bytes]:
     import pyarrow as pa
 
     return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
+
+
+class _AnonymousGzip(gzip.GzipFile):
+    """A gzip file without name and time in its header. Closes the file below, which ``GzipFile`` would leave open."""
+
+    def __init__(self, path: Path) -> None:
+        self._below = path.open("wb")
+        super().__init__(filename="", mode="wb", fileobj=self._below, mtime=0, compresslevel=6)
+
+    def close(self) -> None:
+        """Close both files."""
+        try:
+            super().close()
+        finally:
+            self._below.close()
 
 
 class _LimitedXz(io.RawIOBase):
@@ -130,41 +150,48 @@ class _LimitedXz(io.RawIOBase):
                 return expanded
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that raises when more is read than it may hold."""
+class _Expanded(io.RawIOBase):
+    """Reads from a decompressor, at most so much; closes the file below it too, which decompressors leave open."""
 
-    def __init__(self, stream: IO[bytes], limit: int, path: Path, size: int) -> None:
+    def __init__(self, stream: IO[bytes], below: IO[bytes], limit: int | None) -> None:
         self._stream = stream
+        self._below = below
         self._limit = limit
-        self._left = limit
-        self._path = path
-        self._size = size
+        self._n_read = 0
 
     def readable(self) -> bool:
+        """Yes."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill a part of the buffer."""
-        expanded = self._stream.read(len(buffer))
-        self._left -= len(expanded)
-        if self._left < 0:
+        content = self._stream.read(len(buffer))
+        self._n_read += len(content)
+        if self._limit is not None and self._n_read > self._limit:
             raise UnreadableContent(
-                f"{self._path} of {self._size:,} bytes expands to more than {self._limit:,}: it may be made to fill "
-                "memory. Use cache() and look into it, or pass max_bytes=… if you know what it holds"
+                f"{getattr(self._below, 'name', 'The file')} expands to more than {self._limit:,} bytes: it may be "
+                "made to fill memory. Use cache() and look into it, or pass max_bytes=… if you know what it holds"
             )
-        buffer[: len(expanded)] = expanded
-        return len(expanded)
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        """Close both."""
+        if not self.closed:
+            self._stream.close()
+            self._below.close()
+        super().close()
 
 
 def read_expanded(path: Path, suffix: str, max_bytes: int | None = None) -> bytes:
-    """The expanded bytes of a file; see `expanding`."""
-    with expanding(path, suffix, max_bytes) as stream:
+    """The expanded bytes of a file; see `open_expanded`."""
+    with open_expanded(path, suffix, max_bytes) as stream:
         return stream.read()
 
 
 def read_beginning(path: Path, suffix: str, n_bytes: int) -> bytes:
     """The first expanded bytes of a file; no more is expanded than they need."""
-    with expanding(path, suffix) as stream:
+    with open_expanded(path, suffix) as stream:
         return stream.read(n_bytes)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from lamart_core.errors import UnsupportedObject
-from lamart_core.formats.compression import creating, read_beginning, read_expanded, take_max_bytes, with_compressions
+from lamart_core.formats.compression import create, read_beginning, read_expanded, take_max_bytes, with_compressions
 from lamart_core.formats.contract import Format, Preview
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import BOOL, BYTES, DICT, FLOAT, INT, LIST, STR, PythonType
@@ -39,7 +39,7 @@ class _ValueFormat(Format):
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         text = self._dump(_plain(obj, "value"))
-        with creating(path, suffix) as file:
+        with create(path, suffix) as file:
             file.write(text.encode())
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from lamart_core.errors import LamartError, NoLoader
 from lamart_core.formats.archives import listing
-from lamart_core.formats.compression import COMPRESSIONS, creating, read_expanded, with_compressions
+from lamart_core.formats.compression import COMPRESSIONS, create, read_expanded, with_compressions
 from lamart_core.formats.contract import Format, Preview
 from lamart_core.formats.documents import PREVIEW_BYTES, beginning, reader_options
 from lamart_core.formats.guards import reading
@@ -25,7 +25,7 @@ class _ContentFormat(Format):
         if not isinstance(obj, str):
             path.write_bytes(obj)
             return
-        with creating(path, suffix) as file:
+        with create(path, suffix) as file:
             file.write(obj.encode())
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
+from lamart_core.formats.compression import compression_of
 from lamart_core.formats.contract import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import ARROW, DATASET, LAZY, PANDAS, PATH, POLARS, ArrowDataset, PythonType
@@ -19,7 +20,6 @@ from lamart_core.formats.tables.base import (
     require_polars,
     scan_dataset,
 )
-from lamart_core.formats.tables.compression import compression_of
 from lamart_core.formats.tables.flat import with_unnamed_index
 from lamart_core.formats.tables.remote import open_dataset
 

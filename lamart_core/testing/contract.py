@@ -75,6 +75,12 @@ class FormatContract:
         """All formats that are tested."""
         return [cls.file_format]
 
+    @classmethod
+    def as_type(cls, sample: FormatSample) -> type | None:
+        """What a sample is loaded as: its own type where the format returns that, else the first that it returns."""
+        returns, own = cls.format_of(sample).returns, type(sample.obj)
+        return own if any(each.is_class(own) for each in returns) or not returns else returns[0].resolve()
+
     def assert_equal(self, loaded: Any, sample: FormatSample) -> None:
         """Compare what was loaded with the object of a sample, as the library of the format compares."""
         assert loaded == sample.obj
@@ -139,7 +145,7 @@ class FormatContract:
             assert for_path(path, sample.suffix) is each
         elif sample.suffix in each.shared_suffixes:
             assert each.recognises(path, sample.suffix)
-        self.assert_equal(each.load(path, suffix=sample.suffix, as_type=loaded_type(each, sample.obj)), sample)
+        self.assert_equal(each.load(path, suffix=sample.suffix, as_type=self.as_type(sample)), sample)
         assert each.load(path, suffix=sample.suffix, as_type=Path) == path
         counted = each.count_observations(path, suffix=sample.suffix)
         assert counted in (None, each.n_observations(sample.obj))
@@ -155,7 +161,7 @@ class FormatContract:
             each.write(sample.obj, tmp_path / name, suffix=sample.suffix)
         first = identity(each, tmp_path / "first")
         assert identity(each, tmp_path / "second") == first
-        assert self._elsewhere(tmp_path)[sample.name] == first
+        assert self._elsewhere(tmp_path)[sample.name]["identity"] == first
 
     def test_a_taken_path_stays_as_it_is(self, kind: FormatSample, tmp_path: Path) -> None:
         """Files, folders and links: nothing is overwritten."""
@@ -169,8 +175,8 @@ class FormatContract:
 
     def test_a_full_disk_is_told_and_leaves_nothing(self, tmp_path: Path) -> None:
         """`StorageFull`, and no part of a file or folder."""
-        for name, (error, is_left) in self._process("space", folder=str(tmp_path), **self._me()).items():
-            assert (error, is_left) in [("StorageFull", False), ("", True)], name
+        for name, found in self._elsewhere(tmp_path).items():
+            assert (found["error"], found["is_left"]) in [("StorageFull", False), ("", True)], name
 
     def test_what_it_does_not_take_is_refused(self, kind: FormatSample, tmp_path: Path) -> None:
         """Foreign objects, suffixes, options and types: a typed error, before anything is written."""
@@ -189,7 +195,7 @@ class FormatContract:
             each.load(path, suffix=kind.suffix, as_type=range)
         if each.returns:
             with pytest.raises(errors.InvalidArgument):
-                each.load(path, suffix=kind.suffix, as_type=loaded_type(each, kind.obj), no_such_option=1)
+                each.load(path, suffix=kind.suffix, as_type=self.as_type(kind), no_such_option=1)
 
     # Opening
 
@@ -230,7 +236,7 @@ class FormatContract:
         else:
             path.mkdir()
         with pytest.raises(UnreadableContent):
-            each.load(path, suffix=kind.suffix, as_type=loaded_type(each, kind.obj))
+            each.load(path, suffix=kind.suffix, as_type=self.as_type(kind))
 
     @pytest.mark.parametrize("damage", ["empty", "binary", "pairs", "zip", "a tenth", "half", "without its end"])
     def test_damaged_content_is_told(self, kind: FormatSample, damage: str, tmp_path: Path, written: Written) -> None:
@@ -240,9 +246,9 @@ class FormatContract:
         is_noticed = _damage(path, damage, kind)
         if is_noticed:
             with pytest.raises(UnreadableContent):
-                each.load(path, suffix=kind.suffix, as_type=loaded_type(each, kind.obj))
+                each.load(path, suffix=kind.suffix, as_type=self.as_type(kind))
         with contextlib.suppress(errors.LamartError):
-            each.load(path, suffix=kind.suffix, as_type=loaded_type(each, kind.obj))
+            each.load(path, suffix=kind.suffix, as_type=self.as_type(kind))
         with contextlib.suppress(errors.LamartError):
             each.count_observations(path, suffix=kind.suffix)
         with contextlib.suppress(errors.LamartError):
@@ -271,6 +277,7 @@ class FormatContract:
         """Of formats with an `extra`: `MissingExtra` where the library is needed, and no other error anywhere."""
         cases: list[Mapping[str, str]] = []
         expected: dict[str, str] = {}
+        loads_by_default: dict[str, bool] = {}
         for number, sample in enumerate(self.samples()):
             each, path = self.format_of(sample), tmp_path / f"{number}{sample.suffix}"
             if each.extra is None or sample.suffix in {case["suffix"] for case in cases}:
@@ -279,24 +286,26 @@ class FormatContract:
             case = {"name": sample.name, "format": _name(each), "path": str(path), "suffix": sample.suffix}
             cases.append(case)
             expected[sample.name] = each.extra
+            loads_by_default[sample.name] = each.has_default_type
         if not cases:
             return
         found = self._process("use", libraries=self.hidden_libraries, cases=cases)
         for name, extras in found.items():
             assert set(extras.values()) - {""} == {expected[name]}, name
+            assert extras["load"] or not loads_by_default[name], name
 
     # Other processes
 
     @classmethod
-    def _elsewhere(cls, tmp_path: Path) -> dict[str, str]:
-        """The identities of the samples as another process writes them: asked for once."""
+    def _elsewhere(cls, tmp_path: Path) -> dict[str, Any]:
+        """What becomes of the samples when another process writes them, with and without space: asked for once."""
         if "_written_elsewhere" not in cls.__dict__:
             folder = tmp_path / "elsewhere"
             folder.mkdir()
             cls._written_elsewhere = cls._process("write", folder=str(folder), **cls._me())
         return cls._written_elsewhere
 
-    _written_elsewhere: ClassVar[dict[str, str]]
+    _written_elsewhere: ClassVar[dict[str, Any]]
 
     @classmethod
     def _me(cls) -> dict[str, Any]:
@@ -315,14 +324,6 @@ class FormatContract:
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
-
-
-def loaded_type(each: Format, obj: object) -> type | None:
-    """The type to load what was written of an object as: its own, or the first of a format that returns others."""
-    own = type(obj)
-    if each.returns and not any(possible.is_class(own) for possible in each.returns):
-        return each.returns[0].resolve()
-    return own
 
 
 class Written:

@@ -22,36 +22,33 @@ if TYPE_CHECKING:
 _FEW_BYTES = 10
 
 
-def write_samples(contract: type[FormatContract], folder: Path) -> dict[str, str]:
-    """The identities of all samples as this process writes them."""
-    from lamart_core.testing.samples import identity
+def write_samples(contract: type[FormatContract], folder: Path) -> dict[str, dict[str, Any]]:
+    """Write all samples: first as usual, then while no file may have more than a few bytes.
 
-    found: dict[str, str] = {}
-    for number, sample in enumerate(contract.samples()):
-        written = contract.format_of(sample)
-        path = folder / f"another-name-{number}{sample.suffix}"
-        written.write(sample.obj, path, suffix=sample.suffix)
-        found[sample.name] = identity(written, path)
-    return found
-
-
-def write_without_space(contract: type[FormatContract], folder: Path) -> dict[str, list[Any]]:
-    """What happens to each sample when no file may have more than a few bytes: the errors, and what is left."""
+    Returns:
+        By sample, the ``identity`` of what was written; of the second time the ``error``, and whether something
+        ``is_left``.
+    """
     import resource
     import signal
 
+    from lamart_core.testing.samples import identity
+
     samples = contract.samples()
+    found: dict[str, dict[str, Any]] = {}
+    for number, sample in enumerate(samples):
+        written, path = contract.format_of(sample), folder / f"another-name-{number}{sample.suffix}"
+        written.write(sample.obj, path, suffix=sample.suffix)
+        found[sample.name] = {"identity": identity(written, path)}
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FEW_BYTES, _FEW_BYTES))
-    found: dict[str, list[Any]] = {}
     for number, sample in enumerate(samples):
-        path = folder / str(number)
-        error = ""
+        path, error = folder / str(number), ""
         try:
             contract.format_of(sample).write(sample.obj, path, suffix=sample.suffix)
         except Exception as caught:  # the tests judge it
             error = type(caught).__name__ if isinstance(caught, LamartError) else repr(caught)
-        found[sample.name] = [error, path.exists()]
+        found[sample.name] |= {"error": error, "is_left": path.exists()}
     return found
 
 
@@ -127,7 +124,7 @@ def main() -> None:
         result = tasks[task](request)
     else:
         contract = _contract(request["module"], request["file"], request["class"])
-        result = {"write": write_samples, "space": write_without_space}[task](contract, Path(request["folder"]))
+        result = write_samples(contract, Path(request["folder"]))
     sys.stdout.write("\n" + json.dumps(result) + "\n")
 
 

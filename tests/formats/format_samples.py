@@ -34,6 +34,8 @@ CHOSEN_SUFFIXES = {
     "text": (".txt", ".md", ".fasta"),
     "image": (".png", ".ome.tif"),
     "page": (".html", ".svg"),
+    "hdf5": (".h5", ".ome.h5"),
+    "jsonl": (".jsonl",),
 }
 
 

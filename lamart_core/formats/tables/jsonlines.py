@@ -16,16 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lamart_core.errors import UnsupportedObject
+from lamart_core.formats.compression import compression_of, open_expanded, with_compressions
 from lamart_core.formats.guards import UnreadableContent
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, require_polars
-from lamart_core.formats.tables.compression import (
-    KNOWN_TO_POLARS,
-    compression_of,
-    create_text,
-    open_binary,
-    with_compressions,
-)
+from lamart_core.formats.tables.compression import KNOWN_TO_POLARS, create_text, open_bounded
 from lamart_core.formats.tables.flat import check_columns, flat_table, with_unnamed_index
 
 if TYPE_CHECKING:
@@ -39,7 +34,7 @@ class JsonLinesFormat(TableFormat):
     """Tables as JSON lines; options of ``load`` are those of ``pandas.read_json``."""
 
     name = "jsonl"
-    suffixes: ClassVar[tuple[str, ...]] = (*with_compressions(".jsonl"), *with_compressions(".ndjson"))
+    suffixes: ClassVar[tuple[str, ...]] = with_compressions(".jsonl", ".ndjson")
 
     def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         self._write_arrow(flat_table(df, self.name), path, suffix, options)
@@ -62,9 +57,10 @@ class JsonLinesFormat(TableFormat):
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
 
-        with open_binary(path, compression_of(suffix)) as file:
-            if options:
-                passed: dict[str, Any] = {"lines": True, **options}
+        passed: dict[str, Any] = dict(options)
+        with open_bounded(path, suffix, passed) as file:
+            if passed:
+                passed.setdefault("lines", True)
                 return with_unnamed_index(pd.read_json(file, **passed))
             # Not by pandas: it turns text that looks like a number or a date into one, and rounds numbers or fails.
             rows = [_row(line) for line in file if not line.isspace()]
@@ -75,8 +71,9 @@ class JsonLinesFormat(TableFormat):
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import json as arrow_json
 
-        with open_binary(path, compression_of(suffix)) as file:
-            return arrow_json.read_json(file, **options)
+        passed: dict[str, Any] = dict(options)
+        with open_bounded(path, suffix, passed) as file:
+            return arrow_json.read_json(file, **passed)
 
     def dataset_format(self, suffix: str) -> Any:
         """JSON lines."""
@@ -87,9 +84,19 @@ class JsonLinesFormat(TableFormat):
         import polars as pl
 
         if compression_of(suffix) not in KNOWN_TO_POLARS:
-            with open_binary(path, compression_of(suffix)) as file:
+            with open_expanded(path, suffix) as file:
                 return pl.read_ndjson(file.read(), **options).lazy()
         return pl.scan_ndjson(path, **options)
+
+    def _read_polars(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pl.DataFrame:
+        if compression_of(suffix) is None:
+            return super()._read_polars(path, suffix, options)
+        require_polars("Reading JSON lines with polars")
+        import polars as pl
+
+        passed: dict[str, Any] = dict(options)
+        with open_bounded(path, suffix, passed) as file:
+            return pl.read_ndjson(file.read(), **passed)
 
 
 def _row(line: bytes) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lamart_core.formats.compression import expanded
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import ArrowDataset
-from lamart_core.formats.tables.compression import KNOWN_TO_ARROW, decompressed
+from lamart_core.formats.tables.compression import KNOWN_TO_ARROW
 
 # fsspec's own default is 50 MB on S3, which it reads ahead after each jump: a footer would cost as much.
 READ_AHEAD_BYTES = 1 << 20
@@ -63,6 +64,6 @@ def _handler_class() -> Any:
 
         def open_input_file(self, path: str) -> Any:
             file = self.fs.open(path, mode="rb", block_size=READ_AHEAD_BYTES)
-            return pa.PythonFile(decompressed(file, self._compression), mode="r")
+            return pa.PythonFile(expanded(file, self._compression), mode="r")
 
     return Handler
