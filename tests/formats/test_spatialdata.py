@@ -331,6 +331,21 @@ def test_it_is_saved_loaded_and_opened(lab: Registry) -> None:
     assert found.verify()
 
 
+@pytest.mark.req("R241", "R242")
+def test_what_is_written_is_the_next_version(sqlite_registry: Registry) -> None:
+    first = ln.Artifact.from_spatialdata(tiny(), key="slide.zarr", overwrite_versions=False).save()
+    first.open("r+").close()
+    assert first.versions.count() == 1
+    with first.open("r+") as store:
+        store.write_element("more", store["circles"].iloc[:1])
+        store.tables["table"].set_column("obs", "score", [0.5, 1.5])
+    second = ln.Artifact.get(key="slide.zarr")
+    assert (second.stem_uid, second.otype, first.versions.count()) == (first.stem_uid, "SpatialData", 2)
+    assert (len(second.load()["more"]), second.load()["table"].obs["score"].tolist()) == (1, [0.5, 1.5])
+    assert "more" not in first.refresh().load()
+    assert (first.verify(), second.verify()) == (True, True)
+
+
 @pytest.mark.req("R9", "R143", "R231")
 def test_other_ways_in(sqlite_registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tiny().write(tmp_path / "own.zarr")
