@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self, cast
 
-from upath import UPath
-
 from lamart_core.errors import InvalidArgument
+from lamart_core.formats.anndata.remote_file import RemoteFile
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, unannounced
 from lamart_core.formats.contract import ReadablePath
-
-# Of zarr version 3, and of version 2.
-_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,15 @@ class OpenStore:
 
     group: Any
     close: Callable[[], None]
+
+
+@contextmanager
+def opened(store: OpenStore) -> Generator[Any]:
+    """The root of a store, which is closed at the end of the block."""
+    try:
+        yield store.group
+    finally:
+        store.close()
 
 
 class Closable:
@@ -52,7 +55,7 @@ class Closable:
         self._end(keep=error is None)
 
     def close(self) -> None:
-        """Release the store; closing twice is fine."""
+        """Release the store; closing twice is fine. What was read stays."""
         self._end(keep=True)
 
     def when_closed(self, then: Callable[[bool], None]) -> None:
@@ -76,7 +79,7 @@ class Closable:
     def _check_open(self) -> None:
         """Raise InvalidArgument if the store is closed."""
         if self._closed:
-            raise InvalidArgument("The store is closed: what is on disk can only be read inside the with block")
+            raise InvalidArgument("The store is closed: what was not read yet can only be read inside the with block")
 
 
 def open_hdf5(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
@@ -86,7 +89,7 @@ def open_hdf5(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> Open
     if isinstance(path, Path):
         file = h5py.File(path, mode, **options)
         return OpenStore(file, file.close)
-    remote = cast(Any, path.open("rb"))
+    remote: Any = RemoteFile(path)
     try:
         file = h5py.File(remote, mode, **options)
     except BaseException:
@@ -106,10 +109,7 @@ def open_zarr_folder(path: ReadablePath, mode: str, options: Mapping[str, Any]) 
     Raises:
         UnreadableContent: It holds pickled values.
     """
-    if isinstance(path, Path) or options.get("use_consolidated") is False:
-        refuse_pickles(path)
-    else:
-        _refuse_remote_pickles(path)
+    refuse_pickles(path)
     group = open_zarr(path, mode="r", **options)
     if mode == "r":
         return OpenStore(group, group.store.close)
@@ -133,29 +133,6 @@ def consolidate(store: Any) -> None:
         zarr.consolidate_metadata(store)
 
 
-def copy_metadata(source: UPath, target: Path, *, consolidated: bool = False) -> None:
-    """Copy the metadata of one remote group or array to a local folder, which is made.
-
-    Args:
-        source: The group or array; it need not be there.
-        target: Where to.
-        consolidated: Whether the metadata of the groups and arrays below are copied too, where they are consolidated.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    for name in _METADATA if not consolidated else (*_METADATA, ".zmetadata"):
-        try:
-            content = (source / name).read_bytes()
-        except FileNotFoundError:
-            continue
-        if name == "zarr.json" and not consolidated:
-            metadata = cast("dict[str, Any]", json.loads(content))
-            metadata.pop("consolidated_metadata", None)
-            content = json.dumps(metadata).encode()
-        (target / name).write_bytes(content)
-        if name == "zarr.json":
-            return
-
-
 @contextmanager
 def quiet() -> Generator[None]:
     """Without warnings that are not the user's concern, those of mudata and spatialdata among them."""
@@ -166,30 +143,9 @@ def quiet() -> Generator[None]:
         yield
 
 
-def _refuse_remote_pickles(path: UPath) -> None:
-    """As ``refuse_pickles``, by one small read where metadata are consolidated: those are what readers go by."""
-    with TemporaryDirectory(prefix="lamart-") as folder:
-        root = Path(folder)
-        copy_metadata(path, root, consolidated=True)
-        refuse_pickles(root)
-        file = root / "zarr.json"
-        if (root / ".zmetadata").exists() or (
-            file.exists() and "consolidated_metadata" in json.loads(file.read_bytes())
-        ):
-            return
-    refuse_pickles(path)
-
-
 def ordered(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """The same with its keys in order, and those of the mappings in it."""
     return {
         key: ordered(cast("Mapping[str, Any]", mapping[key])) if isinstance(mapping[key], Mapping) else mapping[key]
         for key in sorted(mapping, key=str)
     }
-
-
-def n_rows(table: Any) -> int:
-    """Number of rows of a table that anndata stored in an h5py or zarr group, from its metadata."""
-    if not hasattr(table, "keys"):  # a compound dataset: anndata before 0.7
-        return int(table.shape[0])
-    return int(table[str(table.attrs["_index"])].shape[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from tests.formats.format_samples import assert_same, write
+from tests.formats.format_samples import assert_same
 
 _MAPPINGS = ("obsm", "varm", "obsp", "varp", "obsmap", "varmap", "uns")
 
@@ -60,8 +59,3 @@ def _plain(slot: Any) -> dict[str, Any]:
         key: value.values if hasattr(value, "values") and not callable(value.values) else value
         for key, value in dict(slot).items()
     }
-
-
-def write_all(folder: str) -> None:
-    for suffix in (".h5mu", ".zarr"):
-        write(mudata(), Path(folder, f"elsewhere{suffix}"), suffix)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -137,17 +134,9 @@ def test_equal_content_is_equal_bytes(tmp_path: Path) -> None:
     other = mudata()
     other.obsm = dict(reversed(list(other.obsm.items())))  # which was first is no content
     other.uns = {"params": {"a": "text", "b": 1}, "colors": other.uns["colors"]}
-    program = "import sys; from tests.formats.mudata_samples import write_all; write_all(sys.argv[1])"
-    subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
-        env={**os.environ, "PYTHONHASHSEED": "3"},
-        cwd=Path(__file__).parents[2],
-        check=True,
-    )
     for suffix in WRITERS:
         first = write(mudata(), tmp_path / f"here{suffix}", suffix)
         assert_equal_files(write(other, tmp_path / f"other{suffix}", suffix), first)
-        assert_equal_files(tmp_path / f"elsewhere{suffix}", first)
 
 
 def as_the_library_writes_zarr(path: Path) -> None:
@@ -187,15 +176,15 @@ def test_foreign_files(suffix: str, make: Callable[[Path], None], tmp_path: Path
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_damaged_content_is_told(suffix: str, tmp_path: Path) -> None:
     path = write(mudata(), tmp_path / f"x{suffix}", suffix)
-    damaged = [tmp_path / f"{number}{suffix}" for number in range(4)]
-    if suffix == ".h5mu":
-        content = path.read_bytes()
-        damaged[0].touch()
-        damaged[1].write_bytes(content[: len(content) // 2])
-        damaged[2].write_bytes(bytes(range(256)) * 20)
-        write(matrix(["c"], ["g"]), damaged[3], ".h5ad")
-    else:
-        for number, missing in enumerate(("obs", "mod", "var", "mod/rna/obs")):
+    missing_parts = ("obs", "mod", "var", "mod/rna/obs")
+    damaged = [tmp_path / f"{number}{suffix}" for number in range(len(missing_parts) + 1)]
+    write(matrix(["c"], ["g"]), damaged[-1], ".h5ad" if suffix == ".h5mu" else suffix)
+    for number, missing in enumerate(missing_parts):
+        if suffix == ".h5mu":
+            shutil.copy(path, damaged[number])
+            with h5py.File(damaged[number], "r+") as file:
+                del file[missing]
+        else:
             shutil.copytree(path, damaged[number])
             shutil.rmtree(damaged[number] / missing)
             root = json.loads((path / "zarr.json").read_text())
@@ -203,12 +192,7 @@ def test_damaged_content_is_told(suffix: str, tmp_path: Path) -> None:
             (damaged[number] / "zarr.json").write_text(json.dumps(root))
     found = for_object(mudata(), suffix)
     for each in damaged:
-        with pytest.raises(UnreadableContent):
-            found.load(each, suffix=suffix)
-    for each in damaged[:3]:
-        for use in (found.count_observations, found.open, found.preview):
-            if use == found.count_observations and (each / "obs").exists() and (each / "mod").exists():
-                continue  # what is there is counted
+        for use in (found.load, found.count_observations, found.open, found.preview):
             with pytest.raises(UnreadableContent):
                 use(each, suffix=suffix)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,10 @@ from spatialdata.testing import assert_spatial_data_objects_are_identical as ass
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
-from lamart_core.formats import UnreadableContent, for_object, for_path, for_suffix
+from lamart_core.formats import Format, UnreadableContent, for_object, for_path, for_suffix
+from lamart_core.testing import FormatContract, FormatSample
 from tests.formats.format_samples import fingerprint, frame, write
+from tests.formats.mudata_samples import assert_same_mudata, mudata
 from tests.registries import lab, sqlite_registry
 
 __all__ = ["lab", "sqlite_registry"]
@@ -61,6 +62,33 @@ def tiny(**changes: Any) -> sd.SpatialData:
         "attrs": {"tech": {"b": 1, "a": [1, 2]}, "bio": "liver"},
     }
     return sd.SpatialData(**(elements | changes))
+
+
+class TestContract(FormatContract):
+    """Of SpatialData and MuData together: the processes that it starts take seconds to import anything."""
+
+    @classmethod
+    def samples(cls) -> Sequence[FormatSample]:
+        return [
+            FormatSample("one of each kind", tiny(), SUFFIX),
+            FormatSample("nothing", sd.SpatialData(), ".spatialdata.zarr"),
+            FormatSample("modalities in a file", mudata(), ".h5mu"),
+            FormatSample("modalities in a folder", mudata(), ".mudata.zarr"),
+        ]
+
+    @classmethod
+    def formats(cls) -> Sequence[Format]:
+        return list(dict.fromkeys(cls.format_of(sample) for sample in cls.samples()))
+
+    @classmethod
+    def format_of(cls, sample: FormatSample) -> Format:
+        return for_object(sample.obj, sample.suffix)
+
+    def assert_equal(self, loaded: Any, sample: FormatSample) -> None:
+        if isinstance(sample.obj, sd.SpatialData):
+            assert_identical(loaded, sample.obj)
+        else:
+            assert_same_mudata(loaded, mudata(text="category"))
 
 
 def load(path: Path, **options: Any) -> sd.SpatialData:
@@ -104,20 +132,8 @@ def test_edges_come_back_equal(make: Callable[[], sd.SpatialData], tmp_path: Pat
     assert fingerprint(write(loaded, tmp_path / "again", SUFFIX)) == fingerprint(path)
 
 
-def write_elsewhere(folder: str) -> None:
-    write(tiny(), Path(folder, "elsewhere"), SUFFIX)
-
-
 def test_equal_content_is_equal_bytes(tmp_path: Path) -> None:
-    program = "import sys; from tests.formats.test_spatialdata import write_elsewhere; write_elsewhere(sys.argv[1])"
-    subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
-        env={**os.environ, "PYTHONHASHSEED": "3"},
-        cwd=Path(__file__).parents[2],
-        check=True,
-    )
     expected = fingerprint(write(tiny(), tmp_path / "here", SUFFIX))
-    assert fingerprint(tmp_path / "elsewhere") == expected
     used = load(tmp_path / "here")
     used["spots"].compute()  # leaves attributes with the partitions
     used.attrs = dict(reversed(used.attrs.items()))
@@ -329,6 +345,21 @@ def test_it_is_saved_loaded_and_opened(lab: Registry) -> None:
         assert_identical(store.to_memory(), obj)
     assert_identical(found.load(), obj)
     assert found.verify()
+
+
+@pytest.mark.req("R241", "R242")
+def test_what_is_written_is_the_next_version(sqlite_registry: Registry) -> None:
+    first = ln.Artifact.from_spatialdata(tiny(), key="slide.zarr", overwrite_versions=False).save()
+    first.open("r+").close()
+    assert first.versions.count() == 1
+    with first.open("r+") as store:
+        store.write_element("more", store["circles"].iloc[:1])
+        store.tables["table"].set_column("obs", "score", [0.5, 1.5])
+    second = ln.Artifact.get(key="slide.zarr")
+    assert (second.stem_uid, second.otype, first.versions.count()) == (first.stem_uid, "SpatialData", 2)
+    assert (len(second.load()["more"]), second.load()["table"].obs["score"].tolist()) == (1, [0.5, 1.5])
+    assert "more" not in first.refresh().load()
+    assert (first.verify(), second.verify()) == (True, True)
 
 
 @pytest.mark.req("R9", "R143", "R231")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.subset import AnnDataSubset, chosen
 from lamart_core.formats.arrays import unannounced
 from lamart_core.formats.guards import reading
+from lamart_core.formats.stores import Closable
 
 if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
 
 
-class AnnDataAccessor:
+class AnnDataAccessor(Closable):
     """An open AnnData store, used similarly to an ``AnnData`` object.
 
     ``obs``, ``var`` and ``uns`` are read when they are first used. ``X``, ``raw``, ``layers``, ``obsm`` and the like
@@ -31,25 +31,15 @@ class AnnDataAccessor:
     """
 
     def __init__(self, group: Any, close: Callable[[], None], *, mode: str) -> None:
+        super().__init__(close)
         self._group = group
-        self._close = close
         self._mode = mode
-        self._closed = False
-        self._then: Callable[[bool], None] | None = None
         try:
             check_root(group)
             self._shape = (count(group["obs"]), count(group["var"]))
         except BaseException:
             close()
             raise
-
-    def __enter__(self) -> AnnDataAccessor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end(keep=error is None)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"mode {self._mode!r}"
@@ -192,26 +182,6 @@ class AnnDataAccessor:
             vars(self).pop(stale, None)
         vars(self)[slot] = changed
 
-    def close(self) -> None:
-        """Release the store; closing twice is fine. What was read stays."""
-        self._end(keep=True)
-
-    def when_closed(self, then: Callable[[bool], None]) -> None:
-        """Have ``then`` called once the store is closed: with True, or with False if an error ended its use."""
-        self._then = then
-
-    def _end(self, *, keep: bool) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        then, self._then = self._then or _nothing, None
-        try:
-            self._close()
-        except BaseException:
-            then(False)
-            raise
-        then(keep)
-
     @cached_property
     def _lazy(self) -> ad.AnnData:
         import anndata as ad
@@ -245,10 +215,6 @@ class AnnDataAccessor:
         self._check_open()
         return self._group
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise InvalidArgument("The store is closed: what was not read yet can only be read inside the with block")
-
 
 class _Slot(Mapping[str, Any]):
     """The matrices of a slot by name, each looked up when it is asked for."""
@@ -270,10 +236,6 @@ class _Slot(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"{{{', '.join(map(repr, self))}}}"
-
-
-def _nothing(keep: bool) -> None:
-    """For a store that nobody waits for."""
 
 
 def check_root(group: Any) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, count
 from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
 from lamart_core.formats.anndata.early import EarlyAccessor, is_early
-from lamart_core.formats.anndata.remote_file import RemoteFile
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
+from lamart_core.formats.stores import open_hdf5, opened
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -60,38 +60,16 @@ class H5adFormat(AnnDataFormat):
         return ad.read_h5ad(path, **passed)
 
     def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
-        import h5py
-
+        store = open_hdf5(path, mode, options)
+        if not is_early(store.group):
+            return AnnDataAccessor(store.group, store.close, mode=mode)
+        store.close()
         if isinstance(path, Path):
-            file = h5py.File(path, mode, **options)
-            if is_early(file):
-                file.close()
-                return EarlyAccessor(path)
-            return AnnDataAccessor(file, file.close, mode=mode)
-        remote: Any = RemoteFile(path)
-        try:
-            file = h5py.File(remote, mode, **options)
-        except BaseException:
-            remote.close()
-            raise
-
-        def close() -> None:
-            file.close()
-            remote.close()
-
-        if is_early(file):
-            close()
-            raise InvalidArgument(f"{path} was written by anndata before 0.7: it cannot be opened from afar; load it")
-        return AnnDataAccessor(file, close, mode=mode)
+            return EarlyAccessor(path)
+        raise InvalidArgument(f"{path} was written by anndata before 0.7: it cannot be opened from afar; load it")
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Length of the index of obs."""
         require_anndata("Reading an .h5ad file")
-        import h5py
-
-        with (
-            reading(path, self.name),
-            path.open("rb") if isinstance(path, Path) else RemoteFile(path) as binary,
-            h5py.File(cast(Any, binary), "r") as file,
-        ):
+        with reading(path, self.name), opened(open_hdf5(path, "r", {})) as file:
             return count(file["obs"])

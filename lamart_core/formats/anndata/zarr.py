@@ -15,6 +15,7 @@ from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attribute
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import require
+from lamart_core.formats.stores import open_zarr_folder, opened
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -69,30 +70,14 @@ class AnnDataZarrFormat(AnnDataFormat):
 
     def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
         _require("Opening an AnnData in zarr")
-        refuse_pickles(path)
-        if mode == "r":
-            group = open_zarr(path, mode=mode, **options)
-            return AnnDataAccessor(group, group.store.close, mode=mode)
-        # The consolidated metadata, if there are any, would hide changes, and must tell of them afterwards.
-        was_consolidated = open_zarr(path, mode="r").metadata.consolidated_metadata is not None
-        group = open_zarr(path, mode=mode, **{"use_consolidated": False, **options})
-
-        def close() -> None:
-            import zarr
-
-            if was_consolidated:
-                with unannounced():
-                    zarr.consolidate_metadata(group.store)
-            group.store.close()
-
-        return AnnDataAccessor(group, close, mode=mode)
+        store = open_zarr_folder(path, mode, options)
+        return AnnDataAccessor(store.group, store.close, mode=mode)
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Length of the index of obs, from the metadata."""
         _require("Reading an AnnData from zarr")
-        with reading(path, self.name):
-            refuse_pickles(path)
-            return count(open_zarr(path, mode="r")["obs"])
+        with reading(path, self.name), opened(open_zarr_folder(path, "r", {})) as group:
+            return count(group["obs"])
 
 
 def check_zarr_version(options: Mapping[str, Any]) -> None:

@@ -1,11 +1,13 @@
-"""Lazy access to a stored MuData: annotations in memory, the matrices of its modalities on disk."""
+"""Lazy access to a stored MuData: nothing is read before it is asked for, and of matrices no more than that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, count, lazy_anndata
+from lamart_core.formats.guards import reading
 from lamart_core.formats.stores import Closable, OpenStore, quiet
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ class MuDataAccessor(Closable):
     """An open MuData store, used similarly to a ``MuData`` object.
 
     ``obs`` and ``var`` are the tables of all modalities together, as they are stored: without the columns that mudata
-    pulls from the modalities. A modality is opened when it is first asked for, and its matrices stay on disk.
+    pulls from the modalities. They are read when they are first used, as are ``uns``, ``obsm`` and the like. A
+    modality is opened when it is first asked for, and its matrices stay where they are.
     Close it, or use it as a context manager.
 
     Example:
@@ -34,11 +37,8 @@ class MuDataAccessor(Closable):
         super().__init__(store.close)
         self._store = store
         try:
-            from anndata.io import read_elem
-
             check_root(store.group)
-            self._obs = cast("pd.DataFrame", read_elem(store.group["obs"]))
-            self._var = cast("pd.DataFrame", read_elem(store.group["var"]))
+            self._shape = (count(store.group["obs"]), count(store.group["var"]))
         except BaseException:
             store.close()
             raise
@@ -57,40 +57,40 @@ class MuDataAccessor(Closable):
         """The modalities in their order, each an accessor whose matrices stay on disk."""
         return self._mod
 
-    @property
+    @cached_property
     def obs(self) -> pd.DataFrame:
         """Annotation of the observations of all modalities."""
-        return self._obs
+        return self._read("obs")
 
-    @property
+    @cached_property
     def var(self) -> pd.DataFrame:
         """Annotation of the variables of all modalities."""
-        return self._var
+        return self._read("var")
 
     @property
     def obs_names(self) -> pd.Index:
         """Names of observations."""
-        return self._obs.index
+        return self.obs.index
 
     @property
     def var_names(self) -> pd.Index:
         """Names of variables."""
-        return self._var.index
+        return self.var.index
 
     @property
     def n_obs(self) -> int:
         """Number of observations."""
-        return len(self._obs)
+        return self._shape[0]
 
     @property
     def n_vars(self) -> int:
         """Number of variables."""
-        return len(self._var)
+        return self._shape[1]
 
     @property
     def shape(self) -> tuple[int, int]:
         """Numbers of observations and variables."""
-        return (self.n_obs, self.n_vars)
+        return self._shape
 
     @property
     def axis(self) -> int:
@@ -136,8 +136,9 @@ class MuDataAccessor(Closable):
         """Read everything."""
         return read_mudata(self._open_group())
 
-    def _read(self, slot: str) -> Mapping[str, Any]:
-        return _read(self._open_group(), slot)
+    def _read(self, slot: str) -> Any:
+        with reading(slot, "MuData"):
+            return _read(self._open_group(), slot)
 
     def _open_group(self) -> Any:
         self._check_open()

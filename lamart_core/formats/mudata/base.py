@@ -9,13 +9,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from lamart_core.formats.anndata.accessor import count
 from lamart_core.formats.anndata.base import anndata_preview, columns_of, keys_of, unchanged
 from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import MUDATA, PythonType, require
 from lamart_core.formats.markdown import code
 from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root
-from lamart_core.formats.stores import OpenStore, n_rows, ordered, quiet
+from lamart_core.formats.stores import OpenStore, opened, ordered, quiet
 from lamart_core.formats.tables.base import pandas_markdown
 
 if TYPE_CHECKING:
@@ -51,13 +52,9 @@ class MuDataFormat(Format):
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Length of the index of obs, from the metadata."""
         require_mudata(f"Reading a {self.name} store")
-        with reading(path, self.name):
-            store = self._open_store(path, "r", {})
-            try:
-                check_root(store.group)
-                return n_rows(store.group["obs"])
-            finally:
-                store.close()
+        with reading(path, self.name), opened(self._open_store(path, "r", {})) as group:
+            check_root(group)
+            return count(group["obs"])
 
     def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
         """Shape, columns of obs and var, keys of the other slots, the same of each modality, first observations."""

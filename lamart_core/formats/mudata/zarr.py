@@ -14,7 +14,7 @@ from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import PythonType, require
 from lamart_core.formats.mudata.accessor import read_mudata
 from lamart_core.formats.mudata.base import MuDataFormat, require_mudata, untouched
-from lamart_core.formats.stores import OpenStore, consolidate, open_zarr_folder
+from lamart_core.formats.stores import OpenStore, consolidate, open_zarr_folder, opened
 
 _KEYWORDS = frozenset({"zarr_format"})
 
@@ -53,12 +53,9 @@ class MuDataZarrFormat(MuDataFormat):
         _require("Reading a MuData from zarr")
         if options:
             raise InvalidArgument(f"A MuData is loaded from zarr without options, not with {', '.join(options)}")
-        store = self._open_store(path, "r", options)
-        try:
-            # mudata's own reader leaves out the raw matrices, and takes observations for shared whatever is stored.
-            return read_mudata(store.group)
-        finally:
-            store.close()
+        # mudata's own reader leaves out the raw matrices, and takes observations for shared whatever is stored.
+        with opened(self._open_store(path, "r", {})) as group:
+            return read_mudata(group)
 
     def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
         return open_zarr_folder(path, mode, options)

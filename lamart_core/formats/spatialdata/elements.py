@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from upath import UPath
 
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes
 from lamart_core.formats.guards import UnreadableContent
-from lamart_core.formats.stores import copy_metadata, ordered, quiet
+from lamart_core.formats.stores import ordered, quiet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 ATTRIBUTES = "spatialdata_attrs"
 RASTERS = ("images", "labels")
 KINDS = (*RASTERS, "points", "shapes", "tables")
+# Of zarr version 3, and of version 2.
+_METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _TABLE_MARK = "spatialdata-encoding-type"
 
 
@@ -134,14 +137,14 @@ def read_remote(root: UPath, kind: str, name: str) -> Any:
     """One element of a remote store: an image stays there and is read in chunks, others are downloaded into memory."""
     with TemporaryDirectory(prefix="lamart-") as folder:
         copy = Path(folder, "element.zarr")
-        copy_metadata(root, copy)
-        copy_metadata(root / kind, copy / kind)
+        _copy_metadata(root, copy)
+        _copy_metadata(root / kind, copy / kind)
         element, target = root / kind / name, copy / kind / name
-        copy_metadata(element, target)
+        _copy_metadata(element, target)
         if kind in RASTERS:
             levels = _levels(target)
             for level in levels:
-                copy_metadata(element / level, target / level)
+                _copy_metadata(element / level, target / level)
             refuse_pickles(copy)
             arrays = [open_zarr(element / level, mode="r") for level in levels]
             return _over(read(copy, kind)[name], arrays)
@@ -168,6 +171,22 @@ def _bare(partition: pd.DataFrame) -> pd.DataFrame:
 def _with_attributes(points: Any, source: Any) -> Any:
     points.attrs.update(source.attrs)  # dask does not pass them on
     return points
+
+
+def _copy_metadata(source: UPath, target: Path) -> None:
+    """Copy the metadata of one remote group or array, which need not be there, to a local folder, which is made."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in _METADATA:
+        try:
+            content = (source / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        if name == "zarr.json":
+            metadata = cast("dict[str, Any]", json.loads(content))
+            metadata.pop("consolidated_metadata", None)  # they name what is not copied
+            (target / name).write_text(json.dumps(metadata))
+            return
+        (target / name).write_bytes(content)
 
 
 def _copy_folder(source: UPath, target: Path) -> None:
