@@ -11,6 +11,7 @@ from lamart_core.formats.compression import expanded
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import ArrowDataset
 from lamart_core.formats.tables.compression import KNOWN_TO_ARROW
+from lamart_core.formats.tables.exit_guard import GuardedFile, reading_once
 
 # fsspec's own default is 50 MB on S3, which it reads ahead after each jump: a footer would cost as much.
 READ_AHEAD_BYTES = 1 << 20
@@ -63,7 +64,8 @@ def _handler_class() -> Any:
             return self.open_input_file(path)
 
         def open_input_file(self, path: str) -> Any:
-            file = self.fs.open(path, mode="rb", block_size=READ_AHEAD_BYTES)
-            return pa.PythonFile(expanded(file, self._compression), mode="r")
+            with reading_once():
+                file = self.fs.open(path, mode="rb", block_size=READ_AHEAD_BYTES)
+            return pa.PythonFile(GuardedFile(expanded(file, self._compression)), mode="r")
 
     return Handler
