@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,26 +152,30 @@ class _Edit:
     def _save(self, staged: Staged) -> None:
         model: Any = type(self._record)
         opened: ArtifactRecord = QuerySet(model, self._registry).get(self._record.id)
+        storage: Storage = opened.storage
+        if storage.id != self._storage.id:  # moved meanwhile, perhaps to another disk: the copy cannot be renamed there
+            staged = replace(staged, is_owned=False)
         request = Request(
             kind=opened.kind,
             otype=opened.otype,
             revises=opened,
             overwrite_versions=opened._overwrite_versions,
             run=self._run or context.run_for(self._registry, None),
-            storage=self._storage,
+            storage=storage,
             space=opened.space,
             skip_hash_lookup=False,
             dedup=Dedup.HEAD,
             suffix=staged.suffix,
         )
         record: ArtifactRecord = model._blank()
-        construct.from_stored(record, self._registry, staged, checked(self._registry, request), self._storage)
+        construct.from_stored(record, self._registry, staged, checked(self._registry, request), storage)
         head = record._pending.plan.expected_head if record._pending is not None else None
         if not record.is_saved and head not in (None, opened.uid):
             raise errors.IntegrityError(
                 f"cannot revise the non-latest record {opened.uid}: {head} was saved while it was written to"
             )
         save(record)
+        stage.discard_path(self._copy)
         logger.info("what was written to a copy of %s is saved as %s", opened.uid, record.uid)
 
     def _not_saved(self, error: BaseException) -> errors.EditNotSaved:

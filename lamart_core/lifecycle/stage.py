@@ -294,6 +294,8 @@ def stage_object(
     path = bytes_room.staging_path(location, chosen, cache_dir)
     try:
         file_format.write(obj, path, suffix=chosen, options=options)
+        if location.is_local and not file_format.is_folder:
+            bytes_room.begin_flush(path)
         tree = hashing.hash_tree(path, algorithm) if file_format.is_folder else None
         digest = tree.digest if tree is not None else hashing.hash_file(path, algorithm)
         size = tree.size if tree is not None else path.stat().st_size

@@ -1,7 +1,7 @@
 """Storage locations: where bytes lie, and how they get there."""
 
 from lamart_core.storage.cache import Cache
-from lamart_core.storage.copying import check_state, content_state, state_at_rest
+from lamart_core.storage.copying import begin_flush, check_state, content_state, state_at_rest
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import (
@@ -81,6 +81,7 @@ __all__ = [
     "abandoned_staging",
     "abort_upload",
     "address_of",
+    "begin_flush",
     "bucket_of",
     "bucket_region",
     "check_key",

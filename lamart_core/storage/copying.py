@@ -234,6 +234,12 @@ def _hash_behind(descriptor: int, hasher: Hasher, written: SimpleQueue[int]) -> 
             position += count
 
 
+def begin_flush(path: Path) -> None:
+    """Let the disk begin with a file that was written and is going to be stored, while it is hashed."""
+    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
+        _begin_flush(file, 0, 0)
+
+
 def _begin_flush(writer: FileIO, start: int, count: int) -> None:
     """Let the disk begin with what was written, so that the flush at the end finds little left to do."""
     # On Linux this advice starts writing pages that are not on the disk yet, and keeps them in memory.

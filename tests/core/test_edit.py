@@ -141,6 +141,20 @@ def test_of_two_editors_the_second_one_keeps_a_copy(registry: Registry, tmp_path
 
 
 @pytest.mark.req("R242")
+def test_the_next_version_follows_where_the_family_moved(registry: Registry, tmp_path: Path) -> None:
+    artifact = saved()
+    store = artifact.open("r+")
+    store.set_column("obs", "score", range(4))
+    moved = ln.Artifact.get(artifact.uid)
+    moved.storage = ln.Storage(root=tmp_path / "second").save()
+    moved.save()
+    store.close()
+    assert [item.storage for item in artifact.versions] == [moved.storage] * 2
+    assert ln.Artifact.get(key=KEY).load().obs["score"].tolist() == [0, 1, 2, 3]
+    assert not [name for name in contents(registry).files if "tmp" in name]
+
+
+@pytest.mark.req("R242")
 def test_a_deleted_artifact_has_no_next_version(registry: Registry) -> None:
     artifact = saved()
     store = artifact.open("r+")
@@ -166,7 +180,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     process = start(registry, code)
     process.communicate(timeout=100)
     assert process.returncode == -9
-    assert contents(registry).files > before.files
+    assert len(contents(registry).files) > len(before.files)
     assert (contents(registry).artifacts, artifact.verify()) == (1, True)
     assert [found.reason for found in collect_garbage(registry, grace=timedelta(0), dry_run=False)] == ["staging"]
     assert contents(registry) == before
