@@ -5,6 +5,7 @@ Importing this package imports no library that reads or writes data.
 
 from __future__ import annotations
 
+from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BackedAnnData
 from lamart_core.formats.compression import COMPRESSIONS
 from lamart_core.formats.contract import ColumnInfo, Format, Options, Preview
@@ -23,6 +24,7 @@ from lamart_core.formats.soma.source import experiment_source
 
 __all__ = [
     "COMPRESSIONS",
+    "AnnDataAccessor",
     "BackedAnnData",
     "ColumnInfo",
     "Format",

@@ -64,6 +64,15 @@ def test_closing_makes_the_next_version(lab: Registry) -> None:
 
 
 @pytest.mark.req("R242")
+def test_values_of_the_matrix_are_written_too(sqlite_registry: Registry) -> None:
+    first = saved()
+    with first.open("r+") as store:
+        store.X[0, 0] = 7
+    assert (first.load().X[0, 0], ln.Artifact.get(key=KEY).load().X[0, 0]) == (1, 7)
+    assert first.versions.count() == 2
+
+
+@pytest.mark.req("R242")
 def test_equal_content_makes_none(lab: Registry) -> None:
     for version in (2, 3):
         artifact = saved(f"v{version}.zarr", rows=2 * version, zarr_kwargs={"zarr_format": version})

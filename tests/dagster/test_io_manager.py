@@ -11,6 +11,7 @@ from upath import UPath
 
 import lamart_core as ln
 from lamart_core.errors import InvalidArgument, PathNotFound, UnsupportedObject
+from lamart_core.formats import AnnDataAccessor, BackedAnnData
 from lamart_dagster import LamartIOManager, LamartRegistry, NoValue
 from tests.dagster.conftest import Lab
 
@@ -325,11 +326,24 @@ def test_an_annotated_matrix_comes_back_and_is_summarised(lab: Lab) -> None:
     def phases(cells: ad.AnnData) -> list:
         return sorted(set(cells.obs["phase"]))
 
-    lab.run(cells, phases)
+    @dg.asset
+    def picked(cells: BackedAnnData) -> BackedAnnData:
+        assert cells.isbacked
+        return cells[cells.obs["phase"] == "a"]
+
+    @dg.asset
+    def diagonal(cells: AnnDataAccessor) -> float:
+        with cells:
+            return float(cells["w":"x", 1:].X.sum())
+
+    lab.run(cells, phases, picked, diagonal)
     assert lab.latest("phases.json").load() == ["a", "b"]
+    assert lab.latest("picked.h5ad").load().obs_names.tolist() == ["w", "x"]
+    assert lab.latest("diagonal.json").load() == 1
     shown = lab.metadata("cells")
     assert shown["dagster/row_count"] == 4
     assert "phase" in shown["lamart/preview"]
+    assert "category of 1: a" in lab.metadata("picked")["lamart/preview"]
 
 
 def test_a_file_and_a_folder_are_stored_as_they_are(lab: Lab, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from anndata.tests.helpers import assert_equal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -35,7 +36,8 @@ def load(path: Path, suffix: str, as_type: Any = None, **options: Any) -> Any:
 def annotated(draw: st.DrawFn) -> ad.AnnData:
     shape = draw(st.tuples(st.integers(0, 5), st.integers(0, 4)))
     kind = draw(st.sampled_from(["float32", "float64", "int64", "bool"]))
-    x: Any = draw(hnp.arrays(kind, shape))
+    # What is compared is not equal to itself if it is not a number.
+    x: Any = draw(hnp.arrays(kind, shape, elements={"allow_nan": False} if kind.startswith("float") else None))
     layout = draw(st.sampled_from([np.asarray, sp.csr_matrix, sp.csc_matrix, sp.csr_array]))
     text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=5)
     obs_names = draw(st.lists(text, min_size=shape[0], max_size=shape[0], unique=True))
@@ -50,7 +52,15 @@ def annotated(draw: st.DrawFn) -> ad.AnnData:
         },
         index=pd.Index(obs_names, dtype=object),
     )
-    return ad.AnnData(layout(x), obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(shape[1])]))
+    result = ad.AnnData(layout(x), obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(shape[1])]))
+    scalars = st.one_of(st.integers(-9, 9), st.floats(allow_nan=False), text, st.booleans())
+    names = st.text("abcß测 ", min_size=1, max_size=4)
+    result.uns = draw(st.recursive(st.dictionaries(names, scalars, max_size=2), lambda d: st.dictionaries(names, d)))
+    if draw(st.booleans()):
+        result.layers["x"] = sp.csc_matrix(x) if kind != "bool" else x
+        result.obsm["m"] = np.ones((shape[0], 2))
+        result.raw = result.copy()
+    return result[draw(hnp.arrays(bool, shape[0]))] if draw(st.booleans()) else result
 
 
 @pytest.mark.req("R131", "R246")
@@ -59,7 +69,10 @@ def annotated(draw: st.DrawFn) -> ad.AnnData:
 @given(obj=annotated())
 def test_any_matrix_comes_back_equal(tmp_path_factory: pytest.TempPathFactory, suffix: str, obj: ad.AnnData) -> None:
     path = write(obj, tmp_path_factory.mktemp("a") / f"x{suffix}", suffix)
-    assert_same(load(path, suffix), obj)
+    expected = obj.copy()
+    if not obj.n_obs and suffix == ".zarr":
+        del expected.raw  # anndata does not read it back
+    assert_equal(load(path, suffix), expected, exact=True)
     assert for_path(path, suffix).count_observations(path, suffix=suffix) == obj.n_obs
 
 

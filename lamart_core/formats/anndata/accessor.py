@@ -167,7 +167,7 @@ class AnnDataAccessor:
         from anndata.io import read_elem
 
         group = self._open_group()
-        if "encoding-type" not in group.attrs:  # early versions
+        if "encoding-type" not in group.attrs:  # anndata before 0.8
             return self._lazy.to_memory()
         with self._guard():
             return cast("ad.AnnData", read_elem(group))
@@ -233,9 +233,9 @@ class AnnDataAccessor:
     def _names(self, slot: str) -> pd.Index:
         import pandas as pd
 
+        if slot in vars(self):
+            return vars(self)[slot].index
         annotation = self._open_group()[slot]
-        if slot in vars(self) or "_index" not in annotation.attrs:
-            return getattr(self, slot).index
         return pd.Index(self._read(f"{slot}/{annotation.attrs['_index']}"))
 
     def _guard(self) -> Any:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
 
+_ACCESSOR = PythonType("lamart_core.formats.anndata.accessor", "AnnDataAccessor")
+_CATEGORIES = 10
 _MAPPINGS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
 
 
@@ -30,11 +32,21 @@ class AnnDataFormat(Format):
     otype: ClassVar[str | None] = "AnnData"
     extra: ClassVar[str | None] = "anndata"
     accepts: ClassVar[tuple[PythonType, ...]] = (ANNDATA,)
-    returns: ClassVar[tuple[PythonType, ...]] = (ANNDATA, BACKED)
+    returns: ClassVar[tuple[PythonType, ...]] = (ANNDATA, BACKED, _ACCESSOR)
 
     @abstractmethod
     def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
         """Open the store without reading matrices."""
+
+    @abstractmethod
+    def _load(self, path: Path, *, is_backed: bool, options: Mapping[str, Any]) -> ad.AnnData:
+        """Read the store into memory, or without its matrices."""
+
+    def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
+        require_anndata(f"Reading a {self.name} store")
+        if target == _ACCESSOR:
+            return self._accessor(path, "r", options)
+        return self._load(path, is_backed=target == BACKED, options=options)
 
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
         require_anndata(f"Opening a {self.name} store")
@@ -111,7 +123,9 @@ def anndata_preview(adata: Any) -> Preview:
     lines = [f"**AnnData** {adata.n_obs:,} observations × {adata.n_vars:,} variables"]
     if adata.X is not None:
         lines.append(f"- X: {type(adata.X).__name__} of {adata.X.dtype}")
-    lines += [f"- {slot}: {', '.join(code(c.name) for c in columns)}" for slot, columns in slots.items() if columns]
+    lines += [
+        f"- {slot}: {', '.join(_shown(column) for column in columns)}" for slot, columns in slots.items() if columns
+    ]
     text = "\n".join(lines)
     if adata.obs.shape[1]:
         text += "\n\n" + pandas_markdown(adata.obs)
@@ -119,9 +133,21 @@ def anndata_preview(adata: Any) -> Preview:
     return Preview(text, shape[0], slots["obs"], shape, {slot: columns for slot, columns in slots.items() if columns})
 
 
+def _shown(column: ColumnInfo) -> str:
+    return f"{code(column.name)} ({code(column.type)})" if column.type.startswith("category") else code(column.name)
+
+
 def columns_of(df: Any) -> tuple[ColumnInfo, ...]:
     """The columns of a frame, for previews."""
-    return tuple(ColumnInfo(str(name), str(dtype)) for name, dtype in df.dtypes.items())
+    return tuple(ColumnInfo(str(name), _type(dtype)) for name, dtype in df.dtypes.items())
+
+
+def _type(dtype: Any) -> str:
+    categories = getattr(dtype, "categories", None)
+    if categories is None:
+        return str(dtype)
+    shown = ", ".join(str(category) for category in categories[:_CATEGORIES])
+    return f"category of {len(categories):,}: {shown}{', …' if len(categories) > _CATEGORIES else ''}"
 
 
 def keys_of(mapping: Mapping[str, Any]) -> tuple[ColumnInfo, ...]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, count
-from lamart_core.formats.anndata.backed import BACKED
 from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
+from lamart_core.formats.anndata.early import EarlyAccessor, is_early
 from lamart_core.formats.anndata.remote_file import RemoteFile
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.libraries import PythonType
+
+if TYPE_CHECKING:
+    import anndata as ad
 
 # anndata.AnnData.write_h5ad, and what it passes on to h5py's create_dataset.
 _KEYWORDS = frozenset(
@@ -47,14 +50,13 @@ class H5adFormat(AnnDataFormat):
         with unchanged(obj) as adata:
             write_h5ad(path, adata, **options)
 
-    def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
-        require_anndata("Reading an .h5ad file")
+    def _load(self, path: Path, *, is_backed: bool, options: Mapping[str, Any]) -> ad.AnnData:
         import anndata as ad
         import h5py
 
         with h5py.File(path, "r") as file:
             check_root(file)
-        passed = {"backed": "r", **options} if target == BACKED else options
+        passed = {"backed": "r", **options} if is_backed else options
         return ad.read_h5ad(path, **passed)
 
     def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
@@ -62,6 +64,9 @@ class H5adFormat(AnnDataFormat):
 
         if isinstance(path, Path):
             file = h5py.File(path, mode, **options)
+            if is_early(file):
+                file.close()
+                return EarlyAccessor(path)
             return AnnDataAccessor(file, file.close, mode=mode)
         remote: Any = RemoteFile(path)
         try:
@@ -74,6 +79,9 @@ class H5adFormat(AnnDataFormat):
             file.close()
             remote.close()
 
+        if is_early(file):
+            close()
+            raise InvalidArgument(f"{path} was written by anndata before 0.7: it cannot be opened from afar; load it")
         return AnnDataAccessor(file, close, mode=mode)
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:

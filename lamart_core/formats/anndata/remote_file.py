@@ -8,8 +8,8 @@ from typing import Any
 
 from upath import UPath
 
-_BLOCK = 2**18
-_KEPT = 128
+_BLOCK = 2**17
+_KEPT = 256
 
 
 class RemoteFile(io.RawIOBase):

@@ -63,15 +63,23 @@ class AnnDataSubset:
         """Numbers of observations and variables."""
         return (self.n_obs, self.n_vars)
 
-    @cached_property
+    @property
     def obs(self) -> pd.DataFrame:
         """Annotation of the observations."""
-        return cast("pd.DataFrame", self._store.obs.iloc[self._rows])
+        return cast("pd.DataFrame", self._annotations.obs)
 
-    @cached_property
+    @property
     def var(self) -> pd.DataFrame:
         """Annotation of the variables."""
-        return cast("pd.DataFrame", self._store.var.iloc[self._columns])
+        return cast("pd.DataFrame", self._annotations.var)
+
+    @cached_property
+    def _annotations(self) -> ad.AnnData:
+        """All but the matrices; AnnData drops categories that do not occur, and their colours."""
+        import anndata as ad
+
+        whole = ad.AnnData(obs=self._store.obs, var=self._store.var, uns=self._store.uns)
+        return whole[self._rows, self._columns].copy()
 
     @property
     def obs_names(self) -> pd.Index:
@@ -90,8 +98,6 @@ class AnnDataSubset:
 
     def to_memory(self) -> ad.AnnData:
         """Read the part."""
-        import anndata as ad
-
         store, rows, columns = self._store, self._rows, self._columns
         axes = {
             "layers": (rows, columns),
@@ -100,12 +106,13 @@ class AnnDataSubset:
             "obsp": (rows, rows),
             "varp": (columns, columns),
         }
-        parts: dict[str, Any] = {
-            slot: {name: read_part(element, *axis) for name, element in getattr(store, slot).items()}
-            for slot, axis in axes.items()
-        }
-        parts |= {"shape": self.shape} if store.X is None else {"X": self.X}
-        return ad.AnnData(obs=self.obs.copy(), var=self.var.copy(), uns=store.uns, **parts).copy()
+        result = self._annotations.copy()
+        if store.X is not None:
+            result.X = self.X
+        for slot, axis in axes.items():
+            for name, element in getattr(store, slot).items():
+                getattr(result, slot)[name] = read_part(element, *axis)
+        return result
 
 
 def chosen(obs_names: pd.Index, var_names: pd.Index, index: Any) -> tuple[Positions, Positions]:

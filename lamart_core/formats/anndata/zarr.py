@@ -6,16 +6,18 @@ import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, count, lazy_anndata
-from lamart_core.formats.anndata.backed import BACKED
 from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes, unannounced
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.libraries import PythonType, require
+from lamart_core.formats.libraries import require
+
+if TYPE_CHECKING:
+    import anndata as ad
 
 _KEYWORDS = frozenset({"chunks", "convert_strings_to_categoricals", "zarr_format"})
 # The zarr version to write is a process-wide setting of anndata.
@@ -54,14 +56,14 @@ class AnnDataZarrFormat(AnnDataFormat):
         with writing_zarr_version(options.get("zarr_format", 3)), unannounced(), unchanged(obj) as adata:
             write_zarr(path, adata, **passed)
 
-    def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
+    def _load(self, path: Path, *, is_backed: bool, options: Mapping[str, Any]) -> ad.AnnData:
         _require("Reading an AnnData from zarr")
         from anndata.io import read_zarr
 
         refuse_pickles(path)
         group = open_zarr(path, mode="r")
         check_root(group)
-        if target == BACKED:
+        if is_backed:
             return lazy_anndata(open_zarr(path, mode="r", **options))
         return read_zarr(path, **options)
 
