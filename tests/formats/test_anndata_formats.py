@@ -65,7 +65,7 @@ def annotated(draw: st.DrawFn) -> ad.AnnData:
 
 @pytest.mark.req("R131", "R246")
 @pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(obj=annotated())
 def test_any_matrix_comes_back_equal(tmp_path_factory: pytest.TempPathFactory, suffix: str, obj: ad.AnnData) -> None:
     path = write(obj, tmp_path_factory.mktemp("a") / f"x{suffix}", suffix)
