@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -124,6 +126,15 @@ def test_the_usual_bound_grows_with_the_file(tmp_path: Path, monkeypatch: pytest
     noise = np.random.default_rng(0).bytes(2 * MIB).hex()
     (tmp_path / "y.txt.gz").write_bytes(gzip.compress(noise.encode()))
     assert load(tmp_path / "y.txt.gz", ".txt.gz") == noise
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pa.Table, pl.DataFrame], ids=lambda kind: kind.__module__)
+@pytest.mark.parametrize("suffix", [".csv.gz", ".tsv.zst", ".jsonl.xz", ".ndjson.bz2"])
+def test_tables_are_bounded_whatever_they_are_loaded_as(suffix: str, kind: type, tmp_path: Path) -> None:
+    path = write(pd.DataFrame({"a": ["x" * 100] * 100}), tmp_path / f"x{suffix}", suffix)
+    with pytest.raises(UnreadableContent, match="expands to more than 9,000"):
+        load(path, suffix, as_type=kind, max_bytes=9_000)
+    assert len(load(path, suffix, as_type=kind, max_bytes=20_000)) == 100
 
 
 @pytest.mark.parametrize("value", [-1, "1", 1.5, True])
