@@ -188,7 +188,21 @@ def test_yaml_tags_construct_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "suffix", [".parquet", ".csv", ".csv.gz", ".feather", ".h5ad", ".zarr", ".json", ".txt", ".bin"]
+    "suffix",
+    [
+        ".parquet",
+        ".csv",
+        ".csv.gz",
+        ".csv.zst",
+        ".feather",
+        ".orc",
+        ".jsonl",
+        ".h5ad",
+        ".zarr",
+        ".json",
+        ".txt",
+        ".bin",
+    ],
 )
 def test_a_full_disk_is_told_and_leaves_nothing(suffix: str, tmp_path: Path) -> None:
     lines = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.contract import ReadablePath
@@ -38,7 +38,14 @@ class OrcFormat(TableFormat):
         from pyarrow import orc
 
         check_columns(table, self.name)
-        orc.write_table(_with_types_of_orc(table), str(path), compression="zstd")
+        import pyarrow as pa
+
+        converted = _with_types_of_orc(table)
+        with path.open("wb") as file:
+            sink = _LastingSink(file)
+            orc.write_table(converted, pa.PythonFile(sink, mode="w"), compression="zstd")
+        if sink.error is not None:
+            raise sink.error
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
@@ -64,6 +71,35 @@ class OrcFormat(TableFormat):
 
         with reading(path, self.name), open_for_jumps(path) as file:
             return orc.ORCFile(file).nrows
+
+
+class _LastingSink:
+    """Takes what is written also after an error, and keeps the first one: ORC's writer would abort the process."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._position = 0
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        if self.error is None:
+            try:
+                self._file.write(content)
+            except OSError as error:
+                self.error = error
+        self._position += len(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return self._position
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def _with_types_of_orc(table: ArrowTable) -> ArrowTable:
