@@ -169,8 +169,10 @@ class Artifact(ArtifactRecord):
         """Create an artifact from a table; sets `otype` to `"DataFrame"` and counts `n_observations`.
 
         Args:
-            df: pandas or polars data frame, pyarrow table, or the path of a table.
-            key: Key; its suffix chooses the format (`.parquet`, `.csv`, `.tsv`, `.feather`, …). Default: parquet.
+            df: pandas or polars data frame, also a lazy one, pyarrow table or dataset; or the path of a table or of a
+                folder of tables.
+            key: Key; its suffix chooses the format (`.parquet`, `.csv`, `.tsv`, `.feather`, `.orc`,
+                `.jsonl`, …). Default: parquet.
             description: Free text.
             run: Run that made the artifact.
             revises: Version to revise.

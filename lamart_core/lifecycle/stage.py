@@ -308,13 +308,19 @@ def stage_object(
             digest=file_format.content_digest(path) or digest,
             tree=tree,
             otype=file_format.otype,
-            n_observations=file_format.n_observations(obj),
+            n_observations=_count_of(file_format, obj, path, chosen),
             is_owned=True,
             memory=obj,
         )
     except BaseException:
         discard_path(path)
         raise
+
+
+def _count_of(file_format: Format, obj: object, path: Path, suffix: str) -> int | None:
+    """Count an object that was written; what is computed while it is written does not know before."""
+    counted = file_format.n_observations(obj)
+    return counted if counted is not None else _count(file_format, path, suffix)
 
 
 def discard(staged: Staged) -> None:

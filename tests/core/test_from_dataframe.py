@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 from upath import UPath
 
@@ -66,6 +67,8 @@ SOURCES: dict[str, Any] = {
     "pandas": DF,
     "polars": pl.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]}),
     "arrow": pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]}),
+    "lazy polars": pl.LazyFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]}),
+    "dataset": ds.dataset(pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})),
     "path": Path("d.parquet"),
     "text path": "d.parquet",
     "folder": Path("folder"),

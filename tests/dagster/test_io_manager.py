@@ -5,7 +5,9 @@ import anndata as ad
 import dagster as dg
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 from upath import UPath
 
@@ -278,8 +280,6 @@ def test_a_document_is_compressed_as_its_key_says(lab: Lab) -> None:
 
 
 def test_a_table_is_loaded_as_the_annotated_type(lab: Lab) -> None:
-    import pyarrow.dataset as ds
-
     seen: dict[str, Any] = {}
 
     @dg.asset
@@ -315,6 +315,57 @@ def test_a_table_is_loaded_as_the_annotated_type(lab: Lab) -> None:
     assert seen["table"].column("a").to_pylist() == [1, 2]
     assert (seen["dataset"], seen["path"], seen["upath"]) == (2, [1, 2], True)
     assert seen["record"] == lab.latest("raw.parquet")
+
+
+_TABLES: dict[str, type] = {
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+    "lazy": pl.LazyFrame,
+    "arrow": pa.Table,
+    "dataset": ds.Dataset,
+}
+
+
+def _rows(table: Any) -> list[str]:
+    if isinstance(table, pl.LazyFrame):
+        table = table.collect()
+    if isinstance(table, ds.Dataset):
+        table = table.to_table()
+    return list(table["b"].to_pylist() if isinstance(table, pa.Table) else table["b"])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather", ".orc", ".csv.zst", ".jsonl"])
+def test_tables_of_every_type_go_in_and_out(lab: Lab, suffix: str) -> None:
+    seen: dict[str, Any] = {}
+    polars, arrow = pl.DataFrame(TABLE), pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"]})
+    given = {"pandas": TABLE, "polars": polars, "lazy": polars.lazy(), "arrow": arrow, "dataset": ds.dataset(arrow)}
+
+    def made(name: str) -> Any:
+        @dg.asset(name=name, metadata={"lamart/key": f"{name}{suffix}"})
+        def table():  # type: ignore[no-untyped-def]
+            return given[name]
+
+        return table
+
+    def reader(name: str, kind: str) -> Any:
+        def read(context, table) -> None:  # type: ignore[no-untyped-def]
+            seen[f"{name} as {kind}"] = table
+
+        read.__annotations__["table"] = _TABLES[kind]
+        return dg.asset(name=f"{name}_as_{kind}", ins={"table": dg.AssetIn(name)})(read)
+
+    readers = [reader(name, kind) for name, kind in zip(given, reversed(_TABLES), strict=True)]
+    lab.run(*map(made, given), *readers)
+    assert len(seen) == len(_TABLES)
+    for what, table in seen.items():
+        assert isinstance(table, _TABLES[what.rpartition(" ")[2]])
+        assert _rows(table) == ["x", "y", "z"]
+    for name in given:
+        shown = lab.metadata(name)
+        assert [column.name for column in shown["dagster/column_schema"].columns] == ["a", "b"]
+        computed_in_text = name in ("lazy", "dataset") and suffix in (".csv.zst", ".jsonl")
+        assert shown.get("dagster/row_count") == (None if computed_in_text else 3)
+        assert "y" in shown["lamart/preview"]
 
 
 def test_an_annotated_matrix_comes_back_and_is_summarised(lab: Lab) -> None:

@@ -7,6 +7,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,7 +42,7 @@ class TableFormat(Format):
     """A table in a single file; pandas by default, Arrow and polars on request."""
 
     otype: ClassVar[str | None] = "DataFrame"
-    accepts: ClassVar[tuple[PythonType, ...]] = (PANDAS, ARROW, POLARS)
+    accepts: ClassVar[tuple[PythonType, ...]] = (PANDAS, ARROW, POLARS, LAZY, DATASET)
     returns: ClassVar[tuple[PythonType, ...]] = (PANDAS, ARROW, DATASET, POLARS, LAZY)
     modes: ClassVar[tuple[str, ...]] = ("r",)
 
@@ -72,6 +73,10 @@ class TableFormat(Format):
     # The contract
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        if LAZY.matches(obj):
+            obj = obj.collect()
+        elif DATASET.matches(obj):
+            obj = obj.to_table()
         check_names(obj)
         if PANDAS.matches(obj):
             self._write_pandas(obj, path, suffix, options)
@@ -163,14 +168,18 @@ def parameters_of(*functions: Callable[..., Any]) -> frozenset[str]:
 
 
 def number_of_rows(obj: object) -> int | None:
-    """Rows of a table object; None if it is none."""
+    """Rows of a table object; None if it is none, or does not know them yet."""
     if PANDAS.matches(obj) or ARROW.matches(obj) or POLARS.matches(obj):
         return len(obj)  # pyright: ignore[reportArgumentType]
     return None
 
 
 def preview_of_object(obj: Any) -> Preview:
-    """The first rows and the column types of a pandas, Arrow or polars table."""
+    """The first rows and the column types of a table of any type; what is not computed yet has no count."""
+    if DATASET.matches(obj):
+        return preview_of_dataset(obj, None)
+    if LAZY.matches(obj):
+        return replace(preview_of_object(obj.head(MAX_ROWS).collect()), row_count=None, shape=None)
     rows = number_of_rows(obj)
     if rows is None:
         raise UnsupportedObject(f"{type(obj).__qualname__} is no table")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+# The default of Feather. A batch is compressed as a whole before it is written, so it decides on the memory needed.
+_ROWS_OF_A_BATCH = 1 << 16
+
 
 class IpcFormat(TableFormat):
     """Tables as Arrow IPC files with LZ4 compression, the default of Feather; keeps index and dtypes."""
@@ -40,7 +43,7 @@ class IpcFormat(TableFormat):
             if table.num_rows == 0:
                 writer.write_batch(_empty_batch(table))  # no batch at all would lose the dictionaries
             else:
-                writer.write_table(table, max_chunksize=options.get("chunksize"))
+                writer.write_table(table, max_chunksize=options.get("chunksize") or _ROWS_OF_A_BATCH)
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         return table_to_pandas(self._read_arrow(path, suffix, options))
