@@ -67,7 +67,6 @@ class Proxy:
     Attributes:
         endpoint_url: Where it listens.
         asked: The requests that arrived, in order.
-        sent: Bytes of all answers.
         faults: What goes wrong at this moment; the first that meets a request is what happens to it.
         sent: Bytes that were sent back, without headers.
     """
@@ -75,7 +74,6 @@ class Proxy:
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream)
         self.asked: list[Asked] = []
-        self.sent = 0
         self.faults: list[Fault] = []
         self.sent = 0
         self._lock = threading.Lock()
@@ -175,7 +173,6 @@ class Proxy:
         given = next((value for name, value in headers if name.lower() == "content-length"), str(len(content)))
         half = content[: len(content) // 2] if kind in ("truncate", "shorten") else content
         length = str(len(half)) if kind == "shorten" else given
-        self.sent += len(half)
         request.send_response_only(status)
         for name, value in headers:
             if name.lower() != "content-length":
