@@ -261,6 +261,44 @@ def test_versions_that_are_kept_can_be_opened_too(
     assert artifact.verify()
 
 
+def test_moving_to_where_equal_content_lies(sqlite_registry: Registry, s3: S3Server, tmp_path: Path) -> None:
+    bucket = ln.Storage(s3.new_root()).save()
+    one, other = write(tmp_path / "one.tiledbsoma"), write(tmp_path / "other.tiledbsoma", pieces=3)
+    artifact = ln.Artifact(one, key="x.tiledbsoma").save()
+    there = ln.Artifact(other, key="y.tiledbsoma", storage=bucket, skip_hash_lookup=True).save()
+    artifact.storage = bucket
+    artifact.save()
+    assert (artifact.object_id, artifact.n_files) == (there.object_id, there.n_files)
+    assert check_registry(sqlite_registry, verify=True).findings == ()
+
+
+@pytest.mark.req("R247")
+def test_a_damaged_copy_in_the_cache_is_fetched_again(sqlite_registry: Registry, s3: S3Server, tmp_path: Path) -> None:
+    path, storage = write(tmp_path / "x.tiledbsoma"), ln.Storage(s3.new_root()).save()
+    artifact = ln.Artifact(path, key="x.tiledbsoma", storage=storage).save()
+    sqlite_registry.settings.verify_on_read = True
+
+    def damage(folder: Path) -> None:
+        data = next(folder.glob("obs/__fragments/*/a2.tdb"))
+        data.chmod(0o644)
+        data.write_bytes(bytes(data.stat().st_size))
+
+    cached = artifact.cache()
+    damage(cached)
+    assert value(artifact.cache()) == value(path)
+    damage(path)
+    for file in fingerprint(path):
+        s3.client.upload_file(str(path / file), *_bucket_and_key(f"{artifact.path}/{file}"))
+    shutil.rmtree(artifact.cache())
+    with pytest.raises(errors.ContentMismatch):
+        artifact.cache()
+
+
+def _bucket_and_key(url: str) -> tuple[str, str]:
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
 @pytest.mark.req("R106", "R110", "R147")
 def test_a_remote_store_is_registered_where_it_lies(sqlite_registry: Registry, s3: S3Server, tmp_path: Path) -> None:
     bucket, path = s3.new_bucket(), write(tmp_path / "x.tiledbsoma")
