@@ -205,6 +205,19 @@ def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
         return target
     cache = bytes_room.Cache(settings.cache_dir)
     shown = False if mute else settings.progress
+    copy = _from_cache(cache, where, verify=verify, shown=shown)
+    if verify and where.digest is not None and where.digest.file_algorithm not in hashing.ALGORITHMS:
+        # The cache knows bytes only; what they mean to their format is looked at here.
+        try:
+            _check_digest(record, where, copy)
+        except errors.ContentMismatch:
+            cache.evict(where.storage.location, where.relpath)
+            copy = _from_cache(cache, where, verify=verify, shown=shown)
+            _check_digest(record, where, copy)
+    return copy
+
+
+def _from_cache(cache: bytes_room.Cache, where: _Where, *, verify: bool, shown: bool | None) -> Path:
     if where.scattered is not None:
         return cache.fetch_scattered(
             where.scattered,

@@ -57,7 +57,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("store") / "s.tiledbsoma", metadata={"who": "é", "n": 1})
 
 
-PLATFORM = {"tiledb": {"create": {"capacity": 3, "dataframe_dim_zstd_level": 9, "sparse_nd_array_dim_zstd_level": 9}}}
+# Tiles of two columns: TileDB's own order is then not that of the rows.
+CREATE = {"capacity": 3, "dims": {"soma_dim_1": {"tile": 2}}, "sparse_nd_array_dim_zstd_level": 9}
+PLATFORM = {"tiledb": {"create": CREATE}}
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,9 @@ def test_a_store_in_place_that_was_consolidated_is_the_same_artifact(sqlite_regi
     write(path)
     with pytest.raises(errors.ContentMismatch):
         artifact.verify()
-    assert ln.Artifact(path).save() == artifact
+    again = ln.Artifact(path).save()
+    assert again == artifact
+    assert again.n_files == len(fingerprint(path))
     assert artifact.verify()
     assert check_registry(sqlite_registry, verify=True).findings == ()
 
@@ -255,6 +259,44 @@ def test_versions_that_are_kept_can_be_opened_too(
     with artifact.open(tiledb_timestamp=moment) as opened:
         assert opened.tiledb_timestamp_ms == moment
     assert artifact.verify()
+
+
+def test_moving_to_where_equal_content_lies(sqlite_registry: Registry, s3: S3Server, tmp_path: Path) -> None:
+    bucket = ln.Storage(s3.new_root()).save()
+    one, other = write(tmp_path / "one.tiledbsoma"), write(tmp_path / "other.tiledbsoma", pieces=3)
+    artifact = ln.Artifact(one, key="x.tiledbsoma").save()
+    there = ln.Artifact(other, key="y.tiledbsoma", storage=bucket, skip_hash_lookup=True).save()
+    artifact.storage = bucket
+    artifact.save()
+    assert (artifact.object_id, artifact.n_files) == (there.object_id, there.n_files)
+    assert check_registry(sqlite_registry, verify=True).findings == ()
+
+
+@pytest.mark.req("R247")
+def test_a_damaged_copy_in_the_cache_is_fetched_again(sqlite_registry: Registry, s3: S3Server, tmp_path: Path) -> None:
+    path, storage = write(tmp_path / "x.tiledbsoma"), ln.Storage(s3.new_root()).save()
+    artifact = ln.Artifact(path, key="x.tiledbsoma", storage=storage).save()
+    sqlite_registry.settings.verify_on_read = True
+
+    def damage(folder: Path) -> None:
+        data = next(folder.glob("obs/__fragments/*/a2.tdb"))
+        data.chmod(0o644)
+        data.write_bytes(bytes(data.stat().st_size))
+
+    cached = artifact.cache()
+    damage(cached)
+    assert value(artifact.cache()) == value(path)
+    damage(path)
+    for file in fingerprint(path):
+        s3.client.upload_file(str(path / file), *_bucket_and_key(f"{artifact.path}/{file}"))
+    shutil.rmtree(artifact.cache())
+    with pytest.raises(errors.ContentMismatch):
+        artifact.cache()
+
+
+def _bucket_and_key(url: str) -> tuple[str, str]:
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 @pytest.mark.req("R106", "R110", "R147")
