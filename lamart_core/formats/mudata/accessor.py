@@ -134,7 +134,9 @@ class MuDataAccessor(Closable):
 
     def to_memory(self) -> md.MuData:
         """Read everything."""
-        return read_mudata(self._open_group())
+        group = self._open_group()
+        with reading("a store", "MuData"):
+            return read_mudata(group)
 
     def _read(self, slot: str) -> Any:
         with reading(slot, "MuData"):
@@ -158,7 +160,8 @@ class _Modalities(Mapping[str, AnnDataAccessor]):
         if name not in self._names:
             raise KeyError(f"There is no modality {name!r}; there are {', '.join(map(repr, self._names))}")
         if name not in self._opened:
-            self._opened[name] = AnnDataAccessor(group["mod"][name], _nothing, mode="r")
+            with reading(name, "a modality"):
+                self._opened[name] = AnnDataAccessor(group["mod"][name], _nothing, mode="r")
         return self._opened[name]
 
     def __contains__(self, name: object) -> bool:

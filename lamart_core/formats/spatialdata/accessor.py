@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.guards import reading
 from lamart_core.formats.spatialdata import elements
 from lamart_core.formats.stores import Closable, OpenStore
 
@@ -99,9 +100,10 @@ class SpatialDataAccessor(Closable):
         """Read everything."""
         import spatialdata as sd
 
+        self._group()
         if isinstance(self._path, Path):
-            self._group()
-            return elements.in_memory(elements.read(self._path))
+            with reading(self._path, "SpatialData"):
+                return elements.in_memory(elements.read(self._path))
         return elements.in_memory(
             sd.SpatialData(
                 **{
@@ -171,15 +173,16 @@ class SpatialDataAccessor(Closable):
         group = self._group()
         if name not in self._names[kind]:
             raise KeyError(f"There is no {name!r} among the {kind}; there are {', '.join(self._names[kind]) or 'none'}")
-        if kind == "tables":
-            if name not in self._tables:
-                self._tables[name] = AnnDataAccessor(group[kind][name], _nothing, mode=self._mode)
-            return self._tables[name]
-        if not isinstance(self._path, Path):
-            return elements.read_remote(self._path, kind, name)
-        if kind not in self._read_kinds:
-            self._read_kinds[kind] = elements.read(self._path, kind)
-        return self._read_kinds[kind][name]
+        with reading(f"{self._path}/{kind}/{name}", "SpatialData"):
+            if kind == "tables":
+                if name not in self._tables:
+                    self._tables[name] = AnnDataAccessor(group[kind][name], _nothing, mode=self._mode)
+                return self._tables[name]
+            if not isinstance(self._path, Path):
+                return elements.read_remote(self._path, kind, name)
+            if kind not in self._read_kinds:
+                self._read_kinds[kind] = elements.read(self._path, kind)
+            return self._read_kinds[kind][name]
 
     def _group(self) -> Any:
         self._check_open()

@@ -65,16 +65,16 @@ def read(path: Path, *kinds: str) -> sd.SpatialData:
 
     try:
         with quiet():
-            found = sd.read_zarr(path, selection=cast(Any, kinds or None))
+            return sd.read_zarr(path, selection=cast(Any, kinds or None))
     except FileNotFoundError as error:
         raise UnreadableContent(f"{path} is incomplete: {error} is missing") from error
-    # An object that knows the store could write to it, and what is stored never changes.
-    found.path = None
-    return found
 
 
 def in_memory(sdata: sd.SpatialData) -> sd.SpatialData:
-    """The same with all elements in memory, in the chunks and partitions that they had."""
+    """The same with all elements in memory, in the chunks and partitions that they had.
+
+    It knows no store, to which it could write: what is stored never changes.
+    """
     import spatialdata as sd
 
     with quiet():
