@@ -15,6 +15,7 @@ from upath import UPath
 
 from lamart_core.formats import all_formats, for_suffix
 from lamart_core.formats.folders import FolderFormat
+from lamart_core.formats.tables.base import TableFormat
 from tests.formats.format_samples import write
 from tests.storage.proxy import proxied
 from tests.storage.s3_server import CREDENTIALS, S3Server, s3
@@ -47,8 +48,8 @@ def test_little_is_read_to_open_and_to_count(s3: S3Server, tmp_path: Path, suffi
 def test_every_table_format_opens_in_a_bucket(s3: S3Server, tmp_path: Path) -> None:
     bucket = s3.new_bucket()
     df = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
-    for found in (f for f in all_formats() if f.otype == "DataFrame"):
-        for suffix in filter(found.writes, found.suffixes):
+    for found in (f for f in all_formats() if isinstance(f, TableFormat)):
+        for suffix in found.suffixes:
             key = f"x{suffix}"
             s3.client.put_object(Bucket=bucket, Key=key, Body=write(df, tmp_path / key, suffix).read_bytes())
             path = UPath(f"s3://{bucket}/{key}", endpoint_url=s3.endpoint_url, **KEYS)
