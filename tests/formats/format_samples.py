@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import scipy.sparse as sp
 import zarr
 import zarr.storage
@@ -125,7 +126,9 @@ def samples() -> list[Sample]:
         "file": [raw, text],
         "npy": [np.arange(6, dtype="int32").reshape(2, 3), np.zeros((0, 4)), np.array(["größe", "b"])],
     }
-    tables = [frame(), pa.table({"a": [1, None], "b": ["x", "y"]}), pl.DataFrame({"a": [1, None], "b": ["x", "y"]})]
+    columns = {"a": [1, None], "b": ["x", "y"]}
+    lazy = [pl.LazyFrame(columns), ds.dataset(pa.table(columns))]
+    tables = [frame(), pa.table(columns), pl.DataFrame(columns), *lazy]
     for name in ("parquet", "csv", "tsv", "ipc", "orc", "jsonl"):
         by_format[name] = tables
     found: list[Sample] = []
@@ -214,6 +217,10 @@ def assert_loaded(loaded: Any, sample: Sample) -> None:
         assert_same(loaded, expected)
     elif isinstance(obj, pa.Table | pl.DataFrame):
         assert loaded.equals(obj)
+    elif isinstance(obj, pl.LazyFrame):
+        assert loaded.collect().equals(obj.collect())
+    elif isinstance(obj, ds.Dataset):
+        pd.testing.assert_frame_equal(loaded, obj.to_table().to_pandas(), check_dtype=False)
     elif isinstance(obj, zarr.Group | zarr.Array | h5py.Group | h5py.Dataset):
         assert _bytes_of(loaded, sample.suffix) == _bytes_of(obj, sample.suffix)
     else:
