@@ -54,7 +54,7 @@ def test_events_channels_and_keywords(dtype: str, in_header: bool, tmp_path: Pat
     assert adata.X.dtype == np.dtype(dtype).newbyteorder("=")
     assert adata.var_names.to_list() == ["FL1-A", "FL2-A", "FL3-A"]
     assert adata.var["marker"].to_list() == ["CD1", "CD2", "CD3"]
-    assert adata.uns["fcs"]["$CYT"] == "a/b"
+    assert adata.uns["fcs"]["cyt"] == "a/b"
     adata.write_h5ad(tmp_path / "x.h5ad")
     shown = for_path(path, ".fcs").preview(path)
     assert (shown.shape, shown.row_count) == ((4, 3), 4)
