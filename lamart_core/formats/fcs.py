@@ -84,9 +84,7 @@ def _flow(path: Path, *, only_text: bool) -> Any:
             f"FCS data in mode {text.get('mode')!r}, of type {kind!r} with {', '.join(sorted(bits))} bits in the order "
             f"{order} are not read: use cache()"
         )
-    n_values = sum(int(text[f"p{number}b"]) // 8 for number in channels) * found.event_count
-    if n_values > found.file_size:
-        raise ValueError(
-            f"{found.event_count:,} events of {found.channel_count:,} channels are more than the file holds"
-        )
+    n_bytes = sum(int(text[f"p{number}b"]) // 8 for number in channels) * found.event_count
+    if n_bytes > found.file_size:
+        raise ValueError(f"{found.event_count:,} events of {len(channels):,} channels are more than the file holds")
     return found
