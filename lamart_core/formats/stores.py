@@ -5,37 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.anndata.remote_file import RemoteFile
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, unannounced
 from lamart_core.formats.contract import ReadablePath
-
-
-@dataclass(frozen=True)
-class OpenStore:
-    """An open HDF5 file or zarr folder.
-
-    Attributes:
-        group: The h5py or zarr group at its root.
-        close: Releases it.
-    """
-
-    group: Any
-    close: Callable[[], None]
-
-
-@contextmanager
-def opened(store: OpenStore) -> Generator[Any]:
-    """The root of a store, which is closed at the end of the block."""
-    try:
-        yield store.group
-    finally:
-        store.close()
+from lamart_core.formats.open_store import OpenStore
 
 
 class Closable:
@@ -80,27 +56,6 @@ class Closable:
         """Raise InvalidArgument if the store is closed."""
         if self._closed:
             raise InvalidArgument("The store is closed: what was not read yet can only be read inside the with block")
-
-
-def open_hdf5(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
-    """Open a local or remote HDF5 file; of a remote one only what is asked for is read."""
-    import h5py
-
-    if isinstance(path, Path):
-        file = h5py.File(path, mode, **options)
-        return OpenStore(file, file.close)
-    remote: Any = RemoteFile(path)
-    try:
-        file = h5py.File(remote, mode, **options)
-    except BaseException:
-        remote.close()
-        raise
-
-    def close() -> None:
-        file.close()
-        remote.close()
-
-    return OpenStore(file, close)
 
 
 def open_zarr_folder(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:

@@ -63,16 +63,6 @@ def test_closing_makes_the_next_version(lab: Registry) -> None:
     assert collect_garbage(lab, grace=timedelta(0)) == []
 
 
-@pytest.mark.req("R134")
-def test_a_matrix_in_memory_is_written_once(sqlite_registry: Registry) -> None:
-    for key in ("a.h5ad", "a.zarr"):
-        artifact = ln.Artifact.from_anndata(cells(), key=key)
-        written = {file.stat().st_ino for file in [artifact.path, *Path(artifact.path).rglob("*")] if file.is_file()}
-        artifact.save()
-        stored = {file.stat().st_ino for file in [artifact.path, *Path(artifact.path).rglob("*")] if file.is_file()}
-        assert written & stored == stored
-
-
 @pytest.mark.req("R242")
 def test_values_of_the_matrix_are_written_too(sqlite_registry: Registry) -> None:
     first = saved()

@@ -20,7 +20,8 @@ import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.formats import BackedAccessor, Format, UnreadableContent, for_object, for_path, for_suffix
-from tests.formats.format_samples import fingerprint, hdf5_group, write, zarr_group
+from tests.formats.format_samples import adata, fingerprint, hdf5_group, write, zarr_group
+from tests.formats.mudata_samples import mudata
 from tests.registries import lab, sqlite_registry
 from tests.storage.proxy import proxied
 from tests.storage.s3_server import S3Server, s3
@@ -242,7 +243,7 @@ def test_references_are_refused_when_an_object_is_copied(tmp_path: Path) -> None
 
 
 def lead_outside(path: Path, how: str, secret: Path) -> None:
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "a") as file:
         file["fine"] = [1]
         group = file.create_group("deep/er")
         if how == "link":
@@ -267,6 +268,19 @@ def test_hdf5_files_that_lead_to_other_files_are_never_opened(how: str, tmp_path
     with h5py.File(path) as file, pytest.raises(errors.UnsupportedObject, match="another file"):
         write(file, tmp_path / "copy", ".h5")
     assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("how", ["link", "values", "virtual"])
+@pytest.mark.parametrize("suffix", [".h5ad", ".h5mu"])
+def test_matrices_that_lead_to_other_files_are_never_read(suffix: str, how: str, tmp_path: Path) -> None:
+    secret, path = tmp_path / "secret", tmp_path / f"x{suffix}"
+    with h5py.File(secret, "w") as file:
+        file["a"] = [1, 2]
+    write(adata() if suffix == ".h5ad" else mudata(), path, suffix)
+    lead_outside(path, how, secret)
+    for use in (of(suffix).load, of(suffix).open, of(suffix).count_observations, of(suffix).preview):
+        with pytest.raises(UnreadableContent, match="another file"):
+            use(path, suffix=suffix)
 
 
 def test_links_within_a_file_are_fine(tmp_path: Path) -> None:

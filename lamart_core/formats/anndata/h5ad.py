@@ -12,7 +12,8 @@ from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywor
 from lamart_core.formats.anndata.early import EarlyAccessor, is_early
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.stores import open_hdf5, opened
+from lamart_core.formats.hdf5_file import open_hdf5, refuse_other_files
+from lamart_core.formats.open_store import opened
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -55,6 +56,7 @@ class H5adFormat(AnnDataFormat):
         import h5py
 
         with h5py.File(path, "r") as file:
+            refuse_other_files(file)
             check_root(file)
         passed = {"backed": "r", **options} if is_backed else options
         return ad.read_h5ad(path, **passed)

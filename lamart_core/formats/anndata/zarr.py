@@ -15,7 +15,8 @@ from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attribute
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import require
-from lamart_core.formats.stores import open_zarr_folder, opened
+from lamart_core.formats.open_store import opened
+from lamart_core.formats.stores import open_zarr_folder
 
 if TYPE_CHECKING:
     import anndata as ad

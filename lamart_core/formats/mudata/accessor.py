@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, count, lazy_anndata
 from lamart_core.formats.guards import reading
-from lamart_core.formats.stores import Closable, OpenStore, quiet
+from lamart_core.formats.open_store import OpenStore
+from lamart_core.formats.stores import Closable, quiet
 
 if TYPE_CHECKING:
     import mudata as md

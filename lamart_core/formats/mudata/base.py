@@ -16,7 +16,8 @@ from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import MUDATA, PythonType, require
 from lamart_core.formats.markdown import code
 from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root
-from lamart_core.formats.stores import OpenStore, opened, ordered, quiet
+from lamart_core.formats.open_store import OpenStore, opened
+from lamart_core.formats.stores import ordered, quiet
 from lamart_core.formats.tables.base import pandas_markdown
 
 if TYPE_CHECKING:

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 from lamart_core.formats.anndata.base import check_anndata_keywords
 from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.hdf5_file import open_hdf5, refuse_other_files
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import check_root
 from lamart_core.formats.mudata.base import MuDataFormat, require_mudata, untouched
-from lamart_core.formats.stores import OpenStore, open_hdf5, quiet
+from lamart_core.formats.open_store import OpenStore
+from lamart_core.formats.stores import quiet
 
 # What mudata passes on to h5py for every array, whatever its shape.
 _KEYWORDS = frozenset({"compression", "compression_opts", "shuffle", "fletcher32"})
@@ -41,6 +43,7 @@ class H5muFormat(MuDataFormat):
         import mudata as md
 
         with h5py.File(path, "r") as file:
+            refuse_other_files(file)
             check_root(file)
         with quiet():
             return md.read_h5mu(path, **options)

@@ -14,7 +14,8 @@ from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import PythonType, require
 from lamart_core.formats.mudata.accessor import read_mudata
 from lamart_core.formats.mudata.base import MuDataFormat, require_mudata, untouched
-from lamart_core.formats.stores import OpenStore, consolidate, open_zarr_folder, opened
+from lamart_core.formats.open_store import OpenStore, opened
+from lamart_core.formats.stores import consolidate, open_zarr_folder
 
 _KEYWORDS = frozenset({"zarr_format"})
 

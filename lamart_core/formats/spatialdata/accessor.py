@@ -10,8 +10,9 @@ from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
+from lamart_core.formats.open_store import OpenStore
 from lamart_core.formats.spatialdata import elements
-from lamart_core.formats.stores import Closable, OpenStore
+from lamart_core.formats.stores import Closable
 
 if TYPE_CHECKING:
     import spatialdata as sd
