@@ -55,7 +55,9 @@ def annotated(draw: st.DrawFn) -> ad.AnnData:
     result = ad.AnnData(layout(x), obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(shape[1])]))
     scalars = st.one_of(st.integers(-9, 9), st.floats(allow_nan=False), text, st.booleans())
     names = st.text("abcß测 ", min_size=1, max_size=4)
-    result.uns = draw(st.recursive(st.dictionaries(names, scalars, max_size=2), lambda d: st.dictionaries(names, d)))
+    result.uns = draw(
+        st.recursive(st.dictionaries(names, scalars, max_size=2), lambda d: st.dictionaries(names, d), max_leaves=3)
+    )
     if draw(st.booleans()):
         result.layers["x"] = sp.csc_matrix(x) if kind != "bool" else x
         result.obsm["m"] = np.ones((shape[0], 2))
@@ -65,7 +67,7 @@ def annotated(draw: st.DrawFn) -> ad.AnnData:
 
 @pytest.mark.req("R131", "R246")
 @pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(obj=annotated())
 def test_any_matrix_comes_back_equal(tmp_path_factory: pytest.TempPathFactory, suffix: str, obj: ad.AnnData) -> None:
     path = write(obj, tmp_path_factory.mktemp("a") / f"x{suffix}", suffix)
