@@ -170,6 +170,8 @@ def _content_of(source: UPath, suffix: str, stat: bytes_room.ObjectStat) -> _Con
     try:
         with bytes_room.reading(str(source.parent), source.name):
             file_format = formats.for_remote(source, suffix, is_folder=stat.is_folder)
+        if stat.is_folder and not file_format.suffixes:
+            return _Content()  # a folder of whatever: counting it would list it again
         return _Content(file_format.otype, _count(file_format, source, suffix))
     except (OSError, errors.MissingExtra) as error:
         logger.warning("what %s holds is not known: %s", source, error)
