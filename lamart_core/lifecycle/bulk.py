@@ -174,7 +174,9 @@ def _save_batch(batch: _Batch[Any], bar: bytes_room.Bar) -> None:
     updated = [record for record in others if record.is_saved and record._changes()]
     again = [record for record in batch.records if isinstance(record, ArtifactRecord) and record.is_saved]
     for record in not_whole(registry, [record for record in again if record._pending is not None]):
-        mend(record, record._pending)
+        if not mend(record, record._pending):
+            single.save_anew(record, record._pending)
+            again.remove(record)
     for record in (*new, *inserted):
         record._defaults(registry)
     for record in updated:

@@ -6,10 +6,13 @@ import os
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, func, select
+from sqlalchemy import inspect as sa_inspect
+from sqlalchemy.orm import make_transient
 from upath import UPath
 
 from lamart_core import errors, uids
@@ -219,25 +222,51 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
     plan = _plan(registry, staged, request, target)
     if request.n_observations is not None:
         staged = replace(staged, n_observations=request.n_observations)
+    record._registry = registry
+    record._memory = staged.memory
+    _become(record, replace(staged, memory=None), plan)
+    _discard_with(record, staged)  # kept so far: the stored bytes may turn out not to be whole
+    if not record.is_saved:
+        warn_without_run(registry, request, plan, plan.key or plan.description or staged.source)
+
+
+def _become(record: ArtifactRecord, staged: Staged, plan: Plan) -> None:
+    """Become the artifact that the content means: a new one, or the one that exists already."""
+    registry = record.registry
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     with registry.engine.connect() as connection:
         found = resolve.find(connection, table, staged, plan)
     if plan.revises_uid is not None:
         plan = _rebase(plan, found.head["uid"] if found.head is not None else None)
     resolution = resolve.decide(found, plan, stem=uids.new_stem())
-    record._registry = registry
-    pending = Pending(replace(staged, memory=None), plan)
-    record._memory = staged.memory
+    pending = Pending(staged, plan)
     if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
         become_existing(record, resolution.existing, plan)
         record._pending = pending
-        _discard_with(record, staged)  # kept so far: the stored bytes may turn out not to be whole
         return
     if plan.version_tag is not None and resolution.outcome is Outcome.NEW_VERSION:
         _check_tag(registry, table, resolution.uid, plan.version_tag)
-    warn_without_run(registry, request, plan, plan.key or plan.description or staged.source)
     become_new(record, pending, resolution)
-    _discard_with(record, pending.staged)
+
+
+def begin_anew(record: ArtifactRecord, pending: Pending) -> None:
+    """Let an artifact that was deleted since the constructor found it be saved as a new one: its content is at hand.
+
+    Raises:
+        SourceChanged: The source was modified since the artifact was constructed.
+    """
+    registry = record.registry
+    logger.warning("%s was deleted meanwhile; its content is saved again", record.uid)
+    make_transient(record)
+    for name in [name for name in vars(record) if name in _column_names(type(record)) or name.startswith("_cached_")]:
+        del vars(record)[name]
+    record._registry = registry
+    _become(record, pending.staged, pending.plan)
+
+
+@cache
+def _column_names(model: type[ArtifactRecord]) -> frozenset[str]:
+    return frozenset(attribute.key for attribute in sa_inspect(model).column_attrs)
 
 
 def become_new(record: ArtifactRecord, pending: Pending, resolution: Resolution) -> None:

@@ -12,10 +12,11 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
 from lamart_core import storage as bytes_room
-from lamart_core.db import Registry
+from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lifecycle.move import rename_family
 from lamart_core.lifecycle.objects import OBJECT, note_sizes
 from lamart_core.lifecycle.plan import Pending, Staged
+from lamart_core.lifecycle.put import remove_bytes
 from lamart_core.logging import logger
 from lamart_core.query.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
@@ -23,33 +24,42 @@ from lamart_core.records import ArtifactRecord, Storage
 _THREADS = 16
 
 
-def mend(record: ArtifactRecord, pending: Pending) -> None:
+def mend(record: ArtifactRecord, pending: Pending) -> bool:
     """Store the bytes of an existing artifact again if they are gone or cut off, or note where they moved to.
 
     Args:
         record: The artifact that was found by its content.
         pending: The equal content that the caller passed.
 
+    Returns:
+        Whether the artifact is there: False if it was deleted meanwhile, or put into the trash.
+
     Raises:
         SourceChanged: The source was modified since the artifact was constructed.
         StorageError: The storage refused the bytes.
     """
-    with record.registry.engine.connect() as connection:
-        stored = connection.execute(select(OBJECT).where(OBJECT.c.id == record.object_id)).first()
-    if stored is None or stored.is_scattered:
-        return
+    stored = _stored(record.registry, [record]).get(record.id)
+    if stored is None:
+        return False
     storage = record.registry.Storage.get(stored.storage_id)
-    if _is_whole(stored, storage):
-        return
+    if stored.is_scattered or _is_whole(stored, storage):
+        return True
     staged = pending.staged
     if staged.in_place is not None:
         _follow(record, stored, staged)
     elif storage.is_managed and isinstance(staged.source, Path) and staged.source.exists():
         _store_again(record, stored, staged, storage)
+        # Bytes are gone also where another process deletes the artifact: first its row, then they.
+        with record.registry.engine.connect() as connection:
+            is_named = connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == stored.id)).first() is not None
+        if not is_named:
+            remove_bytes(storage, stored.path, is_folder=staged.is_folder)
+        return record.id in _stored(record.registry, [record])
+    return True
 
 
 def not_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
-    """Return those of many existing artifacts that `mend` has something to do for.
+    """Return those of many existing artifacts that `mend` has something to do for, or that were deleted.
 
     Their objects are read by one statement, and looked at side by side; what a listing has just shown is not.
 
@@ -59,15 +69,13 @@ def not_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[Art
     """
     if not records:
         return []
-    among = dialect_of(registry.engine.dialect.name).among(OBJECT.c.id, sorted({item.object_id for item in records}))
-    with registry.engine.connect() as connection:
-        objects = {row.id: row for row in connection.execute(select(OBJECT).where(among))}
+    objects = _stored(registry, records)
     locations = {storage.id: storage for storage in registry.Storage.filter()}
 
     def is_whole(record: ArtifactRecord) -> bool:
-        stored = objects.get(record.object_id)
+        stored = objects.get(record.id)
         if stored is None or stored.is_scattered:
-            return True
+            return stored is not None
         staged, storage = record._pending.staged, locations[stored.storage_id]
         if staged.root == storage.root and staged.in_place == stored.path:
             return stored.size is None or staged.size == stored.size
@@ -75,6 +83,22 @@ def not_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[Art
 
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         return [item for item, whole in zip(records, pool.map(is_whole, records), strict=True) if not whole]
+
+
+def _stored(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, Any]:
+    """Return the stored objects that artifacts refer to now, by the ids of the artifacts that are there."""
+    columns: Any = type(records[0]).__table__.c
+    seen = {item.id: item.branch_id for item in records}
+    ids = dialect_of(registry.engine.dialect.name).among(columns.id, sorted(seen))
+    names = columns.id.label("artifact_id"), columns.branch_id.label("artifact_branch_id")
+    query = select(OBJECT, *names).join(OBJECT, columns.object_id == OBJECT.c.id).where(ids)
+    with registry.engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return {
+        row.artifact_id: row
+        for row in rows
+        if row.artifact_branch_id != TRASH_BRANCH_ID or seen[row.artifact_id] == TRASH_BRANCH_ID
+    }
 
 
 def _is_whole(stored: Any, storage: Storage) -> bool:

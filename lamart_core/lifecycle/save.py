@@ -12,6 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.lifecycle import leases, resolve
+from lamart_core.lifecycle.construct import begin_anew
 from lamart_core.lifecycle.mend import mend
 from lamart_core.lifecycle.move import check_rename, move_real_key, move_to_storage, rename_family
 from lamart_core.lifecycle.objects import (
@@ -106,7 +107,8 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
     """Save a record that the constructor found to exist: its changed fields, and that this run made it again."""
     run = pending.plan.run
     outcome = Outcome.EXISTING
-    mend(record, pending)
+    if not mend(record, pending):
+        return save_anew(record, pending)
     discard(pending.staged)
     if run is not None:
         if record.run_id is None:
@@ -123,6 +125,18 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
     record._pending = None
     record._memory = None
     return SaveResult(record, outcome)
+
+
+def save_anew(record: ArtifactRecord, pending: Pending) -> SaveResult:
+    """Save an artifact that was deleted since the constructor found it, with the fields that were changed since."""
+    changes = {name: value for name, value in record._changes().items() if name != "key"}
+    begin_anew(record, pending)
+    result = save(record)
+    for name, value in changes.items():
+        if getattr(record, name) != value:
+            setattr(record, name, value)
+    _save_fields(record)
+    return result
 
 
 def _take_key(record: ArtifactRecord) -> None:

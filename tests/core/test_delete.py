@@ -305,6 +305,32 @@ def test_versions_of_code_in_the_trash(registry: Registry) -> None:
 
 # ---------------------------------------------------------------------- races
 
+
+@pytest.mark.req("R89", "R93")
+@pytest.mark.parametrize("permanent", [True, False])
+@pytest.mark.parametrize("in_bulk", [False, True])
+def test_what_was_deleted_since_it_was_found_is_saved_again(
+    registry: Registry, tmp_path: Path, permanent: bool, in_bulk: bool
+) -> None:
+    write(tmp_path / "a.txt", "content")
+    first = ln.Artifact(tmp_path / "a.txt", key="a.txt").save()
+    again = ln.Artifact(tmp_path / "a.txt", key="a.txt")
+    assert again == first
+    again.description = "the second time"
+    first.delete(permanent=permanent)
+    if in_bulk:
+        other = ln.Artifact(write(tmp_path / "b.txt", "b"), key="b.txt")
+        ln.save([again, other])
+    else:
+        again.save()
+    found = ln.Artifact.get(key="a.txt")
+    assert found.load() == "content"
+    assert (found.uid, found.description) == (again.uid, "the second time")
+    assert (found.uid == first.uid) == (not permanent)
+    assert ln.Artifact.filter(branch=None, key="a.txt").count() == 1
+    assert len(contents(registry).files) == 1 + in_bulk
+
+
 RACE = """
 from lamart_core.errors import ObjectDoesNotExist
 source = f"{arguments['folder']}/{number}.txt"
