@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete
@@ -329,6 +330,29 @@ def test_what_was_deleted_since_it_was_found_is_saved_again(
     assert (found.uid == first.uid) == (not permanent)
     assert ln.Artifact.filter(branch=None, key="a.txt").count() == 1
     assert len(contents(registry).files) == 1 + in_bulk
+
+
+@pytest.mark.req("R93")
+def test_bytes_that_are_mended_beside_a_deletion_leave_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lamart_core.lifecycle import mend
+
+    first = ln.Artifact(write(tmp_path / "a.txt", "content"), key="a.txt").save()
+    Path(first.path).unlink()
+    again = ln.Artifact(tmp_path / "a.txt", key="a.txt")
+    real = mend.bytes_room.put_file
+
+    def delete_and_put(*args: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        first.delete(permanent=True)
+        return real(*args, **options)
+
+    monkeypatch.setattr(mend.bytes_room, "put_file", delete_and_put)
+    again.save()
+    assert again.uid != first.uid
+    assert again.load() == "content"
+    assert contents(registry).files == (again.object.path,)
 
 
 RACE = """
