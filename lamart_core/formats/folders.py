@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -105,26 +105,31 @@ def table_format(path: ReadablePath) -> TableFormat | None:
     """
     from lamart_core.formats import registry
 
-    found: set[Format | None] = set()
-    for file in _files(path):
-        found.add(registry.for_suffix(_table_suffix(file.name)))
-    tables = {f for f in found if isinstance(f, TableFormat)}
-    if not tables or tables != found:
-        return None
+    tables: set[TableFormat] = set()
+    for file in _each_file(path):
+        found = registry.for_suffix(_table_suffix(file.name))
+        if not isinstance(found, TableFormat):
+            return None
+        tables.add(found)
     if len(tables) > 1:
         raise InvalidArgument(f"{path} holds tables of several formats: {', '.join(sorted(t.name for t in tables))}")
-    return tables.pop()
+    return tables.pop() if tables else None
 
 
 def _files(path: ReadablePath) -> list[ReadablePath]:
     """The files that are part of a table, in the order in which pyarrow reads them."""
+    return sorted(_each_file(path))
+
+
+def _each_file(path: ReadablePath) -> Iterator[ReadablePath]:
+    """The files that are part of a table, one by one: whoever sees that it is none need not look at the others."""
     if isinstance(path, Path):
-        files = [file for file in path.rglob("*") if file.is_file()]
+        files = (file for file in path.rglob("*") if file.is_file())
     else:  # one listing, instead of one for each folder and a question for each entry
         prefix = path.path.rstrip("/") + "/"
-        files = [path / str(name).removeprefix(prefix) for name in path.fs.find(path.path)]
+        files = (path / str(name).removeprefix(prefix) for name in path.fs.find(path.path))
     depth = len(path.parts)
-    return sorted(f for f in files if not any(part.startswith((".", "_")) for part in f.parts[depth:]))
+    return (f for f in files if not any(part.startswith((".", "_")) for part in f.parts[depth:]))
 
 
 def _table_suffix(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from sqlalchemy import Boolean, Connection, ForeignKey, Integer, String, Table, insert, select, update
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, declared_attr, make_transient_to_detached, mapped_column
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, Base, Json, Registry, UtcDateTime, current_registry, now
@@ -101,7 +101,7 @@ class SQLRecord(Base):
     def is_saved(self) -> bool:
         """Whether the record is a row of its registry."""
         # Not by the flags of the state, which are all computed: this is asked for every record of thousands.
-        return sa_inspect(self).has_identity
+        return instance_state(self).has_identity
 
     def _values(self) -> dict[str, Any]:
         """Return the column values that are set, by column name."""

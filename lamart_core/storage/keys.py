@@ -98,7 +98,8 @@ def check_key(key: str) -> None:
     for segment in key.split("/"):
         if "\\" in segment:
             raise refuse(f"has a backslash in the segment {segment!r}")
-        if any(unicodedata.category(character) in _BREAKING for character in segment):
+        # Nothing that breaks is printable, and asking that is quick.
+        if not segment.isprintable() and any(unicodedata.category(character) in _BREAKING for character in segment):
             raise refuse(f"has a control character, line break or half a character in the segment {segment!r}")
         if segment in (".", ".."):
             raise refuse(f"has the segment {segment!r}")

@@ -12,6 +12,7 @@ from lamart_core import uids
 from lamart_core.hashing import FileEntry
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.filesystem import Location
+from lamart_core.storage.keys import check_inside
 from lamart_core.storage.objects import KnownFile
 
 # What a copy would meet as well. Whatever else refuses a link (no links here, too many of one file, another device,
@@ -50,7 +51,9 @@ def link_known(
         try:
             if file.folder not in published:
                 published[file.folder] = location.local(file.folder).stat().st_mtime_ns
-            linked = _link(location.local(file.relpath), folder / entry.path, entry.size, published[file.folder])
+            check_inside(file.relpath)
+            origin, place = os.path.join(location.root, file.relpath), os.path.join(folder, entry.path)
+            linked = _link(origin, place, entry.size, published[file.folder])
         except FileNotFoundError:  # its version was deleted in between
             linked = False
         if not linked:
@@ -68,19 +71,20 @@ def link_equal(entries: Iterable[FileEntry], folder: Path) -> list[FileEntry]:
     Returns:
         The entries that could not be linked, and are to be written.
     """
-    firsts: dict[str, Path] = {}
+    firsts: dict[str, str] = {}
     rest: list[FileEntry] = []
     for entry in entries:
-        place = folder / entry.path
+        place = os.path.join(folder, entry.path)
         first = firsts.setdefault(entry.value, place)
         if first is not place and not _link(first, place, entry.size, None):
             rest.append(entry)
     return rest
 
 
-def _link(origin: Path, place: Path, size: int, not_after: int | None) -> bool:
+# Texts and not `Path`: there may be ten thousand unchanged files, and a link takes as long as making such an object.
+def _link(origin: str, place: str, size: int, not_after: int | None) -> bool:
     try:
-        status = origin.lstat()
+        status = os.lstat(origin)
         if not stat.S_ISREG(status.st_mode) or status.st_size != size:
             return False
         if not_after is not None and status.st_mtime_ns > not_after:
@@ -98,8 +102,8 @@ def _link(origin: Path, place: Path, size: int, not_after: int | None) -> bool:
     return True
 
 
-def _link_over(origin: Path, place: Path) -> None:
-    aside = place.with_name(f".{uids.base62(20)}")
+def _link_over(origin: str, place: str) -> None:
+    aside = Path(place).with_name(f".{uids.base62(20)}")
     try:
         os.link(origin, aside)
         os.replace(aside, place)

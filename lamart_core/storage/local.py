@@ -138,8 +138,9 @@ def _put_file(put: FilePut, location: Location, *, is_alone: bool, bar: Bar) -> 
             raise changed(source)
         with writing(location.root):
             _publish_file(temporary, final, location, is_alone=is_alone)
-    finally:
+    except BaseException:
         remove_quietly(temporary)
+        raise
     if move:
         source.unlink()
     return ObjectStat(copied.size, None, False, copied.digest)
@@ -179,7 +180,8 @@ def _is_flushed_late(final: Path, *, is_alone: bool) -> bool:
 def _publish_file(temporary: Path, final: Path, location: Location, *, is_alone: bool) -> None:
     if is_alone:
         make_folders(final.parent, Path(location.root))
-    if final.parent.name == RESERVED:
+    is_stored_name = final.parent.name == RESERVED
+    if is_stored_name:
         os.rename(temporary, final)
     else:
         _link(temporary, final, location)
@@ -188,7 +190,8 @@ def _publish_file(temporary: Path, final: Path, location: Location, *, is_alone:
             sync_file(final)
         if is_alone:
             sync_file(final.parent)
-        temporary.unlink(missing_ok=True)
+        if not is_stored_name:
+            temporary.unlink(missing_ok=True)
     except BaseException:
         remove_quietly(final)
         raise
