@@ -14,9 +14,9 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class, now
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lineage import context
-from lamart_core.lineage.links import add_collection_recreation, insert_once, track_collection_input
+from lamart_core.lineage.links import add_collection_recreation, track_collection_input
 from lamart_core.logging import logger
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space
 from lamart_core.records.deleted import given_before, highest_given, was_deleted
 from lamart_core.records.heads import in_family, lock_family, lock_versions

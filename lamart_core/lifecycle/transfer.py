@@ -63,8 +63,8 @@ def transfer(record: ArtifactRecord, registry: Registry) -> None:
         registry: Registry to save it into.
 
     Raises:
-        IntegrityError: Another artifact here has the key in that storage location, or this uid with bytes of its own, or
-            had it with other content until it was deleted.
+        IntegrityError: Another artifact here has the key in that storage location, this uid with bytes of its own,
+            or this uid had other content until it was deleted.
         InvalidArgument: The bytes are a folder whose files the other registry keeps one by one.
     """
     source = record.registry

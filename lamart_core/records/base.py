@@ -15,6 +15,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, Base, Json, Registry, UtcDateTime, current_registry, now
 from lamart_core.query import QuerySet, Relation, ToOne
+from lamart_core.query.model import QueryRegistry
 from lamart_core.records import remove
 from lamart_core.records.checks import check_values
 from lamart_core.records.deleted import explain
@@ -424,7 +425,7 @@ class IsVersioned:
         return self.version_tag or self.uid[-uids.VERSION_LENGTH :]
 
     @classmethod
-    def _explain_missing(cls, registry: Registry, idlike: str) -> str | None:
+    def _explain_missing(cls, registry: QueryRegistry, idlike: str) -> str | None:
         """Say why nothing has a uid, or one that begins so: that it was deleted permanently. None if it was not."""
         model: Any = cls
         with registry.engine.connect() as connection:

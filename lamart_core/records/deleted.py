@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, FromClause, Row, String, Table, func, select
+from sqlalchemy import Column, ColumnElement, Connection, FromClause, Row, String, Table, func, literal_column, select
 
 from lamart_core import errors, uids
 from lamart_core.db import Base, UtcDateTime, now, uid_type
+from lamart_core.query.dialects import insert_once
 from lamart_core.records.heads import end_of_family, in_family
 
 DELETED = Table(
@@ -47,8 +48,7 @@ def note_deleted(connection: Connection, table: Table, rows: Sequence[Row[Any]])
         }
         for row in rows
     ]
-    if values:
-        connection.execute(DELETED.insert(), values)
+    insert_once(connection, DELETED, values)
 
 
 def highest_given(source: FromClause) -> ColumnElement[str]:
@@ -74,7 +74,9 @@ def was_deleted(table: Table) -> ColumnElement[bool]:
     on a row of the family, that of the latest version which is demoted or one by `lock_versions`, taken by a statement
     before the insert.
     """
-    return select(DELETED.c.uid).where(DELETED.c.uid == table.c.uid).correlate(table).exists()
+    # SQLAlchemy leaves out the names of tables after RETURNING on SQLite, in this sub-query too.
+    of_row: ColumnElement[str] = literal_column(f"{table.name}.uid")
+    return select(DELETED.c.uid).where(DELETED.c.uid == of_row).exists()
 
 
 def given_before(uid: str) -> errors.LamartError:
