@@ -14,8 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, Base, Json, Registry, UtcDateTime, current_registry, now
-from lamart_core.query import QuerySet, Relation, ToOne
-from lamart_core.query.model import QueryRegistry
+from lamart_core.query import QueryRegistry, QuerySet, Relation, ToOne
 from lamart_core.records import remove
 from lamart_core.records.checks import check_values
 from lamart_core.records.deleted import explain
