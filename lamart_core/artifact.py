@@ -498,7 +498,8 @@ class Artifact(ArtifactRecord):
         if version is not None:
             record = _get_version(query, expressions, version)
         elif isinstance(idlike, str) and len(idlike) <= _STEM_LENGTH and not expressions:
-            record = _latest(query.filter(uid__startswith=idlike), f"uid {idlike!r} (for a key: get(key={idlike!r}))")
+            by_uid = query.filter(uid__startswith=idlike)
+            record = _latest(by_uid, f"uid {idlike!r} (for a key: get(key={idlike!r}))", idlike)
         elif idlike is None and key is not None and set(expressions) == {"key"}:
             record = _latest(query.filter(key=key), f"key {key!r}")
         else:
@@ -818,7 +819,7 @@ def _check_content(path: Any, otype: str) -> None:
         raise errors.InvalidArgument(f"data has to be {otype}-like or a path to one; {path} is not")
 
 
-def _latest(query: QuerySet[Any], asked: str) -> Any:
+def _latest(query: QuerySet[Any], asked: str, idlike: str | None = None) -> Any:
     found = query.filter(is_latest=True).order_by("-id")[:_SHOWN].to_list()
     if len({item.stem_uid for item in found}) > 1:
         raise errors.MultipleObjectsReturned(f"several artifacts match {asked}: {', '.join(map(repr, found[:3]))}")
@@ -827,7 +828,9 @@ def _latest(query: QuerySet[Any], asked: str) -> Any:
     found.sort(key=lambda item: (item.branch_id == current, item.branch_id == MAIN_BRANCH_ID, item.id), reverse=True)
     record = found[0] if found else query.order_by("-uid").first()
     if record is None:
-        raise errors.ObjectDoesNotExist(f"no artifact matches {asked}; what is in the trash needs branch_id=-1")
+        deleted = Artifact._explain_missing(query.registry, idlike) if idlike is not None else None
+        nothing = f"no artifact matches {asked}; what is in the trash needs branch_id=-1"
+        raise errors.ObjectDoesNotExist(deleted or nothing)
     return record
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 from dagster import InitResourceContext
-from pydantic import Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
 from lamart_core.connect import connect
 from lamart_core.db import Registry
+from lamart_dagster.options import check_options, resolve_options
 
 
 class LamartRegistry(dg.ConfigurableResource[Registry]):
@@ -17,10 +21,21 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
     It connects when it is first used, in the process that uses it, so that it works with every executor, and a
     database that is away for a moment is met by the retry policy of the step.
 
+    Credentials of object stores are found in the environment by their own names, or given in `storage_options`, by
+    protocol or root and as `EnvVar`. In plain text they are refused, because Dagster keeps and shows configuration.
+
     Examples:
         >>> import dagster as dg
         >>> resource = LamartRegistry(url=dg.EnvVar("REGISTRY_URL"), storage="s3://bucket/lab", branch="staging")
+        >>> options = {
+        ...     "s3://bucket": {"key": dg.EnvVar("LAB_KEY"), "secret": dg.EnvVar("LAB_SECRET")},
+        ...     "s3://public-data": {"anon": True},
+        ... }
+        >>> resource = LamartRegistry(storage="s3://bucket/lab", storage_options=options)
     """
+
+    # A value that does not fit may be a secret in the wrong place.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     url: str | None = Field(
         default=None, description="Database: sqlite:///path, postgresql://…; default: LAMART_DB_URL, else ./.lamart/."
@@ -41,13 +56,29 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
         default=None, description="User that records are created by; default: LAMART_USER, else the login name."
     )
 
+    # The options of a protocol are `Any` to Dagster, whose mappings of known types take no None.
+    storage_options: dict[str, Any] | None = Field(
+        default=None,
+        repr=False,
+        description="Options of the fsspec file systems by protocol or root, such as endpoint_url, key, secret and "
+        "anon; credentials as EnvVar only. Default: what each protocol finds in the environment.",
+        json_schema_extra={"dagster__is_secret": True},
+    )
+
     _registry: Registry | None = PrivateAttr(default=None)
+
+    @field_validator("storage_options")
+    @classmethod
+    def _without_credentials(cls, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        check_options(given or {})
+        return given
 
     def connect(self) -> Registry:
         """Return the open registry.
 
         Raises:
             DatabaseError: The database cannot be used.
+            InvalidArgument: An environment variable of `storage_options` is not set.
             ObjectDoesNotExist: There is no space of this name.
         """
         if self._registry is None:
@@ -58,6 +89,7 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
                 cache_dir=self.cache_dir,
                 branch=self.branch,
                 user=self.user,
+                storage_options=resolve_options(self.storage_options or {}),
                 make_default=False,
             )
             if self.space is not None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from lamart_core import errors
 from lamart_core.db.registry import Registry
 
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "lamart_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 

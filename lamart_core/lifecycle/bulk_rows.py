@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, update
 
-from lamart_core import errors, uids
+from lamart_core import errors
 from lamart_core.db import model_class
 from lamart_core.lifecycle import known, resolve
 from lamart_core.lifecycle.bulk_objects import Stored, ToStore, insert_objects
@@ -20,6 +20,8 @@ from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.lineage.links import add_recreations, claim_all
 from lamart_core.query.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, SQLRecord
+from lamart_core.records.deleted import given_before, was_deleted
+from lamart_core.records.heads import lock_versions
 
 # Rows that are not written yet come after all that are.
 _PROVISIONAL = 2**62
@@ -116,6 +118,7 @@ def _write_artifacts(
         # Whoever stored these bytes may have named them after this transaction looked: look again.
         raise errors.Conflict("another writer saved artifacts of the same keys or contents")
     _demote(connection, table, decided.demoted)
+    lock_versions(connection, table, decided.followed)
     _insert_artifacts(connection, table, decided.fresh, stored)
     _check_collected(connection, decided.fresh, stored)
     paths.update((item.plan.storage.id, found.path) for (item, _), found in zip(decided.fresh, stored, strict=True))
@@ -124,20 +127,28 @@ def _write_artifacts(
 
 @dataclass(frozen=True)
 class _Decided:
-    """What a batch means: the row of each artifact, those that are new, and who stops being the latest."""
+    """What a batch means.
+
+    Attributes:
+        rows: The row of each artifact.
+        fresh: Those that are new.
+        demoted: Who stops being the latest version.
+        followed: Ids of versions that others follow on a branch without a latest version.
+    """
 
     rows: list[MutableRow | None]
     fresh: list[tuple[New, MutableRow]]
     demoted: list[MutableRow]
+    followed: list[int]
 
 
 def _decide(table: Table, rows_known: Known, new: Sequence[New]) -> _Decided:
     """Decide for one artifact after the other, each as if those before it had been saved."""
-    decided = _Decided([], [], [])
+    decided = _Decided([], [], [], [])
     names = [column.name for column in table.columns]
     for item in new:
         found = rows_known.find(item.staged, item.plan)
-        resolution = resolve.decide(found, item.plan, stem=uids.stem_of(item.record.uid))
+        resolution = resolve.decide(found, item.plan, stem=resolve.own_stem(item.record.uid))
         if resolution.existing is not None:
             row = resolution.existing if resolution.outcome is not Outcome.RESTORED else None
             decided.rows.append(row)  # pyright: ignore[reportArgumentType]  # the very rows that are known here
@@ -146,6 +157,8 @@ def _decide(table: Table, rows_known: Known, new: Sequence[New]) -> _Decided:
             head = rows_known.demote(resolution.demote)
             if resolution.demote < _PROVISIONAL:
                 decided.demoted.append(head)
+        elif resolution.follows is not None and resolution.follows < _PROVISIONAL:
+            decided.followed.append(resolution.follows)
         row = dict.fromkeys(names) | item.values | _named(item.plan, resolution)
         row["id"] = _PROVISIONAL + len(decided.fresh)
         rows_known.add(row)
@@ -186,8 +199,12 @@ def _insert_artifacts(
     for (_, row), found in zip(fresh, stored, strict=True):
         row["object_id"] = found.id
     values = [{name: value for name, value in row.items() if name != "id"} for _, row in fresh]
-    statement = insert(table).returning(table.c.id, table.c.uid)
-    ids = {row.uid: row.id for row in connection.execute(statement, values)}
+    statement = insert(table).returning(table.c.id, table.c.uid, was_deleted(table).label("was_given"))
+    ids: dict[str, int] = {}
+    for row in connection.execute(statement, values):
+        if row.was_given:
+            raise given_before(row.uid)
+        ids[row.uid] = row.id
     for _, row in fresh:
         row["id"] = ids[row["uid"]]
 

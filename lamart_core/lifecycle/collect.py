@@ -14,11 +14,12 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class, now
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lineage import context
-from lamart_core.lineage.links import add_collection_recreation, insert_once, track_collection_input
+from lamart_core.lineage.links import add_collection_recreation, track_collection_input
 from lamart_core.logging import logger
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space
-from lamart_core.records.heads import in_family, lock_family
+from lamart_core.records.deleted import given_before, highest_given, was_deleted
+from lamart_core.records.heads import in_family, lock_family, lock_versions
 from lamart_core.records.placement import check_unlocked, place
 
 _MEMBER: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
@@ -250,7 +251,9 @@ def _commit(connection: Connection, table: Table, values: dict[str, Any], pendin
             "now; get it and revise that one"
         )
     if newest is not None:
-        values["uid"] = uids.next_uid(newest)
+        values["uid"] = uids.next_uid(newest.highest_uid)
+        if head is None:
+            lock_versions(connection, table, [newest.id])
     if head is not None:
         # One that was merged into another branch meanwhile stays the latest there.
         there = and_(columns.id == head.id, columns.branch_id == pending.branch_id)
@@ -262,7 +265,10 @@ def _commit(connection: Connection, table: Table, values: dict[str, Any], pendin
             raise errors.Conflict("another writer saved equal content")
         if head.key != values["key"]:
             _rename_family(connection, table, head.uid, values["key"])
-    row_id = connection.execute(insert(table).values(values).returning(columns.id)).scalar_one()
+    inserted = connection.execute(insert(table).values(values).returning(columns.id, was_deleted(table)))
+    row_id, was_given = inserted.one()
+    if was_given:
+        raise given_before(values["uid"])
     at = now()
     rows = [
         {"collection_id": row_id, "artifact_id": artifact_id, "position": position, "created_at": at}
@@ -285,8 +291,8 @@ def _made_again(connection: Connection, collection_id: int, run_id: int | None, 
         add_collection_recreation(connection, pending.run.id, collection_id)
 
 
-def _family_of(connection: Connection, table: Table, key: str, pending: PendingCollection) -> tuple[Any, str | None]:
-    """Return the latest version on the branch, and the highest uid of its family on whatever branch."""
+def _family_of(connection: Connection, table: Table, key: str, pending: PendingCollection) -> tuple[Any, Any]:
+    """Return the latest version on the branch, and the one with the highest uid of its family on whatever branch."""
     columns = table.c
     revised = pending.revises_uid
     family = columns.key == key if revised is None else in_family(table, revised)
@@ -297,11 +303,11 @@ def _family_of(connection: Connection, table: Table, key: str, pending: PendingC
     ).one_or_none()
     if head is not None:
         family = in_family(table, head.uid)
-    newest = connection.execute(select(columns.uid).where(family).order_by(columns.uid.desc()).limit(1))
-    uid = newest.scalar_one_or_none()
-    if uid is None and revised is not None:
+    query = select(columns.id, highest_given(table).label("highest_uid")).where(family)
+    newest = connection.execute(query.order_by(columns.uid.desc()).limit(1)).one_or_none()
+    if newest is None and revised is not None:
         raise errors.IntegrityError(f"cannot revise {revised}: it was deleted")
-    return head, uid
+    return head, newest
 
 
 def _check_still_there(connection: Connection, members: Sequence[int]) -> None:

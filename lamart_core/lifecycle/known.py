@@ -101,7 +101,9 @@ def _families(
     )
     decides = or_(columns.is_latest, columns.uid == newest)
     return [
-        select(table).where(columns.storage_id == storage_id, among(connection, columns.key, names), decides)
+        resolve.with_highest(table).where(
+            columns.storage_id == storage_id, among(connection, columns.key, names), decides
+        )
         for storage_id, names in keys.items()
     ]
 
@@ -122,10 +124,10 @@ def _contents(
         .where(equal, columns.branch_id != TRASH_BRANCH_ID, readable)
         .group_by(columns.hash, columns._hash_type)
     )
-    found = [select(table).where(columns.id.in_(newest))]
+    found = [resolve.with_highest(table).where(columns.id.in_(newest))]
     keys = {plan.key for _, plan in looked_up if plan.key is not None}
     if keys:
-        trashed = select(table).where(equal, columns.branch_id == TRASH_BRANCH_ID, readable)
+        trashed = resolve.with_highest(table).where(equal, columns.branch_id == TRASH_BRANCH_ID, readable)
         found.append(trashed.where(among(connection, columns.key, keys)))
     return found
 

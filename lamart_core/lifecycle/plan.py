@@ -125,7 +125,8 @@ class Found:
     Attributes:
         equal: Newest visible artifact of equal content, under the policy of the plan.
         trashed: Artifact in the trash with equal content and the same key.
-        newest: Member of the family with the highest uid, on whatever branch.
+        newest: Member of the family with the highest uid, on whatever branch; its `highest_uid` counts those that were
+            deleted, too.
         head: Latest version of the family on the branch.
     """
 
@@ -144,15 +145,16 @@ class Resolution:
         existing: The row that is returned instead of a new one.
         uid: Uid of the new row.
         demote: Id of the row that stops being the latest.
+        follows: Id of the row with the highest uid of the family so far.
         key: Key of the new row.
         description: Description of the new row.
-        family: Rows of the family that the new one belongs to are those with this stem.
     """
 
     outcome: Outcome
     existing: Row | None = None
     uid: str = ""
     demote: int | None = None
+    follows: int | None = None
     key: str | None = None
     description: str | None = None
 

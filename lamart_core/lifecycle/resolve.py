@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.lifecycle.plan import Dedup, Found, Outcome, Plan, Resolution, Row, Staged
+from lamart_core.records.deleted import highest_given
 from lamart_core.records.heads import in_family
 from lamart_core.storage import normal_form
 
@@ -86,7 +87,12 @@ def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
         wanted += [_first(columns, family, columns.uid.desc()), _first(columns, head, None)]
     if not wanted:
         return None
-    return select(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
+    return with_highest(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
+
+
+def with_highest(table: Table) -> Select[Any]:
+    """Return the SELECT of rows with, for the version with the highest uid, the highest one of its family ever."""
+    return select(table, highest_given(table).label("highest_uid"))
 
 
 def _one_family(connection: Connection, table: Table, found: Found) -> Found:
@@ -97,7 +103,7 @@ def _one_family(connection: Connection, table: Table, found: Found) -> Found:
     head, newest = found.head, found.newest
     if head is None or newest is None or uids.stem_of(head["uid"]) == uids.stem_of(newest["uid"]):
         return found
-    query = select(table).where(in_family(table, head["uid"])).order_by(table.c.uid.desc()).limit(1)
+    query = with_highest(table).where(in_family(table, head["uid"])).order_by(table.c.uid.desc()).limit(1)
     return replace(found, newest=connection.execute(query).one()._asdict())
 
 
@@ -158,6 +164,14 @@ def _lies_unchanged(row: Row, staged: Staged) -> bool:
     ) == (staged.digest.value, staged.digest.algorithm, staged.size)
 
 
+def own_stem(uid: str) -> str:
+    """Return the stem that a new family gets, from the uid that an unsaved record has so far.
+
+    One that was to be a further version of a family which is gone by now gets another stem: the old one was given.
+    """
+    return uids.stem_of(uid) if uids.version_number(uid) == 0 else uids.new_stem()
+
+
 def decide(found: Found, plan: Plan, *, stem: str) -> Resolution:
     """Decide what saving means, from what was found.
 
@@ -187,8 +201,9 @@ def decide(found: Found, plan: Plan, *, stem: str) -> Resolution:
     parent = head or found.newest
     return Resolution(
         Outcome.NEW_VERSION,
-        uid=uids.next_uid(found.newest["uid"]),
+        uid=uids.next_uid(found.newest.get("highest_uid", found.newest["uid"])),
         demote=head["id"] if head is not None else None,
+        follows=found.newest["id"],
         key=plan.key if plan.key is not None or not explicit else parent["key"],
         description=plan.description if plan.description is not None or not explicit else parent["description"],
     )

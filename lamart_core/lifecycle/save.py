@@ -34,6 +34,8 @@ from lamart_core.lineage.links import add_recreation, claim
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, StoredObject
 from lamart_core.records.checks import check_values
+from lamart_core.records.deleted import given_before, was_deleted
+from lamart_core.records.heads import lock_versions
 from lamart_core.records.placement import check_unlocked, place
 
 _OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
@@ -223,7 +225,7 @@ def _commit(
 
     def work(connection: Connection) -> _Saved:
         found = resolve.find(connection, table, staged, plan)
-        resolution = resolve.decide(found, plan, stem=uids.stem_of(record.uid))
+        resolution = resolve.decide(found, plan, stem=resolve.own_stem(record.uid))
         if resolution.existing is not None:
             row = _existing(connection, table, resolution, plan)
             return _Saved(row, object_path="", resolution=resolution)
@@ -239,6 +241,8 @@ def _commit(
         if resolution.demote is not None:
             assert head is not None
             _demote(connection, table, head)
+        elif resolution.follows is not None:
+            lock_versions(connection, table, [resolution.follows])
         new = values | {
             "uid": resolution.uid,
             "key": resolution.key,
@@ -249,7 +253,9 @@ def _commit(
             "is_latest": True,
         }
         place_of_object = {"object_storage": plan.storage.id, "object_path": stored.path}
-        row_id, gone = connection.execute(_insert(table), new | place_of_object).one()
+        row_id, gone, was_given = connection.execute(_insert(table), new | place_of_object).one()
+        if was_given:
+            raise given_before(resolution.uid)
         if gone:
             raise BytesCollected(f"garbage collection removed {stored.path} before a record referred to it")
         replaced = replace_older(connection, table, resolution, stored.object_id, plan)
@@ -264,9 +270,12 @@ def _commit(
 
 @lru_cache
 def _insert(table: Table) -> Executable:
-    """Return the statement that inserts an artifact and tells whether its object was collected meanwhile."""
+    """Return the statement that inserts an artifact and tells what happened meanwhile.
+
+    That is whether its object was collected, and whether its uid was given to another version which was deleted.
+    """
     collected = is_collected(bindparam("object_storage"), bindparam("object_path"))
-    return insert(table).returning(table.c.id, collected)
+    return insert(table).returning(table.c.id, collected, was_deleted(table))
 
 
 def _complete(table: Table, values: dict[str, Any], row_id: int) -> dict[str, Any]:

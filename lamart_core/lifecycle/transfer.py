@@ -14,7 +14,8 @@ from lamart_core.lifecycle.move import rename_family
 from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lineage import RunSpec, TransformSpec, current_run, open_run
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
-from lamart_core.records.heads import promote_newest
+from lamart_core.records.deleted import DELETED
+from lamart_core.records.heads import lock_family, promote_newest
 
 TRANSFER_KEY = "__lamart_transfer__"
 
@@ -62,7 +63,8 @@ def transfer(record: ArtifactRecord, registry: Registry) -> None:
         registry: Registry to save it into.
 
     Raises:
-        IntegrityError: Another artifact here has the key in that storage location, or this uid with bytes of its own.
+        IntegrityError: Another artifact here has the key in that storage location, this uid with bytes of its own,
+            or this uid had other content until it was deleted.
         InvalidArgument: The bytes are a folder whose files the other registry keeps one by one.
     """
     source = record.registry
@@ -111,11 +113,13 @@ def _write(connection: Connection, registry: Registry, foreign: _Foreign, run: R
     table: Table = ArtifactRecord.metadata.tables["lamart_artifact"]
     storage_id = _storage(connection, registry, foreign)
     object_id = _object(connection, foreign, storage_id)
+    lock_family(connection, table, foreign.uid)
     row = connection.execute(select(table).where(table.c.uid == foreign.uid)).one_or_none()
     present = row._asdict() if row is not None else None
     values = dict(foreign.fields) | {"storage_id": storage_id, "object_id": object_id}
     if present is None:
         _check_free(connection, table, foreign, storage_id)
+        _bring_back(connection, foreign)
         values |= {
             "uid": foreign.uid,
             "is_latest": False,
@@ -170,6 +174,21 @@ def _check_free(connection: Connection, table: Table, foreign: _Foreign, storage
             f"{foreign.uid} cannot be transferred: its key {key!r} in {foreign.storage['root']} belongs to the family "
             f"of {taken} here"
         )
+
+
+def _bring_back(connection: Connection, foreign: _Foreign) -> None:
+    """Check that a version which was deleted here is the one that comes now, and forget that it was deleted."""
+    same_uid = DELETED.c.uid == foreign.uid
+    deleted = connection.execute(select(DELETED).where(same_uid)).one_or_none()
+    if deleted is None:
+        return
+    content = foreign.fields["hash"], foreign.fields["_hash_type"]
+    if deleted.hash is None or (deleted.hash, deleted.hash_type) != content:
+        raise errors.IntegrityError(
+            f"{foreign.uid} cannot be transferred: a version with this uid was deleted here on {deleted.deleted_at}, "
+            f"and its content, of hash {deleted.hash}, was another one. Save a copy under another key"
+        )
+    connection.execute(DELETED.delete().where(same_uid))
 
 
 def _storage(connection: Connection, registry: Registry, foreign: _Foreign) -> int:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Table, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core.db import Registry, now
 from lamart_core.lineage.context import run_for
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.dialects import dialect_of, insert_once
 from lamart_core.records import CollectionInput, CollectionRecreation, Recreation, Run, RunInput
 
 if TYPE_CHECKING:
     from lamart_core.records import ArtifactRecord, CollectionRecord
-
-
-def insert_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert rows, leaving out those that a unique index has already."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
 
 def add_inputs(registry: Registry, run: Run, artifacts: Iterable[ArtifactRecord], *, kind: str | None = None) -> None:

@@ -14,6 +14,8 @@ from lamart_core import hashing, uids
 from lamart_core.db import Base, Registry, now
 from lamart_core.lineage.redact import redacted_text
 from lamart_core.records import Run, RunStatus, Transform
+from lamart_core.records.deleted import given_before, highest_given, was_deleted
+from lamart_core.records.heads import lock_versions
 
 MAX_NAME = 150
 MAX_EXTERNAL_ID = 512
@@ -299,8 +301,11 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
     if row is not None:
         connection.execute(update(_TRANSFORM).where(columns.id == row.id).values({"is_latest": True}))
         return int(row.id)
-    newest = connection.execute(select(func.max(columns.uid)).where(columns.key == spec.key)).scalar_one_or_none()
-    uid = uids.first_uid(uids.base62(12)) if newest is None else uids.next_uid(newest)
+    family = select(columns.id, highest_given(_TRANSFORM).label("highest_uid")).where(columns.key == spec.key)
+    newest = connection.execute(family.order_by(columns.uid.desc()).limit(1)).one_or_none()
+    uid = uids.first_uid(uids.base62(12)) if newest is None else uids.next_uid(newest.highest_uid)
+    if newest is not None:
+        lock_versions(connection, _TRANSFORM, [newest.id])
     values = _new_row(registry, uid) | {
         "key": spec.key,
         "kind": spec.kind,
@@ -310,7 +315,11 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
         "description": spec.description,
         "is_latest": True,
     }
-    return int(connection.execute(insert(_TRANSFORM).values(values).returning(columns.id)).scalar_one())
+    inserted = connection.execute(insert(_TRANSFORM).values(values).returning(columns.id, was_deleted(_TRANSFORM)))
+    row_id, was_given = inserted.one()
+    if was_given:
+        raise given_before(uid)
+    return int(row_id)
 
 
 def _highest_artifact_id(connection: Connection) -> int:

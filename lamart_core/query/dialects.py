@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     String,
+    Table,
     and_,
     bindparam,
     cast,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -364,3 +365,11 @@ def among(connection: Connection, column: ColumnElement[Any], members: Iterable[
     if len(names) <= MANY:
         return column.in_(names)
     return dialect_of(connection.dialect.name).one_of_many(column, names, String())
+
+
+def insert_once(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, leaving out those that a unique index has already."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)

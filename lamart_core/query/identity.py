@@ -68,6 +68,10 @@ def none(statement: Statement, idlike: str | None = None) -> errors.ObjectDoesNo
     """Return the error that says that nothing was found, and what may help."""
     name = statement.info.name
     if idlike is not None:
+        explain = getattr(statement.info.model, "_explain_missing", None)
+        reason = explain(statement.registry, idlike) if explain is not None else None
+        if reason is not None:
+            return errors.ObjectDoesNotExist(reason)
         field = statement.info.naming_field()
         advice = "" if field in ("uid", "id") else f"; to find it by its {field}: {name}.get({field}={idlike!r})"
         return errors.ObjectDoesNotExist(f"no {name} has a uid that starts with {idlike!r}{advice}")

@@ -14,9 +14,10 @@ from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, Base, Json, Registry, UtcDateTime, current_registry, now
-from lamart_core.query import QuerySet, Relation, ToOne
+from lamart_core.query import QueryRegistry, QuerySet, Relation, ToOne
 from lamart_core.records import remove
 from lamart_core.records.checks import check_values
+from lamart_core.records.deleted import explain
 from lamart_core.records.placement import check_unlocked, place
 
 
@@ -421,6 +422,13 @@ class IsVersioned:
     def version(self) -> str:
         """The version tag, else the last four characters of the uid."""
         return self.version_tag or self.uid[-uids.VERSION_LENGTH :]
+
+    @classmethod
+    def _explain_missing(cls, registry: QueryRegistry, idlike: str) -> str | None:
+        """Say why nothing has a uid, or one that begins so: that it was deleted permanently. None if it was not."""
+        model: Any = cls
+        with registry.engine.connect() as connection:
+            return explain(connection, model.__table__, idlike)
 
     @property
     def versions(self) -> QuerySet[Any]:

@@ -14,6 +14,7 @@ from lamart_core.db import TRASH_BRANCH_ID, Base, UtcDateTime, uid_type
 from lamart_core.query import QuerySet, ToOne
 from lamart_core.records.artifact import ArtifactRecord
 from lamart_core.records.base import HasScope, IsVersioned, SQLRecord
+from lamart_core.records.deleted import highest_given
 
 _LATEST_README = text("is_latest AND kind = 'readme'")
 README = "readme"
@@ -134,7 +135,7 @@ def _write(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
         latest = connection.execute(select(table).where(head)).mappings().one_or_none()
         if latest is not None and latest["hash"] == values["hash"]:
             return dict(latest)
-        newest = connection.execute(select(columns.uid).where(mine).order_by(columns.uid.desc()).limit(1))
+        newest = connection.execute(select(highest_given(table)).where(mine).order_by(columns.uid.desc()).limit(1))
         uid = newest.scalar_one_or_none()
         connection.execute(update(table).where(head).values(is_latest=False))
         values["uid"] = uids.first_uid(uids.new_stem()) if uid is None else uids.next_uid(uid)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, func, select, update
 
-from lamart_core import uids
+from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
+from lamart_core.query.dialects import dialect_of
 
 _LOWEST = uids.ALPHABET[0] * uids.VERSION_LENGTH
 _HIGHEST = uids.ALPHABET[-1] * uids.VERSION_LENGTH
@@ -25,16 +27,33 @@ def stem(source: FromClause) -> ColumnElement[str]:
     return func.substr(source.c.uid, 1, length.length - uids.VERSION_LENGTH)
 
 
+def end_of_family(source: FromClause) -> ColumnElement[str]:
+    """Return the SQL expression for the highest uid that the family of a row can have."""
+    return stem(source).concat(_HIGHEST)
+
+
 def lock_family(connection: Connection, table: Table, uid: str) -> None:
     """Make others who move or remove versions of a family wait until this transaction ends.
 
-    SQLite has one writer at a time anyway. Savers wait too, unless the family has no latest version on their branch:
-    then the unique index decides.
+    SQLite has one writer at a time anyway. Savers wait too: they demote the latest version on their branch, or lock the
+    version that they follow where there is none.
     """
     if connection.dialect.name == "postgresql":
         rows = select(table.c.id).where(in_family(table, uid)).order_by(table.c.id)
         # Not the strongest lock: links to these rows may be written meanwhile.
         connection.execute(rows.with_for_update(key_share=True)).all()
+
+
+def lock_versions(connection: Connection, table: Table, ids: Sequence[int]) -> None:
+    """Keep others from moving or removing versions until this transaction ends, for a save that demotes none of them.
+
+    Raises:
+        Conflict: One was removed meanwhile.
+    """
+    if connection.dialect.name == "postgresql" and ids:
+        rows = select(table.c.id).where(dialect_of("postgresql").among(table.c.id, sorted(ids))).order_by(table.c.id)
+        if len(connection.execute(rows.with_for_update(key_share=True)).all()) != len(ids):
+            raise errors.Conflict("another writer removed versions of these families")
 
 
 def promote_newest(connection: Connection, table: Table, uid: str, branch_id: int) -> int | None:

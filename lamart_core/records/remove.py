@@ -12,6 +12,7 @@ from lamart_core import errors
 from lamart_core.db import ARCHIVE_BRANCH_ID, TRASH_BRANCH_ID, Base
 from lamart_core.logging import logger
 from lamart_core.query.dialects import dialect_of
+from lamart_core.records.deleted import note_deleted
 from lamart_core.records.heads import lock_family, promote_newest
 from lamart_core.records.placement import check_unlocked, place
 
@@ -103,14 +104,18 @@ def read_row(connection: Connection, table: Table, record: SQLRecord) -> dict[st
 
 
 def delete_rows(connection: Connection, table: Table, ids: Sequence[int]) -> None:
-    """Delete rows and what cascades from them.
+    """Delete rows and what cascades from them; of versions it stays written down that they were there.
 
     Raises:
         ProtectedError: Other records refer to them; the message names some.
     """
     try:
         with connection.begin_nested():
-            connection.execute(table.delete().where(_among(connection, table.c.id, ids)))
+            delete = table.delete().where(_among(connection, table.c.id, ids))
+            if "is_latest" in table.columns:
+                note_deleted(connection, table, connection.execute(delete.returning(table)).all())
+            else:
+                connection.execute(delete)
     except IntegrityError as error:
         names = referrers(connection, table, ids)
         if not names:  # whoever referred is gone by now

@@ -78,7 +78,7 @@ def test_deleting(artifact: ln.Artifact) -> None:
     first.delete()
     assert artifact.notes is None
     third = ArtifactBlock(artifact=artifact, content="3").save()
-    assert third.uid == first.stem_uid + "0001"
+    assert third.uid == first.stem_uid + "0002"
     late = ArtifactBlock(artifact=artifact, content="late")
     artifact.delete(permanent=True)
     assert ArtifactBlock.filter(branch=None).count() == 0

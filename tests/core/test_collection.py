@@ -267,7 +267,7 @@ def test_trash_and_restore(registry: Registry, tmp_path: Path, caplog: pytest.Lo
     assert first.refresh().is_latest
     assert a.collections.to_list() == [first]
     assert b.collections.count() == 0
-    assert ln.Collection(a, key="inputs").append(b).save().uid == first.stem_uid + "0001"
+    assert ln.Collection(a, key="inputs").append(b).save().uid == first.stem_uid + "0002"
 
 
 def test_describe(registry: Registry, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 
+import lamart_core as ln
 from lamart_dagster import LamartIOManager, LamartRegistry
 
 
@@ -36,6 +37,43 @@ def fails(flaky: int, table: pd.DataFrame) -> int:
 @dg.asset
 def end(fails: int, start: int) -> int:
     return fails * start
+
+
+@dg.asset
+def public(lamart: LamartRegistry) -> int:
+    """Registers a file that anybody may read where it lies, and reads it."""
+    with lamart.connect():
+        return len(ln.Artifact(os.environ["PUBLIC_FILE"]).save().load())
+
+
+@dg.asset
+def doubled(public: int) -> int:
+    return 2 * public
+
+
+def in_buckets() -> dg.JobDefinition:
+    """A job whose storage options come from the environment, under names that no library knows."""
+    endpoint = {"endpoint_url": dg.EnvVar("LAB_ENDPOINT")}
+    region = {"client_kwargs": {"region_name": dg.EnvVar("LAB_REGION")}}
+    registry = LamartRegistry(
+        url=dg.EnvVar("LAB_URL"),
+        storage=dg.EnvVar("LAB_STORAGE"),
+        storage_options={
+            "s3": {**endpoint, **region, "key": dg.EnvVar("LAB_KEY"), "secret": dg.EnvVar("LAB_SECRET")},
+            "s3://public-data": {
+                "endpoint_url": dg.EnvVar("PUBLIC_ENDPOINT"),
+                "anon": True,
+                "key": None,
+                "secret": None,
+            },
+        },
+    )
+    defs = dg.Definitions(
+        assets=[public, doubled],
+        jobs=[dg.define_asset_job("in_buckets", executor_def=dg.multiprocess_executor)],
+        resources={"io_manager": LamartIOManager(registry=registry), "lamart": registry},
+    )
+    return defs.resolve_job_def("in_buckets")
 
 
 def everything() -> dg.JobDefinition:

@@ -29,8 +29,8 @@ def insert(connection: Connection, table: str, row: Mapping[str, Any]) -> None:
     connection.execute(text(f"INSERT INTO lamart_{table} ({names}) VALUES ({values})"), dict(row))
 
 
-def write_first_version(registry: Registry, folder: Path) -> None:
-    """Make the tables of the first version, with a family of two artifacts that a run made and read."""
+def write_old_version(registry: Registry, folder: Path, version: str) -> None:
+    """Make the tables of an old version, with a family of two artifacts that a run made and read."""
     scope = {"is_locked": False, "branch_id": 1, "created_on_id": 1, "space_id": 1}
     times = {"created_at": WHEN, "created_by_id": 1, "updated_at": WHEN}
     version_store = folder / "storage/.lamart"
@@ -40,7 +40,7 @@ def write_first_version(registry: Registry, folder: Path) -> None:
     def work(connection: Connection) -> None:
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, version)
         insert(
             connection,
             "registry",
@@ -81,11 +81,12 @@ def write_first_version(registry: Registry, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_database_of_the_first_version_is_upgraded_and_keeps_everything(backend: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_an_old_database_is_upgraded_and_keeps_everything(backend: str, version: str, tmp_path: Path) -> None:
     with fresh_database(backend, tmp_path) as url:
         old = Registry(url, settings=Settings(cache_dir=tmp_path / "cache"))
-        write_first_version(old, tmp_path)
-        with pytest.raises(ln.errors.DatabaseTooOld, match=r"0001.*lamart migrate"):
+        write_old_version(old, tmp_path, version)
+        with pytest.raises(ln.errors.DatabaseTooOld, match=rf"{version}.*lamart migrate"):
             ln.connect(url, make_default=False)
         refused = CliRunner().invoke(main, ["fsck", "--db", url])
         assert refused.exit_code == 2
@@ -110,6 +111,8 @@ def test_a_database_of_the_first_version_is_upgraded_and_keeps_everything(backen
             source.write_text("third")
             assert ln.Artifact(source, key="old/file.txt").save().uid == f"{STEM}0002"
             assert ln.Artifact.get(f"{STEM}0001").is_latest is False
+            ln.Artifact.get(f"{STEM}0002").delete(permanent=True)
+            assert ln.Artifact(source, key="old/file.txt").save().uid == f"{STEM}0003"
             done = CliRunner().invoke(main, ["fsck", "--verify", "--db", url])
             assert (done.exit_code, done.stdout) == (0, "clean\n")
             registry.close()

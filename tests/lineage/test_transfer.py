@@ -253,3 +253,44 @@ def test_a_storage_that_moved_is_followed(registry: Registry, other: Registry, t
     fresh = ln.DB(url_of(other)).Artifact.get(made.uid).save()
     assert ln.Storage.filter(root=str(moved)).one() == fresh.storage
     assert fresh.load() == "one"
+
+
+@pytest.mark.req("R43", "R270")
+def test_a_version_that_was_deleted_here_comes_back_as_what_it_was(
+    registry: Registry, other: Registry, tmp_path: Path
+) -> None:
+    made = [save(other, tmp_path, content) for content in ("one", "two")]
+    db = ln.DB(url_of(other))
+    for artifact in made:
+        db.Artifact.get(artifact.uid).save()
+    ln.Artifact.get(made[1].uid).delete(permanent=True, storage=False)
+    with pytest.raises(ln.errors.DoesNotExist, match="deleted permanently"):
+        ln.Artifact.get(made[1].uid)
+    again = db.Artifact.get(made[1].uid).save()
+    assert (again.uid, again.is_latest, again.load()) == (made[1].uid, True, "two")
+    # It was never another one, so it may go and come as often as it likes.
+    again.delete(permanent=True, storage=False)
+    mine = ln.Artifact(write(tmp_path / "mine.txt", "mine"), revises=ln.Artifact.get(made[0].uid)).save()
+    assert mine.uid == f"{made[0].stem_uid}0002"
+    assert db.Artifact.get(made[1].uid).save().is_latest is False
+    assert ln.Artifact.filter(is_latest=True).one() == mine
+
+
+@pytest.mark.req("R43", "R270")
+def test_a_uid_that_was_given_here_is_not_that_of_other_content(
+    registry: Registry, other: Registry, tmp_path: Path
+) -> None:
+    made = save(other, tmp_path, "one")
+    db = ln.DB(url_of(other))
+    here = db.Artifact.get(made.uid).save()
+    mine = ln.Artifact(write(tmp_path / "mine.txt", "mine"), revises=here).save()
+    mine.delete(permanent=True)
+    theirs = save(other, tmp_path, "theirs")
+    assert theirs.uid == mine.uid
+    before = contents(registry)
+    with pytest.raises(ln.errors.IntegrityError, match=f"{mine.uid} cannot be transferred.*{mine.hash}"):
+        db.Artifact.get(theirs.uid).save()
+    assert contents(registry) == before
+    assert ln.Artifact.filter(branch=None).one() == here
+    with pytest.raises(ln.errors.DoesNotExist, match=f"{mine.hash}"):
+        ln.Artifact.get(mine.uid)
