@@ -14,12 +14,13 @@ from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
+from lamart_core.lifecycle.contents import held_contents
 from lamart_core.lifecycle.digests import local_digest
 from lamart_core.lifecycle.folders import NewFolder, scattered_folder
 from lamart_core.lifecycle.objects import OBJECT, Recording, insert_files
 from lamart_core.lifecycle.plan import Row
-from lamart_core.lifecycle.put import remove_bytes
-from lamart_core.lifecycle.scatter import PutFile, held_contents, put_contents
+from lamart_core.lifecycle.remove import remove_bytes
+from lamart_core.lifecycle.scatter import PutFile, put_contents
 from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.records import Storage
 
@@ -171,7 +172,7 @@ def copy_object(
         raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} were altered: they are not copied")
     copy = copy if digest is not None and digest.is_exact else Copy(row, target, path, found)
     if tree is not None:
-        return _put_copied_folder(registry, copy, local, tree, before, is_scattered=keeps_versions)
+        return _put_copied_folder(copy, local, tree, before, is_scattered=keeps_versions)
     bytes_room.put_file(local, target.location, path, digest=found)
     return copy
 
@@ -190,13 +191,12 @@ def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None)
 
 
 def _put_copied_folder(
-    registry: Registry, copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_scattered: bool
+    copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_scattered: bool
 ) -> Copy:
     location = copy.storage.location
     if is_scattered and not location.is_local:
         already = {value: put for other in before for value, put in other.contents.items()}
-        with registry.engine.connect() as connection:
-            held = held_contents(connection, copy.storage.id, tree)
+        held = held_contents(local, tree, copy.storage)
         stem = PurePosixPath(copy.path).name[: uids.STEM_LENGTH]
         contents = put_contents(local, tree, copy.storage, stem, held, already, bytes_room.NO_BAR)
         return replace(copy, tree=tree, is_scattered=True, contents=contents)

@@ -83,21 +83,45 @@ def _listed(location: Location) -> Iterator[ReservedName]:
 
 
 def _s3(location: Location) -> Iterator[ReservedName]:
-    for page in _pages(location, "list_objects_v2", RESERVED, Delimiter="/"):
-        prefix = str(page["Prefix"])
+    for page in iter_pages(location):
+        yield from page
+
+
+def iter_pages(location: Location, beginning: str = "") -> Iterator[list[ReservedName]]:
+    """Go through the names in the reserved folder of an S3 location that begin in some way, one level deep.
+
+    Args:
+        location: An S3 location.
+        beginning: What the names begin with.
+
+    Returns:
+        Pages of up to 1,000 names, each by one request, in no order.
+
+    Raises:
+        StorageError: The storage failed or refused.
+    """
+    for page in _pages(location, "list_objects_v2", RESERVED, beginning, Delimiter="/"):
+        names: list[ReservedName] = []
         for folder in page.get("CommonPrefixes", ()):
-            yield ReservedName(f"{RESERVED}/{folder['Prefix'].removeprefix(prefix).rstrip('/')}", True)
+            names.append(ReservedName(f"{RESERVED}/{_last(str(folder['Prefix']).rstrip('/'))}", True))
         for info in page.get("Contents", ()):
-            name = str(info["Key"]).removeprefix(prefix)
+            name = _last(str(info["Key"]))
             if name:  # consoles make an empty object for the folder itself
-                yield ReservedName(f"{RESERVED}/{name}", False, int(info["Size"]), _modified(info))
+                names.append(ReservedName(f"{RESERVED}/{name}", False, int(info["Size"]), _modified(info)))
+        yield names
 
 
-def _pages(location: Location, operation: str, relpath: str, **options: Any) -> Iterator[Mapping[str, Any]]:
-    """Go through the pages of a listing of S3 below a path."""
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _pages(
+    location: Location, operation: str, relpath: str, beginning: str = "", **options: Any
+) -> Iterator[Mapping[str, Any]]:
+    """Go through the pages of a listing of S3 below a path, of the names that begin in some way."""
     filesystem: Any = location.fs
     bucket, key, _ = filesystem.split_path(location.url(relpath))
-    prefix = f"{key}/" if key else ""
+    prefix = (f"{key}/" if key else "") + beginning
     following: dict[str, Any] = {}
     while True:
         with reading(location.root, relpath):
