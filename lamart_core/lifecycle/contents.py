@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, literal_column, select, union_all, update
+from sqlalchemy import Connection, and_, bindparam, literal_column, select, union_all, update
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
@@ -99,7 +99,7 @@ def contents_of(connection: Connection, object_id: int) -> list[Content]:
     return list({row.id: _content(row) for row in rows}.values())
 
 
-def _content(row: Row[Any]) -> Content:
+def _content(row: Any) -> Content:
     return Content(row.id, row.hash, row.path, row.size, row.suffix)
 
 

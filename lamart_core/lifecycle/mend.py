@@ -98,11 +98,15 @@ def see(shares: Sequence[Share], seen: set[int]) -> None:
         SourceChanged, StorageError: As for `mend`.
     """
     new = list({share.object["id"]: share for share in shares if share.object["id"] not in seen}.values())
+
+    def look(share: Share) -> None:
+        make_whole(share.storage, share.object, share.staged)
+
     if len(new) == 1:
-        make_whole(new[0].storage, new[0].object, new[0].staged)
+        look(new[0])
     elif new:
         with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-            list(pool.map(lambda share: make_whole(share.storage, share.object, share.staged), new))
+            list(pool.map(look, new))
     seen.update(share.object["id"] for share in new)
 
 

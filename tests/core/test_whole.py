@@ -16,7 +16,7 @@ from sqlalchemy import select
 import lamart_core as ln
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
-from lamart_core.lifecycle import check_registry, collect_garbage, contents, create, folders
+from lamart_core.lifecycle import bulk, check_registry, collect_garbage, contents, create, folders
 from lamart_core.models import StoredObject
 from tests.processes import run_together
 from tests.registries import contents as held
@@ -250,6 +250,31 @@ def test_a_file_that_shares_its_bytes_is_whole(lab: Registry, tmp_path: Path, da
     check_nothing_left(lab)
 
 
+@pytest.mark.req("R93", "R155")
+@EVERYWHERE
+def test_files_of_a_batch_that_others_store_meanwhile_are_whole(
+    lab: Registry, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [
+        ln.Artifact(write(tmp_path / f"{number}.txt", f"content {number}"), key=f"{number}.txt") for number in "ab"
+    ]
+    real: Callable[..., Any] = bulk.put_files
+    others: list[ln.Artifact] = []
+
+    def put_after_another(*args: Any) -> Any:
+        monkeypatch.undo()
+        others.append(ln.Artifact(tmp_path / "a.txt", key="other.txt").save())
+        harm(others[0], others[0].object.path, damage)
+        others[0].delete(permanent=True, storage=False)
+        return real(*args)
+
+    monkeypatch.setattr(bulk, "put_files", put_after_another)
+    ln.save(batch)
+    assert batch[0].object_id == others[0].object_id
+    assert all(artifact.verify() for artifact in batch)
+    check_nothing_left(lab)
+
+
 @pytest.mark.req("R93", "R257")
 @IN_DAMAGED_BUCKETS
 @pytest.mark.parametrize("in_bulk", [False, True])
@@ -353,6 +378,30 @@ def test_files_that_are_mended_beside_a_deletion_leave_nothing(
     again.save()
     assert ln.Artifact.filter(branch=None).to_list() == [again]
     check(again, files)
+    check_nothing_left(lab)
+
+
+@pytest.mark.req("R93")
+@IN_BUCKETS
+def test_of_two_who_mend_the_same_files_one_is_enough(
+    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = save(tmp_path, FILES)
+    harm(first, place_of(first, "a.txt"), "cut off")
+    again = [ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False) for _ in range(2)]
+    real: Callable[..., Any] = contents.bytes_room.put_files
+    places: list[str] = []
+
+    def put_after_another(*args: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        again[1].save()
+        places.append(place_of(first, "a.txt"))
+        return real(*args, **options)
+
+    monkeypatch.setattr(contents.bytes_room, "put_files", put_after_another)
+    again[0].save()
+    assert places == [place_of(first, "a.txt")]
+    check(first, FILES)
     check_nothing_left(lab)
 
 
