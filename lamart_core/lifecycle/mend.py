@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry
+from lamart_core.lifecycle.copies import is_whole
 from lamart_core.lifecycle.mend_folder import mend_folder, torn_folders
 from lamart_core.lifecycle.move import rename_family
 from lamart_core.lifecycle.objects import OBJECT, Share, note_sizes
@@ -46,7 +47,7 @@ def mend(record: ArtifactRecord, pending: Pending) -> bool:
     storage = record.registry.Storage.get(stored["storage_id"])
     staged = pending.staged
     if staged.in_place is not None:
-        if not stored["is_scattered"] and not _is_whole(stored, storage):
+        if not stored["is_scattered"] and not is_whole(storage, stored):
             _follow(record, stored, staged)
         return True
     if not make_whole(storage, stored, staged):
@@ -77,7 +78,7 @@ def make_whole(storage: Storage, stored: Row, staged: Staged) -> bool:
         return False
     if stored["is_scattered"]:
         return mend_folder(storage, stored, staged)
-    if _is_whole(stored, storage):
+    if is_whole(storage, stored):
         return False
     _store_again(stored, staged, storage)
     with storage.registry.engine.connect() as connection:
@@ -126,17 +127,17 @@ def not_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[Art
     locations = {storage.id: storage for storage in registry.Storage.filter()}
     torn = torn_folders(registry, [row for row in objects.values() if row["is_scattered"]], locations)
 
-    def is_whole(record: ArtifactRecord) -> bool:
+    def is_well(record: ArtifactRecord) -> bool:
         stored = objects.get(record.id)
         if stored is None or stored["is_scattered"]:
             return stored is not None and stored["id"] not in torn
         staged, storage = record._pending.staged, locations[stored["storage_id"]]
         if staged.root == storage.root and staged.in_place == stored["path"]:
             return stored["size"] is None or staged.size == stored["size"]
-        return _is_whole(stored, storage)
+        return is_whole(storage, stored)
 
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        return [item for item, whole in zip(records, pool.map(is_whole, records), strict=True) if not whole]
+        return [item for item, well in zip(records, pool.map(is_well, records), strict=True) if not well]
 
 
 def _stored(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, Row]:
@@ -153,17 +154,6 @@ def _stored(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, 
         for row in rows
         if row.artifact_branch_id != TRASH_BRANCH_ID or seen[row.artifact_id] == TRASH_BRANCH_ID
     }
-
-
-def _is_whole(stored: Row, storage: Storage) -> bool:
-    try:
-        found = bytes_room.stat(storage.location, stored["path"])
-    except errors.PathNotFound:
-        return False
-    except (errors.StorageError, errors.InvalidArgument) as error:
-        logger.warning("cannot see whether %s/%s is whole: %s", storage.root, stored["path"], error)
-        return True
-    return stored["size"] is None or found.size == stored["size"]
 
 
 def _store_again(stored: Row, staged: Staged, storage: Storage) -> None:

@@ -354,6 +354,44 @@ def test_a_family_that_moves_shares_no_file_that_is_not_whole(lab: Registry, tmp
     check(there, {"x.txt": "two"})
 
 
+@pytest.mark.req("R257")
+@EVERYWHERE
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_moves_to_where_equal_bytes_are_not_whole_keeps_its_own(
+    lab: Registry, tmp_path: Path, damage: str, kind: str
+) -> None:
+    source = folder_of(tmp_path, FILES)
+    path, key = (source, "k") if kind == "folder" else (source / "a.txt", "k.txt")
+    is_local = lab.Storage.get(lab.storage_id).location.is_local
+    target = ln.Storage(root=str(tmp_path / "second") if is_local else shared_server().new_root()).save()
+    there = ln.Artifact(path, key=key, storage=target).save()
+    harm(there, there.object.path + ("/a.txt" if kind == "folder" else ""), damage)
+    artifact = ln.Artifact(path, key=f"moving/{key}", skip_hash_lookup=True).save()
+    artifact.storage = target
+    artifact.save()
+    assert ln.Artifact.get(artifact.uid).object_id == ln.Artifact.get(there.uid).object_id
+    assert artifact.verify()
+    assert there.verify()
+    assert held(lab).files == ()
+    assert check_registry(lab, verify=True, grace=AT_ONCE).is_clean
+
+
+@pytest.mark.req("R53", "R257")
+@EVERYWHERE
+def test_what_leaves_a_real_key_to_where_equal_bytes_are_not_whole_keeps_its_own(
+    lab: Registry, tmp_path: Path, damage: str
+) -> None:
+    path = write(tmp_path / "a.txt", "content")
+    other = ln.Artifact(path, key="other.txt").save()
+    first = ln.Artifact(path, key="real.txt", key_is_virtual=False, skip_hash_lookup=True).save()
+    harm(other, other.object.path, damage)
+    ln.Artifact(write(tmp_path / "b.txt", "new"), key="real.txt", key_is_virtual=False).save()
+    assert first.refresh().object_id == other.object_id
+    assert first.verify()
+    assert first.cache().read_text() == "content"
+    assert check_registry(lab, verify=True, grace=AT_ONCE).is_clean
+
+
 # ---------------------------------------------------------------------- beside others
 
 
