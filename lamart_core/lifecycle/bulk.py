@@ -260,15 +260,11 @@ class _Puts:
             with registry.engine.connect() as connection:
                 found = shared_objects(connection, contents)
             self._shared.update(found)
-            items = {content: wanted[contents[content]] for content in found}
-            see(
-                [
-                    Share(items[content].plan.storage, stored.row, items[content].staged)
-                    for content, stored in found.items()
-                    if stored.row is not None
-                ],
-                self.seen,
-            )
+            shares: list[Share] = []
+            for content, stored in found.items():
+                item = wanted[contents[content]]
+                shares += [Share(item.plan.storage, stored.row, item.staged)] if stored.row is not None else []
+            self.look(shares)
 
     def put_missing(self) -> None:
         """Put what is neither there nor put yet."""
@@ -300,7 +296,7 @@ class _Puts:
         return found
 
     def look(self, shares: Sequence[Share]) -> None:
-        """Look whether what others stored meanwhile is whole."""
+        """Look whether what others have stored is whole."""
         see(shares, self.seen)
 
     def expect_nothing(self) -> None:

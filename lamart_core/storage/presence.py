@@ -11,7 +11,7 @@ from lamart_core.errors import AccessDenied, PathNotFound
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import RESERVED
 from lamart_core.storage.local import run_all
-from lamart_core.storage.survey import iter_pages
+from lamart_core.storage.survey import iter_beginning
 from lamart_core.storage.uploads import head
 from lamart_core.uids import STEM_LENGTH
 
@@ -26,10 +26,10 @@ def not_whole(location: Location, sizes: Mapping[str, int]) -> set[str]:
     """Return those of many objects of a version store that are missing or have another size.
 
     The names of what belongs to one family begin with the same stem, so a listing of that beginning tells of up to
-    1,000 of them by one request. What is spread over many families is looked for in a listing of all. The pages of
-    both are bounded by the number of objects that are asked for; whatever a listing did not show as it should be is
-    asked for by itself, several at a time. So no word of a listing is taken for a loss, and the requests are never
-    more than one for each object and one for each eight of them.
+    1,000 of them by one request. What is spread over many families is looked for in a listing of all, if the store
+    lists in pages (S3). The number of pages is bounded by the number of objects that are asked for; whatever the
+    listings did not show as it should be is asked for by itself, several at a time. So no word of a listing is taken
+    for a loss, and the requests are never more than one for each object and one for each eight of them.
 
     Args:
         location: A remote storage location.
@@ -42,7 +42,7 @@ def not_whole(location: Location, sizes: Mapping[str, int]) -> set[str]:
         >>> not_whole(Location("memory://lab"), {".lamart/9Kq3mZ0aBcDeFgHi12345678.txt": 3})
         {'.lamart/9Kq3mZ0aBcDeFgHi12345678.txt'}
     """
-    shown = _listed(location, sizes) if location.protocol == "s3" else {}
+    shown = _listed(location, sizes)
     wrong: set[str] = set()
 
     def look(path: str, size: int) -> None:
@@ -70,7 +70,8 @@ def _listed(location: Location, wanted: Collection[str]) -> dict[str, int]:
     try:
         run_all(calls, _THREADS)
         rest = {path for paths in families.values() if len(paths) < _FEW for path in paths}
-        _list(location, "", rest, len(rest) // _SPARED, shown)
+        if location.protocol == "s3":  # elsewhere a listing of all has no bound
+            _list(location, "", rest, len(rest) // _SPARED, shown)
     except AccessDenied:  # there are credentials that may read objects and not list them
         pass
     return shown
@@ -79,7 +80,7 @@ def _listed(location: Location, wanted: Collection[str]) -> dict[str, int]:
 def _list(location: Location, beginning: str, wanted: Collection[str], most: int, shown: dict[str, int]) -> None:
     """Note the sizes of objects until all of them were seen, or as many pages as are allowed."""
     left = set(wanted)
-    for page in islice(iter_pages(location, beginning), most):
+    for page in islice(iter_beginning(location, beginning), most):
         found = {name.relpath: name.size for name in page if name.relpath in left and name.size is not None}
         shown.update(found)
         left -= found.keys()

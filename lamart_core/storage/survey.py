@@ -56,6 +56,22 @@ def iter_reserved(location: Location) -> Iterator[ReservedName]:
     return _s3(location) if location.protocol == "s3" else _listed(location)
 
 
+def iter_beginning(location: Location, beginning: str) -> Iterator[list[ReservedName]]:
+    """Go through the objects in the reserved folder of a remote location whose names begin in some way.
+
+    Args:
+        location: A remote location.
+        beginning: What the names begin with.
+
+    Returns:
+        Of S3 pages of up to 1,000 names, each by one request; elsewhere all at once. In no order.
+
+    Raises:
+        StorageError: The storage failed or refused.
+    """
+    return _s3_pages(location, beginning) if location.protocol == "s3" else iter([_found(location, beginning)])
+
+
 def _local(location: Location) -> Iterator[ReservedName]:
     folder = location.local(RESERVED)
     if not folder.is_dir():
@@ -82,24 +98,22 @@ def _listed(location: Location) -> Iterator[ReservedName]:
             )
 
 
+def _found(location: Location, beginning: str) -> list[ReservedName]:
+    with reading(location.root, RESERVED):
+        # Where a file system does not know prefixes, there is more.
+        listed: Any = location.fs.find(location.url(RESERVED), maxdepth=1, detail=True, prefix=beginning)
+    return [
+        ReservedName(f"{RESERVED}/{_last(str(name))}", False, info.get("size"), _modified(info))
+        for name, info in listed.items()
+    ]
+
+
 def _s3(location: Location) -> Iterator[ReservedName]:
-    for page in iter_pages(location):
+    for page in _s3_pages(location, ""):
         yield from page
 
 
-def iter_pages(location: Location, beginning: str = "") -> Iterator[list[ReservedName]]:
-    """Go through the names in the reserved folder of an S3 location that begin in some way, one level deep.
-
-    Args:
-        location: An S3 location.
-        beginning: What the names begin with.
-
-    Returns:
-        Pages of up to 1,000 names, each by one request, in no order.
-
-    Raises:
-        StorageError: The storage failed or refused.
-    """
+def _s3_pages(location: Location, beginning: str) -> Iterator[list[ReservedName]]:
     for page in _pages(location, "list_objects_v2", RESERVED, beginning, Delimiter="/"):
         names: list[ReservedName] = []
         for folder in page.get("CommonPrefixes", ()):

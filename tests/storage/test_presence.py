@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +93,24 @@ def test_the_listing_of_a_large_family_ends_for_the_sake_of_a_few(s3: S3Server) 
         # More of them are worth a second page.
         assert not_whole(behind, dict([*stored[:100], *stored[-5:]])) == set()
         assert (proxy.count("GET"), proxy.count("HEAD")) == (2, 0)
+
+
+@pytest.mark.req("R93")
+def test_a_store_without_pages_is_listed_by_the_beginning_of_the_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = Location(f"memory://{tmp_path.name}")
+    family, spread = names(10, new_stem()), names(60)
+    for path, size in (family | spread).items():
+        location.fs.pipe_file(location.url(path), b"x" * size)
+    asked: list[str] = []
+    info = location.fs.info
+    monkeypatch.setattr(location.fs, "info", lambda path, **how: (asked.append(path), info(path, **how))[1])
+    assert not_whole(location, family) == set()
+    assert asked == []
+    location.fs.rm_file(location.url(min(family)))
+    assert not_whole(location, family | spread) == {min(family)}
+    assert len(asked) == 60 + 1
 
 
 @pytest.mark.req("R93")
