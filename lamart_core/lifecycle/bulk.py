@@ -16,8 +16,8 @@ from lamart_core.lifecycle import save as single
 from lamart_core.lifecycle.bulk_objects import Content, content_of, shared_objects
 from lamart_core.lifecycle.bulk_rows import MadeAgain, New, Work, Written
 from lamart_core.lifecycle.lists import SQLRecordList
-from lamart_core.lifecycle.mend import mend, not_whole
-from lamart_core.lifecycle.objects import ObjectVanished
+from lamart_core.lifecycle.mend import mend, not_whole, see
+from lamart_core.lifecycle.objects import ObjectVanished, Share, Unseen
 from lamart_core.lifecycle.plan import Pending, Plan
 from lamart_core.lifecycle.put import Put, ToPut, check_source, put_files, take_back_all
 from lamart_core.lifecycle.replace import Replacement
@@ -224,10 +224,12 @@ def _commit(
     for _ in range(_ATTEMPTS):
         try:
             puts.put_missing()
-            work = Work(puts.new(), again, inserted, updated)
+            work = Work(puts.new(), again, inserted, updated, puts.seen)
             return registry.unit_of_work(lambda connection, work=work: bulk_rows.write(connection, work))
         except ObjectVanished:
             puts.expect_nothing()
+        except Unseen as error:
+            puts.look(error.shares)
         except BytesCollected:
             puts.take_back()
             puts.check_sources()
@@ -250,11 +252,19 @@ class _Puts:
         self._own: dict[int, Put] = {}
         # By index of the artifact that they were put for.
         self._done: dict[int, Put] = {}
-        contents = {content for content in self._contents if content is not None}
+        contents = {content: index for index, content in enumerate(self._contents) if content is not None}
         self._shared: set[Content] = set()
+        # Ids of stored objects that were looked at.
+        self.seen: set[int] = set()
         if contents:
             with registry.engine.connect() as connection:
-                self._shared.update(shared_objects(connection, contents))
+                found = shared_objects(connection, contents)
+            self._shared.update(found)
+            shares: list[Share] = []
+            for content, stored in found.items():
+                item = wanted[contents[content]]
+                shares += [Share(item.plan.storage, stored.row, item.staged)] if stored.row is not None else []
+            self.look(shares)
 
     def put_missing(self) -> None:
         """Put what is neither there nor put yet."""
@@ -284,6 +294,10 @@ class _Puts:
             put = self._own.get(index) if content is None else self._by_content.get(content)
             found.append(New(item.record, item.staged, item.plan, item.record._values(), put))
         return found
+
+    def look(self, shares: Sequence[Share]) -> None:
+        """Look whether what others have stored is whole."""
+        see(shares, self.seen)
 
     def expect_nothing(self) -> None:
         """Put also what seemed to be there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
-from lamart_core.lifecycle.objects import OBJECT, ObjectVanished, may_be_shared, put_values
-from lamart_core.lifecycle.plan import Plan, Staged
+from lamart_core.lifecycle.objects import OBJECT, ObjectVanished, Share, Unseen, may_be_shared, put_values
+from lamart_core.lifecycle.plan import Plan, Row, Staged
 from lamart_core.lifecycle.put import Put
 from lamart_core.query.dialects import among, dialect_of
 
@@ -37,11 +37,19 @@ def content_of(staged: Staged, plan: Plan) -> Content | None:
 
 @dataclass(frozen=True)
 class Stored:
-    """The row of a stored object, and whether this transaction has written it."""
+    """A stored object.
+
+    Attributes:
+        id: Id of its row.
+        path: Path relative to the root of its storage location.
+        is_new: Whether this transaction has written the row.
+        row: The whole row of one that may be shared.
+    """
 
     id: int
     path: str
     is_new: bool
+    row: Row | None = None
 
 
 @dataclass(frozen=True)
@@ -61,19 +69,19 @@ def shared_objects(connection: Connection, contents: Iterable[Content]) -> dict[
     columns = OBJECT.c
     found: dict[Content, Stored] = {}
     for storage_id, values in hashes.items():
-        query = select(columns.id, columns.path, columns.hash, columns.hash_type, columns.suffix).where(
-            may_be_shared(storage_id), among(connection, columns.hash, values)
-        )
+        query = select(OBJECT).where(may_be_shared(storage_id), among(connection, columns.hash, values))
         for row in connection.execute(query.order_by(columns.id).with_for_update()):
-            found[Content(storage_id, row.hash, row.hash_type, row.suffix)] = Stored(row.id, row.path, False)
+            content = Content(storage_id, row.hash, row.hash_type, row.suffix)
+            found[content] = Stored(row.id, row.path, False, row._asdict())
     return found
 
 
-def insert_objects(connection: Connection, wanted: Sequence[ToStore]) -> list[Stored]:
+def insert_objects(connection: Connection, wanted: Sequence[ToStore], seen: Collection[int]) -> list[Stored]:
     """Do what `insert_object` does for many, with a fixed number of statements.
 
     Raises:
         ObjectVanished: Equal bytes that were going to be shared are not there any more.
+        Unseen: Equal bytes are there that nobody has looked at.
         Conflict: They were deleted in this moment.
     """
     rows = {_place(item): put_values(item.staged, item.plan, item.put) for item in wanted if item.put is not None}
@@ -91,6 +99,13 @@ def insert_objects(connection: Connection, wanted: Sequence[ToStore]) -> list[St
         if found is None:
             raise ObjectVanished if item.put is None else errors.Conflict("an object was deleted in this moment")
         stored.append(found)
+    unseen = [
+        Share(item.plan.storage, found.row, item.staged)
+        for item, found in zip(wanted, stored, strict=True)
+        if found.row is not None and found.id not in seen
+    ]
+    if unseen:
+        raise Unseen(unseen)
     _at_places(connection, wanted, stored)
     return stored
 

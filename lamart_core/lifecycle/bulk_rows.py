@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +60,14 @@ class Work:
         again: Saved artifacts that were made again.
         inserted: New records of other classes.
         updated: Saved records with changed fields.
+        seen: Ids of stored objects that are known to be whole.
     """
 
     new: Sequence[New]
     again: Sequence[MadeAgain]
     inserted: Sequence[SQLRecord]
     updated: Sequence[SQLRecord]
+    seen: Collection[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def write(connection: Connection, work: Work) -> Written:
     rows: list[MutableRow | None] = []
     paths: set[tuple[int, str]] = set()
     if work.new:
-        rows = _write_artifacts(connection, table, work.new, paths)
+        rows = _write_artifacts(connection, table, work, paths)
     makers = _make_again(connection, table, [*work.again, *_made_again(work.new, rows)])
     for row in rows:
         if row is not None and row["id"] in makers:
@@ -106,12 +108,13 @@ def write(connection: Connection, work: Work) -> Written:
 
 
 def _write_artifacts(
-    connection: Connection, table: Table, new: Sequence[New], paths: set[tuple[int, str]]
+    connection: Connection, table: Table, work: Work, paths: set[tuple[int, str]]
 ) -> list[MutableRow | None]:
-    wanted = [(item.staged, item.plan) for item in new]
+    wanted = [(item.staged, item.plan) for item in work.new]
     rows_known = known.read(connection, table, wanted)
-    decided = _decide(table, rows_known, new)
-    stored = insert_objects(connection, [ToStore(item.staged, item.plan, item.put) for item, _ in decided.fresh])
+    decided = _decide(table, rows_known, work.new)
+    to_store = [ToStore(item.staged, item.plan, item.put) for item, _ in decided.fresh]
+    stored = insert_objects(connection, to_store, work.seen)
     if any(not item.is_new for item in stored) and known.read(connection, table, wanted).snapshot != (
         rows_known.snapshot
     ):

@@ -15,7 +15,8 @@ from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, model_class
 from lamart_core.hashing import Digest
-from lamart_core.lifecycle.digests import local_digest
+from lamart_core.lifecycle.candidates import has_candidate
+from lamart_core.lifecycle.digests import digest_of_row, local_digest
 from lamart_core.lifecycle.findings import Finding, Kind
 from lamart_core.lifecycle.gc import batches, is_referred
 from lamart_core.lifecycle.objects import OBJECT
@@ -239,11 +240,6 @@ def is_superseded() -> ColumnElement[bool]:
     return ~OBJECT.c.is_managed & (OBJECT.c.fate.is_not(None) | has_later)
 
 
-def digest_of_row(row: Row[Any]) -> Digest | None:
-    """Return what the row of a stored object says of its content."""
-    return Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
-
-
 def content_digest(location: Location, relpath: str, suffix: str, expected: Digest, *, is_folder: bool) -> Digest:
     """Hash a stored object as the expected digest was made; a remote one is copied to this machine for that.
 
@@ -278,32 +274,3 @@ def first_artifact(registry: Registry, object_id: int) -> str | None:
     )
     with registry.engine.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
-
-
-def candidates(registry: Registry, row: Row[Any]) -> list[Row[Any]]:
-    """Return the other stored objects that should have the same content."""
-    columns = OBJECT.c
-    if row.hash is None or not row.is_exact:
-        return []
-    query = select(OBJECT).where(
-        columns.hash == row.hash, columns.hash_type == row.hash_type, columns.is_exact, columns.id != row.id
-    )
-    folder = columns.n_files.is_(None) if row.n_files is None else columns.n_files.is_not(None)
-    with registry.engine.connect() as connection:
-        return list(connection.execute(query.where(folder, ~columns.is_scattered).limit(20)).all())
-
-
-def cached_copy(registry: Registry, storage: Storage, row: Row[Any]) -> Path | None:
-    """Return the copy of a remote object on this machine, where there is one."""
-    if storage.location.is_local or row.hash is None:
-        return None
-    cache = bytes_room.Cache(registry.settings.cache_dir)
-    path = cache.path(storage.location, row.path, size=row.size, digest=digest_of_row(row))
-    return path if path.exists() else None
-
-
-def has_candidate(registry: Registry, storage: Storage, row: Row[Any]) -> bool:
-    """Return whether there may be a copy of the content of an object elsewhere; nobody has looked at its bytes yet."""
-    if not storage.is_managed or row.hash is None or not row.is_exact:
-        return False
-    return cached_copy(registry, storage, row) is not None or bool(candidates(registry, row))

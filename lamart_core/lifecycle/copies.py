@@ -7,20 +7,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import Connection, Table, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
+from lamart_core.lifecycle.contents import held_contents
 from lamart_core.lifecycle.digests import local_digest
 from lamart_core.lifecycle.folders import NewFolder, scattered_folder
-from lamart_core.lifecycle.objects import OBJECT, Recording, insert_files
+from lamart_core.lifecycle.objects import OBJECT, Recording, insert_files, note_sizes
 from lamart_core.lifecycle.plan import Row
-from lamart_core.lifecycle.put import remove_bytes
-from lamart_core.lifecycle.scatter import PutFile, held_contents, put_contents
+from lamart_core.lifecycle.remove import remove_bytes
+from lamart_core.lifecycle.scatter import PutFile, put_contents
 from lamart_core.lifecycle.tombstones import check_not_collected
+from lamart_core.logging import logger
 from lamart_core.records import Storage
 
 LOST = "lost"
@@ -39,6 +41,7 @@ class Copy:
         tree: Files of a folder, where they are to be known one by one.
         is_scattered: Whether its files are objects of their own.
         contents: Those that were put for it and for the copies before it, by hash.
+        is_lent: Whether an object of equal content, whose own bytes were not whole, has these now.
     """
 
     row: Row
@@ -48,6 +51,7 @@ class Copy:
     tree: TreeDigest | None = None
     is_scattered: bool = False
     contents: Mapping[str, PutFile] = field(default_factory=dict[str, PutFile])
+    is_lent: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -58,7 +62,7 @@ class Copy:
         """Remove the copy, which no record refers to."""
         for content in self.contents.values():
             remove_bytes(self.storage, content.relpath, is_folder=False)
-        if not self.is_scattered:
+        if not self.is_scattered and not self.is_lent:
             remove_bytes(self.storage, self.path, is_folder=self.is_folder)
 
 
@@ -113,6 +117,18 @@ def holds(storage: Storage, path: str, *rows: Row) -> bool:
         return False
 
 
+def is_whole(storage: Storage, row: Row) -> bool:
+    """Return whether a stored object is there with its size, by one look. What cannot be seen is taken for whole."""
+    try:
+        found = bytes_room.stat(storage.location, row["path"])
+    except errors.PathNotFound:
+        return False
+    except (errors.StorageError, errors.InvalidArgument) as error:
+        logger.warning("cannot see whether %s/%s is whole: %s", storage.root, row["path"], error)
+        return True
+    return row["size"] is None or found.size == row["size"]
+
+
 def _is_one_of(path: Path, digests: list[tuple[Digest, str]]) -> bool:
     made: dict[tuple[str, str], str] = {}
     for digest, suffix in digests:
@@ -153,11 +169,17 @@ def copy_object(
         ContentMismatch: The bytes are missing or are not those of the record.
         StorageError: A storage failed or refused; nothing is left.
     """
-    path = bytes_room.object_path(stem, row["suffix"])
-    digest = digest_of(row)
-    copy = Copy(row, target, path, digest)
+    copy = Copy(row, target, bytes_room.object_path(stem, row["suffix"]), digest_of(row))
     if source.id == target.id:
-        return _duplicate(copy)
+        return _lend(registry, _duplicate(copy))
+    return _lend(registry, _copy_over(registry, copy, source, before, keeps_versions=keeps_versions))
+
+
+def _copy_over(
+    registry: Registry, copy: Copy, source: Storage, before: Sequence[Copy], *, keeps_versions: bool
+) -> Copy:
+    """Copy an object from another location."""
+    row, target, path, digest = copy.row, copy.storage, copy.path, copy.digest
     is_folder = copy.is_folder
     try:
         local = _fetch(registry, row, source, digest)
@@ -171,7 +193,7 @@ def copy_object(
         raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} were altered: they are not copied")
     copy = copy if digest is not None and digest.is_exact else Copy(row, target, path, found)
     if tree is not None:
-        return _put_copied_folder(registry, copy, local, tree, before, is_scattered=keeps_versions)
+        return _put_copied_folder(copy, local, tree, before, is_scattered=keeps_versions)
     bytes_room.put_file(local, target.location, path, digest=found)
     return copy
 
@@ -190,13 +212,12 @@ def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None)
 
 
 def _put_copied_folder(
-    registry: Registry, copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_scattered: bool
+    copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_scattered: bool
 ) -> Copy:
     location = copy.storage.location
     if is_scattered and not location.is_local:
         already = {value: put for other in before for value, put in other.contents.items()}
-        with registry.engine.connect() as connection:
-            held = held_contents(connection, copy.storage.id, tree)
+        held = held_contents(local, tree, copy.storage)
         stem = PurePosixPath(copy.path).name[: uids.STEM_LENGTH]
         contents = put_contents(local, tree, copy.storage, stem, held, already, bytes_room.NO_BAR)
         return replace(copy, tree=tree, is_scattered=True, contents=contents)
@@ -227,6 +248,50 @@ def _duplicate(copy: Copy) -> Copy:
         copy.discard()
         raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} were altered")
     return copy
+
+
+def _lend(registry: Registry, copy: Copy) -> Copy:
+    """Let an object of equal content have the bytes of the copy if its own are not whole: it is what will be shared.
+
+    Otherwise the last whole bytes would go with what was copied.
+    """
+    if copy.is_scattered or copy.digest is None or not copy.digest.is_exact or not copy.row["size"]:
+        return copy
+    with registry.engine.connect() as connection:
+        found = connection.execute(select(OBJECT).where(_equal_to(copy))).first()
+    if found is None or found.is_scattered or is_whole(copy.storage, found._asdict()):
+        return copy
+
+    def work(connection: Connection) -> bool:
+        same = (OBJECT.c.id == found.id, OBJECT.c.path == found.path)
+        is_done = connection.execute(update(OBJECT).where(*same).values(path=copy.path)).rowcount == 1
+        if is_done:
+            note_sizes(connection, found.id, copy.row["size"], copy.row["n_files"])
+        check_not_collected(connection, copy.storage.id, [copy.path])
+        return is_done
+
+    try:
+        if not registry.unit_of_work(work):
+            return copy
+    except errors.LamartError:
+        copy.discard()
+        raise
+    logger.warning("the bytes at %s/%s were not whole; they are stored again", copy.storage.root, found.path)
+    remove_bytes(copy.storage, found.path, is_folder=copy.is_folder)
+    return replace(copy, is_lent=True)
+
+
+def _equal_to(copy: Copy) -> ColumnElement[bool]:
+    """Return the condition that an object may be shared instead of a copy."""
+    columns, digest = OBJECT.c, copy.digest
+    return and_(
+        columns.storage_id == copy.storage.id,
+        columns.hash == (digest.value if digest is not None else None),
+        columns.hash_type == (digest.algorithm if digest is not None else None),
+        columns.suffix == copy.row["suffix"],
+        columns.is_managed,
+        columns.is_exact,
+    )
 
 
 def record_copy(
@@ -269,9 +334,8 @@ def record_copy(
     path = copy.path
     sizes: Row = {}
     if object_id is None:
-        equal = and_(*(OBJECT.c[name] == values[name] for name in ("storage_id", "hash", "hash_type", "suffix")))
         columns = (OBJECT.c.id, OBJECT.c.path, OBJECT.c.size, OBJECT.c.n_files)
-        query = select(*columns).where(equal, OBJECT.c.is_managed, OBJECT.c.is_exact)
+        query = select(*columns).where(_equal_to(copy))
         shared = connection.execute(query.with_for_update()).first()
         if shared is None:
             raise errors.Conflict("an object of equal content was deleted in this moment")

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Table, and_, or_, select, update
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lifecycle.copies import DOOMED
-from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
+from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced, forget_foreign
 from lamart_core.lifecycle.publish import settle
-from lamart_core.lifecycle.put import remove_bytes
+from lamart_core.lifecycle.remove import remove_bytes
 from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord
 from lamart_core.records.heads import in_family, promote_newest
@@ -124,6 +124,7 @@ def _remove_rows(
     promote_newest(connection, table, row["uid"], row["branch_id"])
     objects = {item.object_id for item in rows}
     if storage is False:
+        forget_foreign(connection, table, objects)
         return _Removed()
     gone = delete_unreferenced(connection, table, objects)
     referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row
 
 from lamart_core import formats, hashing
 from lamart_core.hashing import Digest
@@ -22,3 +25,8 @@ def local_digest(path: Path, suffix: str, expected: Digest, *, is_folder: bool) 
     if is_folder:
         return hashing.hash_tree(path, expected.file_algorithm).digest
     return hashing.hash_file(path, expected.algorithm)
+
+
+def digest_of_row(row: Row[Any]) -> Digest | None:
+    """Return what the row of a stored object says of its content."""
+    return Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None

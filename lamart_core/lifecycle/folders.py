@@ -76,7 +76,7 @@ def batches(items: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
         yield found[start : start + size]
 
 
-def _covers(position: Any) -> tuple[ColumnElement[bool], ...]:
+def covers(position: Any) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of which a row meets one if it belongs to the folder at a position.
 
     Apart, because each is a range of an index, and a history may have many more rows than a folder has files.
@@ -98,7 +98,7 @@ def files_of(connection: Connection, object_id: int) -> list[StoredFile]:
         .join(folder, and_(folder.c.id == object_id, FILE.c.history_id == folder.c.history_id))
         .outerjoin(content, FILE.c.object_id == content.c.id)
     )
-    rows = connection.execute(union_all(*(query.where(part) for part in _covers(folder.c.position))))
+    rows = connection.execute(union_all(*(query.where(part) for part in covers(folder.c.position))))
     found = [StoredFile(row.path, row.size, row.hash, row.relpath) for row in rows]
     return sorted(found, key=lambda file: file.path.encode())
 
@@ -168,8 +168,8 @@ def compare(connection: Connection, folder: NewFolder, base_id: int | None) -> D
     newest = select(func.max(OBJECT.c.position)).where(OBJECT.c.history_id == history_id)
     columns = (FILE.c.id, FILE.c.path, FILE.c.hash, FILE.c.object_id, FILE.c.until)
     query = select(*columns).where(FILE.c.history_id == history_id)
-    covers = _covers(newest.scalar_subquery())
-    before = connection.execute(union_all(*(query.where(part) for part in covers))).all()
+    parts = covers(newest.scalar_subquery())
+    before = connection.execute(union_all(*(query.where(part) for part in parts))).all()
     objects = {row.hash: row.object_id for row in before if row.object_id is not None}
     entries = {entry.path: entry for entry in folder.tree.entries}
     kept = [row for row in before if row.path in entries and entries[row.path].value == row.hash]
@@ -268,7 +268,7 @@ def forget(connection: Connection, history_id: int, positions: Iterable[int]) ->
             only = and_(only, FILE.c.since > before)
         if after is not None:
             only = and_(only, FILE.c.until <= after)
-        for part in _covers(position):
+        for part in covers(position):
             gone = connection.execute(FILE.delete().where(only, part).returning(FILE.c.object_id)).scalars()
             objects |= {object_id for object_id in gone if object_id is not None}
     is_empty = ~select(OBJECT.c.id).where(OBJECT.c.history_id == history_id).exists()

@@ -12,7 +12,7 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, model_class
 from lamart_core.lifecycle import construct, leases, stage
 from lamart_core.lifecycle.arguments import Request, checked
-from lamart_core.lifecycle.put import remove_bytes
+from lamart_core.lifecycle.remove import remove_bytes
 from lamart_core.lifecycle.save import save
 from lamart_core.records import ArtifactRecord, Storage
 

@@ -15,8 +15,8 @@ from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.lifecycle.places import is_real
 from lamart_core.lifecycle.plan import Row
 from lamart_core.lifecycle.publish import settle
-from lamart_core.lifecycle.put import remove_bytes
 from lamart_core.lifecycle.real_keys import PlaceChanged, check_free, hand_over, vacate
+from lamart_core.lifecycle.remove import remove_bytes
 from lamart_core.lifecycle.scatter import ObjectVanished
 from lamart_core.lifecycle.tombstones import BytesCollected
 from lamart_core.records import ArtifactRecord, Storage

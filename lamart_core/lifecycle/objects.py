@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -11,12 +11,14 @@ from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, func,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
 from lamart_core.db import model_class, now
 from lamart_core.lifecycle import folders
 from lamart_core.lifecycle.folders import FILE, OBJECT
 from lamart_core.lifecycle.plan import Outcome, Plan, Resolution, Row, Staged
 from lamart_core.lifecycle.put import Put
 from lamart_core.lifecycle.scatter import ObjectVanished, PutFile, Recorded, record_contents
+from lamart_core.records import Storage
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,38 @@ class Unclaimed:
     is_folder: bool
 
 
+@dataclass(frozen=True)
+class Share:
+    """A stored object that content is going to share.
+
+    Attributes:
+        storage: Its location.
+        object: Its row.
+        staged: The equal content.
+    """
+
+    storage: Storage
+    object: Row
+    staged: Staged
+
+
+class Unseen(errors.LamartError):
+    """Equal bytes are stored, and nobody has looked whether they are whole: do that, and try again.
+
+    Attributes:
+        shares: What is to be looked at.
+    """
+
+    def __init__(self, shares: Sequence[Share]) -> None:
+        super().__init__(f"{len(shares):,} stored objects were not looked at")
+        self.shares = shares
+
+
 def shared_object(connection: Connection, staged: Staged, plan: Plan) -> Row | None:
-    """Return the place and sizes of an object of the version store that holds the content, locked where rows can be."""
+    """Return the row of an object of the version store that holds the content, locked where rows can be."""
     columns = OBJECT.c
     assert staged.digest is not None
-    query = select(columns.id, columns.path, columns.size, columns.n_files).where(
+    query = select(OBJECT).where(
         columns.hash == staged.digest.value,
         columns.hash_type == staged.digest.algorithm,
         columns.suffix == staged.suffix,
@@ -94,7 +123,13 @@ def put_values(staged: Staged, plan: Plan, put: Put) -> dict[str, Any]:
 
 
 def insert_object(
-    connection: Connection, staged: Staged, plan: Plan, put: Put | None, base_id: int | None = None
+    connection: Connection,
+    staged: Staged,
+    plan: Plan,
+    put: Put | None,
+    base_id: int | None = None,
+    *,
+    seen: Collection[int],
 ) -> Recording:
     """Return the stored object of a content: the one that was put, or one of equal bytes that is there.
 
@@ -104,16 +139,18 @@ def insert_object(
         plan: What the caller wants.
         put: What was put.
         base_id: Id of the object of the version before, of which a folder may have kept files.
+        seen: Ids of objects that are known to be whole.
 
     Raises:
         ObjectVanished: Equal bytes that were found before are not there any more.
+        Unseen: Equal bytes are there that nobody has looked at.
         BytesCollected: Garbage collection has taken files of a folder that were put.
     """
     if put is None:
         shared = shared_object(connection, staged, plan)
         if shared is None:
             raise ObjectVanished
-        return _recording(shared)
+        return _share(shared, staged, plan, seen)
     values = put_values(staged, plan, put)
     object_id = connection.execute(_insert(connection.dialect.name), values).scalar_one_or_none()
     if not put.is_managed:
@@ -127,10 +164,12 @@ def insert_object(
     shared = shared_object(connection, staged, plan)
     if shared is None:
         raise errors.Conflict("an object of equal content was deleted in this moment")
-    return _recording(shared)
+    return _share(shared, staged, plan, seen)
 
 
-def _recording(shared: Row) -> Recording:
+def _share(shared: Row, staged: Staged, plan: Plan, seen: Collection[int]) -> Recording:
+    if shared["id"] not in seen:
+        raise Unseen([Share(plan.storage, shared, staged)])
     return Recording(shared["id"], shared["path"], sizes={"size": shared["size"], "n_files": shared["n_files"]})
 
 
@@ -221,6 +260,22 @@ def delete_unreferenced(connection: Connection, table: Table, object_ids: Collec
     Returns:
         The bytes that nobody needs now, those of files that only the deleted folders had included.
     """
+    return _delete_rows(connection, table, object_ids, OBJECT.c.is_managed)
+
+
+def forget_foreign(connection: Connection, table: Table, object_ids: Collection[int]) -> None:
+    """Delete the rows of what lies in version stores of other registries, and that nothing here refers to any more.
+
+    The bytes are theirs. Rows of files in place stay.
+    """
+    in_store = OBJECT.c.path.startswith(f"{bytes_room.RESERVED}/", autoescape=True)
+    _delete_rows(connection, table, object_ids, in_store & ~OBJECT.c.is_managed)
+
+
+def _delete_rows(
+    connection: Connection, table: Table, object_ids: Collection[int], wanted: ColumnElement[bool]
+) -> list[Unclaimed]:
+    """Delete those rows of a kind that nothing refers to, then those of contents that only they had."""
     if not object_ids:
         return []
     has_folders = folders.lock_histories(connection, object_ids)
@@ -230,7 +285,7 @@ def delete_unreferenced(connection: Connection, table: Table, object_ids: Collec
     gone: list[Unclaimed] = []
     positions: dict[int, list[int]] = {}
     for ids in folders.batches(sorted(object_ids)):
-        delete = OBJECT.delete().where(OBJECT.c.id.in_(ids), OBJECT.c.is_managed, ~named, ~part)
+        delete = OBJECT.delete().where(OBJECT.c.id.in_(ids), wanted, ~named, ~part)
         for row in connection.execute(delete.returning(*columns)).all():
             if not row.is_scattered:
                 gone.append(Unclaimed(row.path, row.n_files is not None))
@@ -239,4 +294,4 @@ def delete_unreferenced(connection: Connection, table: Table, object_ids: Collec
     contents: set[int] = set()
     for history_id, deleted in positions.items():
         contents |= folders.forget(connection, history_id, deleted)
-    return gone + delete_unreferenced(connection, table, contents)
+    return gone + _delete_rows(connection, table, contents, wanted)

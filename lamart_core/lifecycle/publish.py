@@ -21,7 +21,7 @@ from lamart_core.lifecycle.copies import DOOMED, holds
 from lamart_core.lifecycle.folders import files_of
 from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.lifecycle.places import Owner, artifact_table, doomed_objects, live_object, look, unpublished
-from lamart_core.lifecycle.put import remove_bytes
+from lamart_core.lifecycle.remove import remove_bytes
 from lamart_core.logging import logger
 from lamart_core.records import Storage
 from lamart_core.records.heads import in_family

@@ -17,11 +17,12 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest
 from lamart_core.lifecycle import folders, resolve
+from lamart_core.lifecycle.contents import held_contents
 from lamart_core.lifecycle.plan import Plan, Staged
-from lamart_core.lifecycle.scatter import PutFile, held_contents, put_contents
+from lamart_core.lifecycle.remove import remove_bytes
+from lamart_core.lifecycle.scatter import PutFile, put_contents
 from lamart_core.lifecycle.stage import discard_path
 from lamart_core.lifecycle.tombstones import check_not_collected
-from lamart_core.logging import logger
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.storage import KnownFile
 
@@ -82,8 +83,7 @@ def put_bytes(
         if staged.tree is not None and _is_scattered(plan):
             relpath = before.relpath if before is not None else relpath
             already = before.files if before is not None else {}
-            with record.registry.engine.connect() as connection:
-                held = held_contents(connection, plan.storage.id, staged.tree)
+            held = held_contents(staged.source, staged.tree, plan.storage)
             files = put_contents(staged.source, staged.tree, plan.storage, uids.stem_of(record.uid), held, already, bar)
             return Put(relpath, is_managed=True, is_scattered=True, files=files)
         if staged.tree is not None:
@@ -265,11 +265,3 @@ def take_back_parts(plan: Plan, put: Put | None) -> None:
     """Remove the contents of a folder that were put as objects of their own, and that no record came to refer to."""
     for file in put.files.values() if put is not None else ():
         remove_bytes(plan.storage, file.relpath, is_folder=False)
-
-
-def remove_bytes(storage: Storage, relpath: str, *, is_folder: bool) -> None:
-    """Remove bytes that no record refers to; what fails here is removed by a later garbage collection."""
-    try:
-        bytes_room.delete(storage.location, relpath, is_folder=is_folder)
-    except OSError as error:
-        logger.warning("%s/%s could not be removed and is left to garbage collection: %s", storage.root, relpath, error)

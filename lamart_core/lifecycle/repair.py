@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Row, Table, exists, select, update
 from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Base, Registry, model_class
-from lamart_core.lifecycle.check_bytes import cached_copy, candidates, content_digest, digest_of_row
+from lamart_core.lifecycle.candidates import cached_copies, candidates
+from lamart_core.lifecycle.check_bytes import content_digest
 from lamart_core.lifecycle.check_rows import LINKS
-from lamart_core.lifecycle.digests import local_digest
+from lamart_core.lifecycle.digests import digest_of_row, local_digest
 from lamart_core.lifecycle.findings import Finding, Kind
 from lamart_core.lifecycle.holds import purge
 from lamart_core.lifecycle.objects import OBJECT, note_sizes
@@ -136,21 +137,29 @@ def _put_again(registry: Registry, found: Finding) -> bool:
         return False
     with TemporaryDirectory() as folder:
         for copy in _copies(registry, storage, row, Path(folder)):
-            if _put_copy(registry, storage, row, copy):
+            if _has_content(copy, row) and _put_copy(registry, storage, row, copy):
                 return True
     return False
 
 
+def _has_content(copy: Path, row: Row[Any]) -> bool:
+    expected = digest_of_row(row)
+    assert expected is not None
+    try:
+        return local_digest(copy, row.suffix, expected, is_folder=row.n_files is not None).value == expected.value
+    except errors.LamartError as error:
+        logger.warning("%s is no copy: %s", copy, error)
+        return False
+
+
 def _copies(registry: Registry, storage: Storage, row: Row[Any], folder: Path) -> Iterator[Path]:
     """Go through copies of an object's content on this machine; nobody has looked at their bytes yet."""
-    cached = cached_copy(registry, storage, row)
-    if cached is not None:
-        yield cached
+    yield from cached_copies(registry, storage, row)
     for number, other in enumerate(candidates(registry, row)):
         location = _storage(registry, other.storage_id).location
         copy = folder / f"{number}{row.suffix}"
         try:
-            bytes_room.get(location, other.path, copy, is_folder=other.n_files is not None)
+            bytes_room.get(location, other.path, copy, is_folder=other.is_folder)
         except errors.LamartError as error:
             logger.warning("%s in %s is no copy: %s", other.path, location.root, error)
             continue
@@ -160,8 +169,6 @@ def _copies(registry: Registry, storage: Storage, row: Row[Any], folder: Path) -
 def _put_copy(registry: Registry, storage: Storage, row: Row[Any], copy: Path) -> bool:
     expected, is_folder = digest_of_row(row), row.n_files is not None
     assert expected is not None
-    if local_digest(copy, row.suffix, expected, is_folder=is_folder).value != expected.value:
-        return False
     # At its real key, what is missing is put where it was; a name in the version store is never used again.
     stem = str(row.path).rpartition("/")[2][: uids.STEM_LENGTH]
     relpath = bytes_room.object_path(stem, row.suffix) if row.is_managed else row.path

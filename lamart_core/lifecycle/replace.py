@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,16 +217,16 @@ def save_replacement(record: ArtifactRecord, pending: Replacement, *, show_progr
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     plan = _plan(record, pending)
     with registry.engine.connect() as connection:
-        is_put = staged.is_comparable and shared_object(connection, staged, plan) is not None
+        shared = shared_object(connection, staged, plan) if staged.is_comparable else None
     written = write(
         record,
         staged,
         plan,
         occupy=lambda: _site(record, table, plan, staged),
-        commit=lambda put, site: registry.unit_of_work(
-            lambda connection: _switch(connection, table, record, pending, plan, put, site)
+        commit=lambda put, site, seen: registry.unit_of_work(
+            lambda connection: _switch(connection, table, record, pending, plan, put, site, seen)
         ),
-        is_put=is_put,
+        shared=shared,
         show_progress=show_progress,
     )
     if written.site is not None:
@@ -292,6 +293,7 @@ def _switch(
     plan: Plan,
     put: Put | None,
     site: Place | None,
+    seen: Collection[int],
 ) -> Committed:
     """Let the record refer to the new content, whatever it refers to by now: the last one who replaces wins."""
     old = _read(connection, table, record)
@@ -301,7 +303,7 @@ def _switch(
         raise PlaceChanged(f"the key of {record.uid} changed, or which version is the latest")
     check_unlocked(connection, table, [record.id])
     _check_no_member(connection, record)
-    stored = insert_object(connection, pending.staged, plan, put, old["object_id"])
+    stored = insert_object(connection, pending.staged, plan, put, old["object_id"], seen=seen)
     check_not_collected(connection, plan.storage.id, [stored.path])
     if plan.key is not None and plan.key != old["key"]:
         rename_family(connection, table, record.uid, plan.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -164,8 +165,8 @@ def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | No
         staged,
         plan,
         occupy=lambda: _occupy(record, registry, staged, plan),
-        commit=lambda put, site: _commit(record, registry, staged, plan, put, site),
-        is_put=_may_share(registry, staged, plan),
+        commit=lambda put, site, seen: _commit(record, registry, staged, plan, put, site, seen),
+        shared=_may_share(registry, staged, plan),
         show_progress=show_progress,
     )
     committed = written.committed
@@ -205,19 +206,25 @@ def _with_saved_storage(plan: Plan) -> Plan:
     return plan.with_storage(plan.storage.save())
 
 
-def _may_share(registry: Registry, staged: Staged, plan: Plan) -> bool:
-    """Whether equal bytes seem to lie in the storage already, so that putting them again can be spared."""
+def _may_share(registry: Registry, staged: Staged, plan: Plan) -> Row | None:
+    """Return the object of equal bytes that seems to lie in the storage, so that putting them again can be spared."""
     if staged.in_place is not None or staged.stored is not None or not staged.is_comparable:
-        return False
+        return None
     if plan.dedup is Dedup.REGISTRY and plan.lookup:
         # Bytes that an artifact names were found by the constructor; others are rare, and then put in vain.
-        return False
+        return None
     with registry.engine.connect() as connection:
-        return shared_object(connection, staged, plan) is not None
+        return shared_object(connection, staged, plan)
 
 
 def _commit(
-    record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan, put: Put | None, site: Place | None
+    record: ArtifactRecord,
+    registry: Registry,
+    staged: Staged,
+    plan: Plan,
+    put: Put | None,
+    site: Place | None,
+    seen: Collection[int],
 ) -> _Saved:
     table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
     record._defaults(registry)
@@ -230,7 +237,8 @@ def _commit(
             row = _existing(connection, table, resolution, plan)
             return _Saved(row, object_path="", resolution=resolution)
         head = found.head or found.newest
-        stored = insert_object(connection, staged, plan, put, head["object_id"] if head is not None else None)
+        base_id = head["object_id"] if head is not None else None
+        stored = insert_object(connection, staged, plan, put, base_id, seen=seen)
         is_shared = put is None or stored.path != put.relpath
         if is_shared and resolve.find(connection, table, staged, plan).equal is not None:
             # Whoever stored these bytes may have named them after this transaction looked: look again.

@@ -6,14 +6,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, literal_column, select
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import now
 from lamart_core.hashing import Digest, TreeDigest
-from lamart_core.lifecycle.folders import OBJECT, batches
+from lamart_core.lifecycle.contents import find_contents, put_all
+from lamart_core.lifecycle.folders import OBJECT
 from lamart_core.lifecycle.tombstones import check_not_collected
 from lamart_core.records import Storage
 
@@ -80,51 +81,8 @@ def put_contents(
         put = puts[entry.value] = PutFile(bytes_room.object_path(stem, suffix), suffix, entry.size)
         digest = Digest(tree.digest.file_algorithm, entry.value)
         transfers.append(bytes_room.FilePut(source / entry.path, put.relpath, digest))
-    try:
-        bytes_room.put_files(transfers, storage.location, bar=bar)
-    except (errors.StorageError, errors.PathNotFound):
-        with storage.registry.engine.connect() as connection:
-            check_not_collected(connection, storage.id, [put.relpath for put in puts.values()])
-        raise
+    put_all(transfers, storage, bar)
     return {**already, **puts}
-
-
-def held_contents(connection: Connection, storage_id: int, tree: TreeDigest) -> set[str]:
-    """Return the hashes of a folder's contents that a storage holds already."""
-    hashes = {entry.value for entry in tree.entries if entry.size}
-    return set(_find(connection, storage_id, tree.digest.file_algorithm, hashes))
-
-
-def _find(
-    connection: Connection, storage_id: int, algorithm: str, hashes: Collection[str], *, lock: bool = False
-) -> dict[str, dict[str, int]]:
-    """Return the objects of a storage that hold contents: hash → path → id.
-
-    Args:
-        connection: Connection to read over.
-        storage_id: The storage location.
-        algorithm: Algorithm of the hashes.
-        hashes: What is looked for.
-        lock: Whether nobody may delete what is found before this transaction ends.
-    """
-    columns = OBJECT.c
-    found: dict[str, dict[str, int]] = {}
-    for batch in batches(sorted(hashes)):
-        query = select(columns.id, columns.hash, columns.path).where(
-            columns.storage_id == storage_id,
-            columns.hash.in_(batch),
-            columns.hash_type == algorithm,
-            columns.n_files.is_(None),
-            # As the index says it; SQLite does not use a partial one for what depends on parameters.
-            literal_column("lamart_storedobject.is_managed"),
-            literal_column("lamart_storedobject.is_exact"),
-            literal_column("lamart_storedobject.size > 0"),
-        )
-        if lock:
-            query = query.with_for_update(read=True, key_share=True)
-        for row in connection.execute(query):
-            found.setdefault(row.hash, {})[row.path] = row.id
-    return found
 
 
 def record_contents(
@@ -163,7 +121,9 @@ def record_contents(
             for value, file in own.items()
         ]
         connection.execute(dialect.insert(OBJECT).on_conflict_do_nothing(), rows)
-    found = _find(connection, storage_id, algorithm, needed, lock=True)
+    found: dict[str, dict[str, int]] = {}
+    for content in find_contents(connection, storage_id, algorithm, needed, lock=True):
+        found.setdefault(content.value, {})[content.path] = content.id
     if len(found) < len(needed):
         raise ObjectVanished
     objects: dict[str, int] = {}

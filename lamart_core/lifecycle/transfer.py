@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, update
 
 from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry, now
+from lamart_core.lifecycle.foreign import ForeignFolder, read_folder, record_folder
 from lamart_core.lifecycle.move import rename_family
-from lamart_core.lifecycle.objects import OBJECT
+from lamart_core.lifecycle.objects import OBJECT, forget_foreign
 from lamart_core.lineage import RunSpec, TransformSpec, current_run, open_run
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
 from lamart_core.records.deleted import DELETED
@@ -42,30 +44,32 @@ _OBJECT_FIELDS = ("path", "suffix", "hash", "hash_type", "is_exact", "size", "n_
 
 @dataclass(frozen=True)
 class _Foreign:
-    """What another registry knows of an artifact, by column name."""
+    """What another registry knows of an artifact, by column name; and the files of a folder that lie one by one."""
 
     uid: str
     fields: Mapping[str, Any]
     storage: Mapping[str, Any]
     object: Mapping[str, Any]
     created_at: Any
+    folder: ForeignFolder | None
 
 
 def transfer(record: ArtifactRecord, registry: Registry) -> None:
     """Save an artifact of another registry into this one; the object in hand becomes that record.
 
     The record keeps its uid; its storage location becomes a reference here, where nothing is ever written or
-    deleted. One that was transferred before is found by its uid and gets the fields of today. In a family the newest
-    version that is here is the latest.
+    deleted. One that was transferred before is found by its uid and gets the fields of today; of a folder whose files
+    are stored objects of their own, the places of today too. In a family the newest version that is here is the latest.
+    A record that came from here is the original, and stays as it is.
 
     Args:
         record: A saved artifact of another registry.
         registry: Registry to save it into.
 
     Raises:
-        IntegrityError: Another artifact here has the key in that storage location, this uid with bytes of its own,
-            or this uid had other content until it was deleted.
-        InvalidArgument: The bytes are a folder whose files the other registry keeps one by one.
+        IntegrityError: Another artifact here has the key in that storage location, or this uid with bytes of its own;
+            or this uid had other content until it was deleted; or the other registry does not know all files of a
+            folder.
     """
     source = record.registry
     if source.uid == registry.uid:  # one registry, opened twice
@@ -81,17 +85,13 @@ def transfer(record: ArtifactRecord, registry: Registry) -> None:
 def _read(record: ArtifactRecord) -> _Foreign:
     storage: Storage = record.storage
     stored: StoredObject = record.object
-    if stored.is_scattered:
-        raise errors.InvalidArgument(
-            f"{record!r} is a folder whose files lie one by one in {storage.root}; it can be read from its own "
-            "registry only. Save a copy of cache() instead"
-        )
     return _Foreign(
         uid=record.uid,
         fields={name: getattr(record, name) for name in _FIELDS},
         storage={name: getattr(storage, name) for name in ("uid", "root", "type", "region", "instance_uid")},
         object={name: getattr(stored, name) for name in _OBJECT_FIELDS},
         created_at=record.created_at,
+        folder=read_folder(record.registry, stored) if stored.is_scattered else None,
     )
 
 
@@ -112,11 +112,16 @@ def _transfer_run(source: Registry, registry: Registry) -> Run:
 def _write(connection: Connection, registry: Registry, foreign: _Foreign, run: Run) -> Mapping[str, Any]:
     table: Table = ArtifactRecord.metadata.tables["lamart_artifact"]
     storage_id = _storage(connection, registry, foreign)
-    object_id = _object(connection, foreign, storage_id)
     lock_family(connection, table, foreign.uid)
     row = connection.execute(select(table).where(table.c.uid == foreign.uid)).one_or_none()
     present = row._asdict() if row is not None else None
-    values = dict(foreign.fields) | {"storage_id": storage_id, "object_id": object_id}
+    came_from_here = _is_managed(connection, registry, storage_id)
+    values: dict[str, Any] = {"storage_id": storage_id}
+    if present is None or not came_from_here:
+        object_id = _object(connection, foreign, storage_id, came_from_here=came_from_here)
+        if foreign.folder is not None and not came_from_here:
+            record_folder(connection, table, foreign.uid, storage_id, object_id, foreign.folder)
+        values |= dict(foreign.fields) | {"object_id": object_id}
     if present is None:
         _check_free(connection, table, foreign, storage_id)
         _bring_back(connection, foreign)
@@ -158,6 +163,13 @@ def _update(
         rename_family(connection, table, present["uid"], key)
     one = update(table).where(table.c.id == present["id"])
     connection.execute(one.values(**changed, updated_at=now()))
+    if "object_id" in changed:
+        forget_foreign(connection, table, {present["object_id"]})
+
+
+def _is_managed(connection: Connection, registry: Registry, storage_id: int) -> bool:
+    query = select(_STORAGE.c.id).where(_STORAGE.c.id == storage_id, _STORAGE.c.instance_uid == registry.uid)
+    return connection.execute(query).first() is not None
 
 
 def _check_free(connection: Connection, table: Table, foreign: _Foreign, storage_id: int) -> None:
@@ -216,7 +228,7 @@ def _storage(connection: Connection, registry: Registry, foreign: _Foreign) -> i
     return connection.execute(insert(_STORAGE).values(values).returning(columns.id)).scalar_one()
 
 
-def _object(connection: Connection, foreign: _Foreign, storage_id: int) -> int:
+def _object(connection: Connection, foreign: _Foreign, storage_id: int, *, came_from_here: bool) -> int:
     """Find or make the stored object: never managed here, so that nothing here shares or deletes it."""
     columns = OBJECT.c
     same = select(columns.id).where(
@@ -227,6 +239,11 @@ def _object(connection: Connection, foreign: _Foreign, storage_id: int) -> int:
     known = connection.execute(same).scalar_one_or_none()
     if known is not None:
         return known
+    if came_from_here and bytes_room.is_reserved(foreign.object["path"]):
+        raise errors.IntegrityError(
+            f"{foreign.uid} cannot be transferred: this registry manages {foreign.storage['root']}, and has deleted it "
+            "there. The record of the other registry refers to nothing"
+        )
     values = dict(foreign.object) | {"storage_id": storage_id, "is_managed": False, "created_at": now()}
     return connection.execute(insert(OBJECT).values(values).returning(columns.id)).scalar_one()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lamart_core import errors
-from lamart_core.lifecycle.objects import Unclaimed
-from lamart_core.lifecycle.plan import Plan, Row, Staged
-from lamart_core.lifecycle.put import Put, check_source, put_bytes, remove_bytes, take_back, take_back_parts
+from lamart_core.lifecycle.mend import mend, see
+from lamart_core.lifecycle.objects import Share, Unclaimed, Unseen
+from lamart_core.lifecycle.plan import Pending, Plan, Row, Staged
+from lamart_core.lifecycle.put import Put, check_source, put_bytes, take_back, take_back_parts
 from lamart_core.lifecycle.real_keys import Place, PlaceChanged
+from lamart_core.lifecycle.remove import remove_bytes
 from lamart_core.lifecycle.scatter import ObjectVanished
 from lamart_core.lifecycle.stage import discard
 from lamart_core.lifecycle.tombstones import BytesCollected
@@ -53,8 +55,8 @@ def write(
     plan: Plan,
     *,
     occupy: Callable[[], Place | None],
-    commit: Callable[[Put | None, Place | None], C],
-    is_put: bool,
+    commit: Callable[[Put | None, Place | None, Collection[int]], C],
+    shared: Row | None,
     show_progress: bool | None,
 ) -> Written[C]:
     """Put bytes and record them.
@@ -64,8 +66,9 @@ def write(
         staged: The content.
         plan: The arguments of the artifact.
         occupy: Sees what lies at the real key, if there is one.
-        commit: Records everything in one transaction, which may look again and again.
-        is_put: Whether equal bytes seem to lie in the storage already.
+        commit: Records everything in one transaction, which may look again and again. It gets what was put, the real
+            key, and the ids of stored objects that are known to be whole.
+        shared: The object of equal bytes that seems to lie in the storage already.
         show_progress: Whether an upload draws a bar; None is the setting of the registry.
 
     Raises:
@@ -77,18 +80,26 @@ def write(
     shown = settings.progress if show_progress is None else show_progress
     put: Put | None = None
     site: Place | None = None
+    is_put = shared is not None
+    shares: Sequence[Share] = [Share(plan.storage, shared, staged)] if shared is not None else []
+    seen: set[int] = set()
     for _ in range(_ATTEMPTS):
         try:
+            see(shares, seen)
             # Before the bytes are put: a key that is taken by others is refused before anything is written.
             if site is None:
                 site = occupy()
             if not is_put:
                 put = put_bytes(record, staged, plan, before=put, show_progress=shown)
                 is_put = True
-            committed = commit(put, site)
+            committed = commit(put, site, seen)
             break
         except ObjectVanished:
             is_put = False
+        except Unseen as error:
+            # What was put goes back to where it came from: what is not whole is stored again from there.
+            take_back(plan, staged, put)
+            put, shares = None, error.shares
         except PlaceChanged:
             _withdraw(site)
             site = None
@@ -110,10 +121,12 @@ def write(
         )
     if put is not None and put.relpath != committed.object_path:
         take_back(plan, staged, put)
+    record._adopt_row(committed.row)
+    if not committed.object_path and staged.in_place is None:
+        mend(record, Pending(staged, plan))
     discard(staged)
     for item in committed.unclaimed:
         remove_bytes(plan.storage, item.path, is_folder=item.is_folder)
-    record._adopt_row(committed.row)
     record._pending = None
     # From here on the stored bytes are the content: the object in memory may be changed by its owner.
     record._memory = None

@@ -26,6 +26,7 @@ from lamart_core.storage.objects import (
     UnfinishedUpload,
 )
 from lamart_core.storage.options import OptionsSource, StorageOptions, given_options
+from lamart_core.storage.presence import not_whole
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.roots import (
     MARKER,
@@ -110,6 +111,7 @@ __all__ = [
     "normal_form",
     "normalise_root",
     "normalise_source",
+    "not_whole",
     "object_path",
     "place",
     "place_files",

@@ -134,8 +134,9 @@ class Cache:
         self, folder: ScatteredFolder, target: Path, algorithm: str | None, *, show_progress: bool | None
     ) -> None:
         """Link the files of a folder together from what is here, after fetching what is not."""
-        shared = self._shared(folder.location)
-        places = {file: shared / PurePosixPath(file.relpath).name for file in folder.files if file.relpath is not None}
+        places = {
+            file: self.content_path(folder.location, file.relpath) for file in folder.files if file.relpath is not None
+        }
         missing = {place: file for file, place in places.items() if not _is_copy(place, file, algorithm)}
         total = sum(file.size for file in missing.values())
         with progress(f"downloading {folder.name}", total=total, enabled=show_progress) as bar:
@@ -152,6 +153,10 @@ class Cache:
                 except (KeyError, OSError):  # empty; evicted in between, too many links, or no links here
                     rest[target / file.path] = file
         transfer.get_files(folder.location, rest)
+
+    def content_path(self, location: Location, relpath: str) -> Path:
+        """Return where the copy of a file of scattered folders lies or would lie, however many of them have it."""
+        return self._shared(location) / PurePosixPath(relpath).name
 
     def _shared(self, location: Location) -> Path:
         """Return the folder with the files that scattered folders are linked together from."""

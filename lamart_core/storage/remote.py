@@ -139,10 +139,15 @@ def put_folder(
         put_entry = partial(_put_entry, source, location, relpath, known or {})
         puts = [partial(put_entry, entry, before.get(entry.path)) for entry in tree.entries]
         run_all(puts, _threads(entry.size for entry in tree.entries))
+        stored = _sizes(location, relpath)
+        # What the store copied may have been cut off before. What was uploaded and is not whole fails below.
+        torn = [item for item in tree.entries if item.value in (known or {}) and stored.get(item.path) != item.size]
+        if torn:
+            upload_entry = partial(_upload_over, source, location, relpath)
+            run_all([partial(upload_entry, entry, before.get(entry.path)) for entry in torn], _THREADS)
+            stored = _sizes(location, relpath)
         check_entries(source, tree)
         check_state(source, before)
-        with writing(location.root):
-            stored = {path: int(info["size"]) for path, info in _files(location, relpath).items()}
         if stored != {entry.path: entry.size for entry in tree.entries}:
             raise StorageError(errno.EIO, f"{location.root} did not store all of the folder {relpath!r}; try again")
     except BaseException:
@@ -171,6 +176,17 @@ def _put_entry(
         except (OSError, NotImplementedError):  # gone in between, or a store that cannot: the upload will tell
             pass
     _upload(source / entry.path, location, f"{relpath}/{entry.path}", before=before, checked=False)
+
+
+def _upload_over(source: Path, location: Location, relpath: str, entry: FileEntry, before: FileState | None) -> None:
+    """Upload a file of a new folder in the place of one that is not whole."""
+    remove_quietly(location, f"{relpath}/{entry.path}")
+    _upload(source / entry.path, location, f"{relpath}/{entry.path}", before=before, checked=False)
+
+
+def _sizes(location: Location, relpath: str) -> dict[str, int]:
+    with writing(location.root):
+        return {path: int(info["size"]) for path, info in _files(location, relpath).items()}
 
 
 def _files(location: Location, relpath: str) -> dict[str, Mapping[str, Any]]:

@@ -56,6 +56,22 @@ def iter_reserved(location: Location) -> Iterator[ReservedName]:
     return _s3(location) if location.protocol == "s3" else _listed(location)
 
 
+def iter_beginning(location: Location, beginning: str) -> Iterator[list[ReservedName]]:
+    """Go through the objects in the reserved folder of a remote location whose names begin in some way.
+
+    Args:
+        location: A remote location.
+        beginning: What the names begin with.
+
+    Returns:
+        Of S3 pages of up to 1,000 names, each by one request; elsewhere all at once. In no order.
+
+    Raises:
+        StorageError: The storage failed or refused.
+    """
+    return _s3_pages(location, beginning) if location.protocol == "s3" else iter([_found(location, beginning)])
+
+
 def _local(location: Location) -> Iterator[ReservedName]:
     folder = location.local(RESERVED)
     if not folder.is_dir():
@@ -82,22 +98,44 @@ def _listed(location: Location) -> Iterator[ReservedName]:
             )
 
 
+def _found(location: Location, beginning: str) -> list[ReservedName]:
+    with reading(location.root, RESERVED):
+        # Where a file system does not know prefixes, there is more.
+        listed: Any = location.fs.find(location.url(RESERVED), maxdepth=1, detail=True, prefix=beginning)
+    return [
+        ReservedName(f"{RESERVED}/{_last(str(name))}", False, info.get("size"), _modified(info))
+        for name, info in listed.items()
+    ]
+
+
 def _s3(location: Location) -> Iterator[ReservedName]:
-    for page in _pages(location, "list_objects_v2", RESERVED, Delimiter="/"):
-        prefix = str(page["Prefix"])
+    for page in _s3_pages(location, ""):
+        yield from page
+
+
+def _s3_pages(location: Location, beginning: str) -> Iterator[list[ReservedName]]:
+    for page in _pages(location, "list_objects_v2", RESERVED, beginning, Delimiter="/"):
+        names: list[ReservedName] = []
         for folder in page.get("CommonPrefixes", ()):
-            yield ReservedName(f"{RESERVED}/{folder['Prefix'].removeprefix(prefix).rstrip('/')}", True)
+            names.append(ReservedName(f"{RESERVED}/{_last(str(folder['Prefix']).rstrip('/'))}", True))
         for info in page.get("Contents", ()):
-            name = str(info["Key"]).removeprefix(prefix)
+            name = _last(str(info["Key"]))
             if name:  # consoles make an empty object for the folder itself
-                yield ReservedName(f"{RESERVED}/{name}", False, int(info["Size"]), _modified(info))
+                names.append(ReservedName(f"{RESERVED}/{name}", False, int(info["Size"]), _modified(info)))
+        yield names
 
 
-def _pages(location: Location, operation: str, relpath: str, **options: Any) -> Iterator[Mapping[str, Any]]:
-    """Go through the pages of a listing of S3 below a path."""
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _pages(
+    location: Location, operation: str, relpath: str, beginning: str = "", **options: Any
+) -> Iterator[Mapping[str, Any]]:
+    """Go through the pages of a listing of S3 below a path, of the names that begin in some way."""
     filesystem: Any = location.fs
     bucket, key, _ = filesystem.split_path(location.url(relpath))
-    prefix = f"{key}/" if key else ""
+    prefix = (f"{key}/" if key else "") + beginning
     following: dict[str, Any] = {}
     while True:
         with reading(location.root, relpath):

@@ -195,6 +195,73 @@ def test_bytes_are_put_again_from_the_cache_but_not_from_a_damaged_copy(tmp_path
         assert Artifact.get(good.uid).verify()
 
 
+IN_BUCKETS = pytest.mark.parametrize("lab", ["sqlite-s3", "postgres-s3"], indirect=True)
+
+
+def damage_file(lab: Registry, artifact: Artifact, name: str, damage: str) -> None:
+    relpath = place_of_file(lab, artifact, name)
+    if damage == "missing":
+        bytes_room.delete(location_of(lab), relpath)
+    else:
+        overwrite(lab, relpath, b"OTHER"[: 3 if damage == "altered" else 5])
+
+
+@pytest.mark.req("R70", "R291")
+@IN_BUCKETS
+@pytest.mark.parametrize("damage", ["missing", "truncated", "altered"])
+@pytest.mark.parametrize("copy", ["cached folder", "linked file", "file of a folder", "file of a bucket", "none"])
+def test_files_of_kept_folders_are_put_again_from_equal_ones(
+    lab: Registry, tmp_path: Path, damage: str, copy: str
+) -> None:
+    source = tree(tmp_path / "f", {"1.txt": "one", "sub/2.txt": "two", "empty": ""})
+    first = ln.Artifact(source, key="f", overwrite_versions=False).save()
+    second = ln.Artifact(tree(tmp_path / "f", {"1.txt": "ONE"}), key="f", overwrite_versions=False).save()
+    if copy == "cached folder":
+        cached = first.cache()
+        for shared in lab.settings.cache_dir.rglob("files/*"):
+            shared.unlink()
+        assert (cached / "sub/2.txt").read_text() == "two"
+    elif copy == "linked file":
+        for artifact in (first, second):
+            shutil.rmtree(artifact.cache())
+    elif copy == "file of a folder":
+        other = ln.Storage(root=str(tmp_path / "other")).save()
+        for content in ("one", "ONE"):  # the second version has it too, the first one has lost it
+            files = tree(tmp_path / content, {"deep/x.bin": "two", "y.txt": content})
+            ln.Artifact(files, key="g", storage=other, overwrite_versions=False).save()
+    elif copy == "file of a bucket":
+        files = tree(tmp_path / "g", {"deep/x.bin": "two", "y.txt": "y"})
+        ln.Artifact(files, key="g", overwrite_versions=True).save()
+    damage_file(lab, first, "sub/2.txt", damage)
+    found = only(lab, verify=True)
+    assert (found.kind, found.artifact) == (Kind(damage), first.uid)
+    assert found.is_repairable is (copy != "none")
+    assert only(lab, verify=True, repair=True).is_repaired is (copy != "none")
+    if copy != "none":
+        assert check_registry(lab, verify=True).is_clean
+        shutil.rmtree(lab.settings.cache_dir, ignore_errors=True)
+        for artifact, one in ((first, "one"), (second, "ONE")):
+            assert ln.Artifact.get(artifact.uid).verify()
+            folder = artifact.cache()
+            assert [(folder / name).read_text() for name in ("1.txt", "sub/2.txt")] == [one, "two"]
+
+
+@pytest.mark.req("R291")
+def test_files_are_not_put_again_from_copies_that_are_others(tmp_path: Path) -> None:
+    with fresh_registry("sqlite", tmp_path / "lab", "s3") as registry:
+        source = tree(tmp_path / "f", {"1.txt": "one", "2.txt": "two"})
+        artifact = ln.Artifact(source, key="f", overwrite_versions=False).save()
+        other = ln.Storage(root=str(tmp_path / "other")).save()
+        copy = ln.Artifact(tree(tmp_path / "g", {"x.bin": "two", "y": "y"}), key="g", storage=other).save()
+        (Path(str(copy.path)) / "x.bin").write_text("TWO")
+        for shared in (artifact.cache() / "2.txt", *registry.settings.cache_dir.rglob("files/*")):
+            shared.chmod(0o644)
+            shared.write_text("TWO")
+        damage_file(registry, artifact, "2.txt", "missing")
+        (found,) = check_registry(registry, repair=True).findings
+        assert (found.is_repairable, found.is_repaired) == (True, False)
+
+
 @pytest.mark.req("R56", "R291")
 def test_a_file_that_changed_in_place_is_told_and_left_alone(lab: Registry, tmp_path: Path) -> None:
     location = location_of(lab)

@@ -20,7 +20,7 @@ import s3fs  # noqa: F401
 import lamart_core as ln
 from lamart_core.db import set_default_registry
 from tests.faults.points import Points
-from tests.faults.scenarios import SCENARIOS, Lab
+from tests.faults.scenarios import MENDING, SCENARIOS, Lab
 
 
 def run(task: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def run(task: dict[str, Any]) -> None:
     points.install()
     registry = ln.connect(task["url"], storage=task["storage"], cache_dir=task["cache_dir"], user="tester")
     lab = Lab(registry, Path(task["sources"]), task["second"])
-    scenario = SCENARIOS[task["scenario"]]
+    scenario = (SCENARIOS | MENDING)[task["scenario"]]
     if task["part"] == "prepare":
         scenario.prepare(lab)
         return

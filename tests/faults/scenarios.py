@@ -11,6 +11,7 @@ import pandas as pd
 
 import lamart_core as ln
 from lamart_core.db import Registry
+from lamart_core.lifecycle.folders import files_of
 
 
 @dataclass(frozen=True)
@@ -237,3 +238,55 @@ def _trashed(lab: Lab) -> None:
 @scenario("restore a version", _trashed)
 def _(lab: Lab) -> Callable[[], Any]:
     return ln.Artifact.filter(key="a.txt", branch_id=-1).one().restore
+
+
+def _elsewhere(lab: Lab) -> str:
+    return f"sqlite:///{lab.sources.parent / 'other.db'}"
+
+
+def _folders_of_another_registry(lab: Lab) -> None:
+    other = ln.connect(_elsewhere(lab), storage=lab.second, cache_dir=lab.sources.parent / "other", make_default=False)
+    with other:
+        for version in (0, 1):
+            ln.Artifact(lab.folder("run", version), key="run", overwrite_versions=False).save()
+    other.close()
+    ln.DB(_elsewhere(lab)).Artifact.filter(key="run").order_by("uid").first().save()
+
+
+@scenario("transfer a version of a folder", _folders_of_another_registry)
+def _(lab: Lab) -> Callable[[], Any]:
+    return ln.DB(_elsewhere(lab)).Artifact.get(key="run").save
+
+
+@scenario("delete a version of a folder that was transferred", _folders_of_another_registry)
+def _(lab: Lab) -> Callable[[], Any]:
+    artifact = ln.Artifact.get(key="run")
+    return lambda: artifact.delete(permanent=True, storage=False)
+
+
+# ---------------------------------------------------------------------- what is stored again
+
+
+def _damage(lab: Lab) -> None:
+    """Save a folder of which two files are lost then, one of them not as a whole."""
+    artifact = ln.Artifact(lab.folder("run", 0), key="run", overwrite_versions=False).save()
+    with lab.registry.engine.connect() as connection:
+        places = {file.path: file.relpath for file in files_of(connection, artifact.object_id)}
+    location = artifact.storage.location
+    location.path(places["part-0/0.txt"]).unlink()
+    location.path(places["part-1/1.txt"]).write_bytes(b"1")
+
+
+def _hit(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact(lab.folder("run", 0), key="run", overwrite_versions=False).save
+
+
+def _next(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact(lab.folder("run", 1), key="run", overwrite_versions=False).save
+
+
+# In a bucket only: there each file is an object of its own.
+MENDING: dict[str, Scenario] = {
+    "save a folder again": Scenario(_damage, _hit),
+    "save the next version of a folder": Scenario(_damage, _next),
+}

@@ -273,6 +273,41 @@ def test_moving_to_where_equal_content_lies(sqlite_registry: Registry, s3: S3Ser
 
 
 @pytest.mark.req("R247")
+@pytest.mark.req("R93")
+def test_files_of_equal_content_take_the_place_of_those_that_are_lost(
+    sqlite_registry: Registry, s3: S3Server, tmp_path: Path
+) -> None:
+    storage = ln.Storage(s3.new_root()).save()
+
+    def save(name: str, key: str = "x.tiledbsoma", **how: Any) -> ln.Artifact:
+        return ln.Artifact(write(tmp_path / name, **how), key=key, storage=storage, overwrite_versions=False).save()
+
+    def files() -> list[str]:
+        return [file for file in storage.location.fs.find(storage.location.url(".lamart")) if "storage_uid" not in file]
+
+    first = save("1.tiledbsoma")
+    second = save("2.tiledbsoma", metadata={"who": "me"})
+    for file in files():
+        storage.location.fs.rm_file(file)
+    # Other fragments and other names: file by file nothing is equal.
+    again = save("3.tiledbsoma", pieces=3)
+    assert again == first
+    assert again.verify()
+    with pytest.raises(errors.LamartError):
+        second.verify()
+    kept = {path.read_bytes() for path in (tmp_path / "3.tiledbsoma").rglob("*") if path.is_file()} - {b""}
+    assert len(files()) == len(kept)
+    assert again.size == ln.Artifact.get(first.uid).size != first.size
+    assert save("4.tiledbsoma", metadata={"who": "me"}) == second
+    for artifact in (first.refresh(), second.refresh()):
+        assert artifact.verify()
+        assert artifact.size == sum(path.stat().st_size for path in artifact.cache().rglob("*") if path.is_file())
+    for artifact in (first, second):
+        artifact.delete(permanent=True)
+    assert files() == []
+    assert check_registry(sqlite_registry).is_clean
+
+
 def test_a_damaged_copy_in_the_cache_is_fetched_again(sqlite_registry: Registry, s3: S3Server, tmp_path: Path) -> None:
     path, storage = write(tmp_path / "x.tiledbsoma"), ln.Storage(s3.new_root()).save()
     artifact = ln.Artifact(path, key="x.tiledbsoma", storage=storage).save()
