@@ -17,7 +17,8 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import UtcDateTime, current_registry, uid_type
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records import locations
-from lamart_core.records.base import HasScope, SQLRecord, TracksRun, TracksUpdates
+from lamart_core.records.base import SQLRecord
+from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
 
 
 class _RootTaken(errors.LamartError):
