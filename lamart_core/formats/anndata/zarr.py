@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, count, lazy_anndata
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, lazy_anndata
 from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes, unannounced
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import require
 from lamart_core.formats.open_store import opened
-from lamart_core.formats.stores import open_zarr_folder
+from lamart_core.formats.stores import count, open_zarr_folder
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -9,7 +9,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from lamart_core.formats.anndata.accessor import count
 from lamart_core.formats.anndata.base import anndata_preview, columns_of, keys_of, unchanged
 from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
@@ -17,7 +16,7 @@ from lamart_core.formats.libraries import MUDATA, PythonType, require
 from lamart_core.formats.markdown import code
 from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root
 from lamart_core.formats.open_store import OpenStore, opened
-from lamart_core.formats.stores import ordered, quiet
+from lamart_core.formats.stores import count, ordered, quiet
 from lamart_core.formats.tables.base import pandas_markdown
 
 if TYPE_CHECKING:
