@@ -51,11 +51,11 @@ class AnnDataZarrFormat(ZarrContainerFormat, AnnDataFormat):
         from anndata.io import read_zarr
 
         refuse_pickles(path)
-        group = open_zarr(path, mode="r")
-        check_root(group)
         if is_backed:
             return lazy_anndata(open_zarr(path, mode="r", **options))
-        return read_zarr(path, **options)
+        group = open_zarr(path, mode="r")
+        check_root(group)
+        return read_zarr(group, **options)
 
     def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
         store = open_zarr_folder(path, mode, options)
