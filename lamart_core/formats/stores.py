@@ -90,11 +90,6 @@ class AnnotatedAccessor(Closable, ABC):
         return self._read("var")
 
     @cached_property
-    def uns(self) -> Mapping[str, Any]:
-        """Unstructured annotation."""
-        return self._read("uns") if "uns" in self._open_group() else {}
-
-    @cached_property
     def obs_names(self) -> pd.Index:
         """Names of observations."""
         return self._names("obs")

@@ -45,6 +45,11 @@ class AnnDataAccessor(AnnotatedAccessor):
         self._check_open()
         return AnnDataSubset(self, *chosen(self.obs_names, self.var_names, index))
 
+    @cached_property
+    def uns(self) -> Mapping[str, Any]:
+        """Unstructured annotation."""
+        return self._read("uns") if "uns" in self._open_group() else {}
+
     @property
     def X(self) -> Any:
         """The matrix on disk; slicing reads."""

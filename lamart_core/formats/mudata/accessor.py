@@ -64,6 +64,11 @@ class MuDataAccessor(AnnotatedAccessor):
         """By modality, where each variable is in it: its column counted from 1, or 0."""
         return self._slot("varmap")
 
+    @property
+    def uns(self) -> Mapping[str, Any]:
+        """Unstructured annotation."""
+        return self._slot("uns")
+
     def to_memory(self) -> md.MuData:
         """Read everything."""
         group = self._open_group()
