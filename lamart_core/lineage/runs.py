@@ -156,18 +156,6 @@ def set_transform(registry: Registry, run: Run, spec: TransformSpec) -> None:
     run.refresh()
 
 
-def upsert_transform(registry: Registry, spec: TransformSpec) -> Transform:
-    """Find or make a transform, as a new version when its code changed.
-
-    Code that was taken back is its old version again, which becomes the latest.
-    """
-    transform_id = registry.unit_of_work(lambda connection: _upsert_transform(connection, registry, spec))
-    with registry.read() as session:
-        transform = session.scalars(select(Transform).where(Transform.id == transform_id)).one()
-    transform._registry = registry
-    return transform
-
-
 def find_run(registry: Registry, external_id: str) -> Run | None:
     """Return the run with this id in the system that executes it, or None."""
     with registry.read() as session:
