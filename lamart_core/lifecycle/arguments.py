@@ -13,7 +13,7 @@ from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class
 from lamart_core.lifecycle.plan import Dedup
 from lamart_core.query import QuerySet
-from lamart_core.records import ArtifactRecord, Branch, Run, Space, SQLRecord, Storage
+from lamart_core.records import ArtifactRecord, Branch, Run, Space, SQLRecord, Storage, storage_locations
 from lamart_core.records.checks import check_json, check_values
 
 T = TypeVar("T", bound=SQLRecord)
@@ -167,10 +167,8 @@ def _storage(registry: Registry, storage: Any) -> Storage | None:
     if not isinstance(storage, str) and not hasattr(storage, "__fspath__") and not hasattr(storage, "protocol"):
         raise errors.InvalidArgument(f"storage has to be a Storage or a root, got {type(storage).__name__}")
     root = bytes_room.normalise_root(bytes_room.address_of(storage))
-    with registry.read() as session:
-        found = list(session.scalars(select(Storage).order_by(Storage.id)))
+    found = storage_locations(registry)
     for location in found:
-        location._registry = registry
         if location.root == root:
             return location
     known = ", ".join(location.root for location in found)

@@ -20,16 +20,17 @@ from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lifecycle import resolve, stage, targets
 from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lifecycle.plan import Outcome, Pending, Plan, Resolution, Staged
+from lamart_core.lifecycle.put import check_managed
 from lamart_core.lineage import context
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Storage, StoredObject
+from lamart_core.records import ArtifactRecord, Storage, StoredObject, storage_locations
 
 
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
     """Fill a new artifact from a path, or with the row that exists already."""
     request = checked(registry, request)
     source = stage.resolve_source(path, registry.storage_options)
-    storages = targets.locations(registry)
+    storages = storage_locations(registry)
     if _adopt_own_object(record, registry, source, storages):
         return
     roots = [item.root for item in storages]
@@ -49,7 +50,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
             staged.root
         )
     else:
-        targets.check_writable(target)
+        check_managed(target)
     _fill(record, registry, staged, request, target)
 
 
@@ -65,8 +66,8 @@ def from_object(
     """Fill a new artifact from an object in memory, or with the row that exists already."""
     request = checked(registry, request)
     _check_named(registry, request, in_storage=False)
-    target = targets.choose(registry, request, targets.locations(registry))
-    targets.check_writable(target)
+    target = targets.choose(registry, request, storage_locations(registry))
+    check_managed(target)
     suffix = request.suffix
     if suffix is None and request.key is not None:
         suffix = bytes_room.suffix_of(request.key) or None
@@ -98,9 +99,9 @@ def target_of(registry: Registry, request: Request) -> Storage:
         InvalidArgument: The location is not managed, or nothing names the artifact.
     """
     _check_named(registry, request, in_storage=False)
-    target = targets.choose(registry, request, targets.locations(registry))
+    target = targets.choose(registry, request, storage_locations(registry))
     target._registry = registry
-    targets.check_writable(target)
+    check_managed(target)
     return target
 
 

@@ -19,8 +19,9 @@ from lamart_core.lifecycle import construct, hybrid, known, resolve, stage, targ
 from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.lifecycle.plan import Dedup, Pending, Plan, Staged
+from lamart_core.lifecycle.put import check_managed
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Run, Storage
+from lamart_core.records import ArtifactRecord, Run, Storage, storage_locations
 
 T = TypeVar("T", bound=ArtifactRecord)
 _THREADS = 8
@@ -65,11 +66,11 @@ def from_dir(
     source = stage.resolve_source(path, registry.storage_options)
     if isinstance(source, Path) and not source.is_dir():
         raise _no_folder(source)
-    locations = targets.locations(registry)
+    locations = storage_locations(registry)
     places = _places(bytes_room.address_of(source), [item.root for item in locations], request.key)
     if isinstance(source, Path):
         if places[-1].root is None:
-            targets.check_writable(targets.choose(registry, request, locations))
+            check_managed(targets.choose(registry, request, locations))
         files = _stage_local(source, places, registry.hash_algorithm)
     else:
         files = _stage_remote(registry, source, places[-1])

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
 from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
@@ -15,17 +13,6 @@ from lamart_core.lifecycle import hybrid
 from lamart_core.lifecycle.arguments import Request
 from lamart_core.logging import logger
 from lamart_core.records import Storage
-
-_ALL_STORAGES = select(Storage).order_by(Storage.id)
-
-
-def locations(registry: Registry) -> Sequence[Storage]:
-    """Return all storage locations of a registry."""
-    with registry.read() as session:
-        rows = session.scalars(_ALL_STORAGES).all()
-    for row in rows:
-        row._registry = registry
-    return rows
 
 
 def covering(source: Any, storages: Sequence[Storage]) -> Storage | None:
@@ -61,14 +48,6 @@ def choose(registry: Registry, request: Request, storages: Sequence[Storage]) ->
             logger.warning("the space %r has several storage locations, using %s", request.space.name, of_space[0].root)
         return of_space[0]
     return hybrid.target(registry, request, storages)
-
-
-def check_writable(target: Storage) -> None:
-    """Raise InvalidArgument for a location that this registry does not manage."""
-    if not target.is_managed:
-        raise errors.InvalidArgument(
-            f"the storage location {target.root} is not managed by this registry; nothing can be written there"
-        )
 
 
 def check_place(source: Any, storage: Storage | None, request: Request) -> None:

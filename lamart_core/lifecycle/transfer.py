@@ -15,6 +15,7 @@ from lamart_core.lifecycle.objects import OBJECT
 from lamart_core.lineage import RunSpec, TransformSpec, current_run, open_run
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
 from lamart_core.records.heads import promote_newest
+from lamart_core.records.mixins import new_row
 
 TRANSFER_KEY = "__lamart_transfer__"
 
@@ -116,17 +117,11 @@ def _write(connection: Connection, registry: Registry, foreign: _Foreign, run: R
     values = dict(foreign.fields) | {"storage_id": storage_id, "object_id": object_id}
     if present is None:
         _check_free(connection, table, foreign, storage_id)
-        values |= {
+        values |= new_row(registry) | {
             "uid": foreign.uid,
             "is_latest": False,
-            "is_locked": False,
-            "branch_id": registry.branch_id,
-            "created_on_id": registry.branch_id,
-            "space_id": registry.space_id,
             "run_id": run.id,
-            "created_by_id": registry.user_id,
             "created_at": foreign.created_at,
-            "updated_at": now(),
         }
         connection.execute(insert(table).values(values))
     else:
@@ -185,15 +180,7 @@ def _storage(connection: Connection, registry: Registry, foreign: _Foreign) -> i
         connection.execute(update(_STORAGE).where(columns.id == by_uid).values(root=root, updated_at=now()))
         registry.forget(("storage", by_uid))
         return by_uid
-    values = dict(foreign.storage) | {
-        "branch_id": registry.branch_id,
-        "created_on_id": registry.branch_id,
-        "space_id": registry.space_id,
-        "is_locked": False,
-        "created_by_id": registry.user_id,
-        "created_at": now(),
-        "updated_at": now(),
-    }
+    values = dict(foreign.storage) | new_row(registry)
     return connection.execute(insert(_STORAGE).values(values).returning(columns.id)).scalar_one()
 
 

@@ -14,6 +14,7 @@ from lamart_core import hashing, uids
 from lamart_core.db import Base, Registry, now
 from lamart_core.lineage.redact import redacted_text
 from lamart_core.records import Run, RunStatus, Transform
+from lamart_core.records.mixins import new_row
 
 MAX_NAME = 150
 MAX_EXTERNAL_ID = 512
@@ -246,7 +247,8 @@ def _upsert_run(connection: Connection, registry: Registry, spec: RunSpec) -> in
     facts = dict(spec.extra_data)
     if spec.takes_snapshot:
         facts[SNAPSHOT] = _highest_artifact_id(connection)
-    values = _new_row(registry, uids.base62(16)) | {
+    values = new_row(registry) | {
+        "uid": uids.base62(16),
         "external_id": external_id,
         "transform_id": _upsert_transform(connection, registry, spec.transform),
         "initiated_by_run_id": parent_id,
@@ -289,7 +291,8 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
         return int(row.id)
     newest = connection.execute(select(func.max(columns.uid)).where(columns.key == spec.key)).scalar_one_or_none()
     uid = uids.first_uid(uids.base62(12)) if newest is None else uids.next_uid(newest)
-    values = _new_row(registry, uid) | {
+    values = new_row(registry) | {
+        "uid": uid,
         "key": spec.key,
         "kind": spec.kind,
         "source_code": spec.source_code,
@@ -308,19 +311,6 @@ def _highest_artifact_id(connection: Connection) -> int:
         # transaction, makes sure that no lower id appears later.
         connection.execute(text(f"LOCK TABLE {table.name} IN SHARE MODE"))
     return int(connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
-
-
-def _new_row(registry: Registry, uid: str) -> dict[str, Any]:
-    return {
-        "uid": uid,
-        "branch_id": registry.branch_id,
-        "created_on_id": registry.branch_id,
-        "space_id": registry.space_id,
-        "is_locked": False,
-        "created_by_id": registry.user_id,
-        "created_at": now(),
-        "updated_at": now(),
-    }
 
 
 def _read_run(registry: Registry, run_id: int) -> Run:

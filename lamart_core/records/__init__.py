@@ -18,7 +18,7 @@ from lamart_core.records.links import (
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 from lamart_core.records.run import Recreation, Run, RunInput, RunStatus, Transform
 from lamart_core.records.scope import Branch, BranchStatus, Space, User
-from lamart_core.records.storage import Storage, StoredObject
+from lamart_core.records.storage import Storage, StoredObject, storage_locations
 
 __all__ = [
     "ArtifactArtifact",
@@ -52,4 +52,5 @@ __all__ = [
     "Transform",
     "User",
     "latest_readme",
+    "storage_locations",
 ]

@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, ForeignKey, String
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core import uids
-from lamart_core.db import TRASH_BRANCH_ID, Json, UtcDateTime
+from lamart_core.db import TRASH_BRANCH_ID, Json, Registry, UtcDateTime, now
 from lamart_core.query import QuerySet, ToOne
 from lamart_core.records import remove
 
@@ -102,6 +102,19 @@ class TracksRun:
 
     created_by = ToOne("User", "created_by_id")
     run = ToOne("Run", "run_id")
+
+
+def new_row(registry: Registry) -> dict[str, Any]:
+    """Return the columns of a new row that follow from who makes it, when and where, for a class with all of them."""
+    return {
+        "branch_id": registry.branch_id,
+        "created_on_id": registry.branch_id,
+        "space_id": registry.space_id,
+        "is_locked": False,
+        "created_by_id": registry.user_id,
+        "created_at": now(),
+        "updated_at": now(),
+    }
 
 
 class IsVersioned:
