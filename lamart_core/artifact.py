@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from sqlalchemy import inspect as sa_inspect
 
-from lamart_core import errors, formats, storage
-from lamart_core.db import MAIN_BRANCH_ID, Registry, current_registry
+from lamart_core import errors, formats
+from lamart_core.constructors import ArtifactConstructors
+from lamart_core.db import current_registry
 from lamart_core.describe import describe
-from lamart_core.formats.folders import table_format
-from lamart_core.lifecycle import construct, delete, edit, from_dir, hybrid, lazy, read, save
+from lamart_core.lifecycle import construct, delete, edit, hybrid, lookup, read, save
 from lamart_core.lifecycle import replace as replacing
 from lamart_core.lifecycle import transfer as transfers
-from lamart_core.lifecycle.arguments import Request, checked
+from lamart_core.lifecycle.arguments import Request, refuse_unsupported, with_others
 from lamart_core.lifecycle.artifact_set import ArtifactSet
-from lamart_core.lifecycle.lazy import LazyArtifact
-from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.lineage import view_lineage
 from lamart_core.lineage.links import track_input
 from lamart_core.logging import logger
-from lamart_core.query import QuerySet
-from lamart_core.records import (
-    ArtifactRecord,
-    Branch,
-    Run,
-    Space,
-    Storage,
-    StoredObject,
-    Transform,
-    latest_readme,
-)
+from lamart_core.records import Branch, Run, Space, Storage, Transform, latest_readme
 from lamart_core.types import AnyPathStr, ArtifactKind
 
 if TYPE_CHECKING:
-    import anndata as ad
-    import mudata as md
-    import pandas as pd
-    import spatialdata as sd
-    import tiledbsoma
     from graphviz import Digraph
     from upath import UPath
 
@@ -54,7 +35,7 @@ _OBJECT_CONSTRUCTORS = {
 }
 
 
-class Artifact(ArtifactRecord):
+class Artifact(ArtifactConstructors):
     """Datasets and models stored as files, folders or arrays.
 
     `Artifact(path, key=…)` hashes the content and looks it up: content that is known gives the existing artifact,
@@ -123,7 +104,7 @@ class Artifact(ArtifactRecord):
             args = (others.pop("path"),)
         if len(args) != 1:
             raise errors.InvalidArgument(f"Artifact() takes one non-keyword argument, the path; got {len(args)}")
-        _refuse_unsupported(features, schema)
+        refuse_unsupported(features, schema)
         request = Request(
             key=key,
             description=description,
@@ -138,7 +119,7 @@ class Artifact(ArtifactRecord):
             key_is_virtual=key_is_virtual,
         )
         registry = current_registry()
-        request = _with_others(registry, request, others)
+        request = with_others(registry, request, others)
         data = args[0]
         if isinstance(data, str | Path) or hasattr(data, "__fspath__") or hasattr(data, "protocol"):
             construct.from_path(self, registry, data, request)
@@ -148,320 +129,6 @@ class Artifact(ArtifactRecord):
             raise errors.UnsupportedObject(f"data must be a str, Path or UPath, got {type(data).__name__}")
         logger.warning("use Artifact.%s() for objects in memory", _OBJECT_CONSTRUCTORS.get(otype, "from_…"))
         construct.from_object(self, registry, data, request)
-
-    # ------------------------------------------------------------------ constructors
-
-    @classmethod
-    def from_dataframe(
-        cls,
-        df: pd.DataFrame | AnyPathStr,
-        *,
-        key: str | None = None,
-        description: str | None = None,
-        run: Run | bool | None = None,
-        revises: Artifact | None = None,
-        schema: Any = None,
-        features: dict[str, Any] | None = None,
-        parquet_kwargs: dict[str, Any] | None = None,
-        csv_kwargs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Create an artifact from a table; sets `otype` to `"DataFrame"` and counts `n_observations`.
-
-        Args:
-            df: pandas or polars data frame, also a lazy one, pyarrow table or dataset; or the path of a table or of a
-                folder of tables.
-            key: Key; its suffix chooses the format (`.parquet`, `.csv`, `.tsv`, `.feather`, `.orc`,
-                `.jsonl`, …). Default: parquet.
-            description: Free text.
-            run: Run that made the artifact.
-            revises: Version to revise.
-            schema: Not supported yet.
-            features: Not supported yet.
-            parquet_kwargs: Keywords for `DataFrame.to_parquet` and pyarrow's writer.
-            csv_kwargs: Keywords for `DataFrame.to_csv`.
-            **kwargs: Other keywords of the constructor.
-
-        Raises:
-            InvalidArgument: The key's suffix is that of no table, or keywords for another format were passed.
-            UnsupportedObject: `df` is no table.
-
-        Examples:
-            >>> import lamart_core as ln, pandas as pd
-            >>> artifact = ln.Artifact.from_dataframe(pd.DataFrame({"a": [1, 2]}), key="examples/d.parquet").save()
-            >>> artifact.n_observations
-            2
-        """
-        options = {"parquet_kwargs": parquet_kwargs, "csv_kwargs": csv_kwargs}
-        _refuse_unsupported(features, schema)
-        request = Request(key=key, description=description, run=run, revises=revises)
-        return cls._from("DataFrame", df, request, options, kwargs)
-
-    @classmethod
-    def from_anndata(
-        cls,
-        adata: ad.AnnData | AnyPathStr,
-        *,
-        key: str | None = None,
-        description: str | None = None,
-        run: Run | bool | None = None,
-        revises: Artifact | None = None,
-        schema: Any = None,
-        format: str | None = None,
-        h5ad_kwargs: dict[str, Any] | None = None,
-        zarr_kwargs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Create an artifact from an annotated matrix; sets `otype` to `"AnnData"` and counts `n_observations`.
-
-        Args:
-            adata: AnnData in memory or backed, or the path of one.
-            key: Key; its suffix chooses the format. Default: h5ad.
-            description: Free text.
-            run: Run that made the artifact.
-            revises: Version to revise.
-            schema: Not supported yet.
-            format: `"h5ad"`, `"zarr"` or `"anndata.zarr"`.
-            h5ad_kwargs: Keywords for `AnnData.write_h5ad`.
-            zarr_kwargs: Keywords for `AnnData.write_zarr`.
-            **kwargs: Other keywords of the constructor.
-
-        Raises:
-            InvalidArgument: Unknown format, one that contradicts the key, or data that is no AnnData.
-        """
-        _refuse_unsupported(None, schema)
-        suffix = None
-        if format is not None:
-            if format not in ("h5ad", "zarr", "anndata.zarr"):
-                raise errors.InvalidArgument(f"format {format!r} is none of 'h5ad', 'zarr', 'anndata.zarr'")
-            suffix = f".{format}"
-        elif key is None:
-            suffix = ".h5ad"
-        options = {"h5ad_kwargs": h5ad_kwargs, "zarr_kwargs": zarr_kwargs}
-        request = Request(key=key, description=description, run=run, revises=revises, suffix=suffix)
-        return cls._from("AnnData", adata, request, options, kwargs)
-
-    @classmethod
-    def from_mudata(
-        cls,
-        mdata: md.MuData | AnyPathStr,
-        *,
-        key: str | None = None,
-        description: str | None = None,
-        run: Run | bool | None = None,
-        revises: Artifact | None = None,
-        schema: Any = None,
-        h5mu_kwargs: dict[str, Any] | None = None,
-        zarr_kwargs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Create an artifact from multi-modal data; sets `otype` to `"MuData"` and counts `n_observations`.
-
-        Args:
-            mdata: MuData in memory or backed, or the path of one.
-            key: Key; its suffix chooses the format (`.h5mu`, `.zarr`, `.mudata.zarr`). Default: h5mu.
-            description: Free text.
-            run: Run that made the artifact.
-            revises: Version to revise.
-            schema: Not supported yet.
-            h5mu_kwargs: Keywords for `mudata.write_h5mu`.
-            zarr_kwargs: `{"zarr_format": 2}` writes that version of zarr.
-            **kwargs: Other keywords of the constructor.
-
-        Raises:
-            InvalidArgument: The key's suffix is that of no MuData, or the data is none.
-            MissingExtra: mudata is not installed.
-
-        Examples:
-            >>> import lamart_core as ln
-            >>> mdata = ln.examples.datasets.mudata_papalexi21_subset()
-            >>> artifact = ln.Artifact.from_mudata(mdata, key="mudata_papalexi21_subset.h5mu").save()
-            >>> artifact.n_observations
-            200
-        """
-        _refuse_unsupported(None, schema)
-        options = {"h5mu_kwargs": h5mu_kwargs, "zarr_kwargs": zarr_kwargs}
-        request = Request(key=key, description=description, run=run, revises=revises)
-        return cls._from("MuData", mdata, request, options, kwargs)
-
-    @classmethod
-    def from_spatialdata(
-        cls,
-        sdata: sd.SpatialData | AnyPathStr,
-        *,
-        key: str | None = None,
-        description: str | None = None,
-        run: Run | bool | None = None,
-        revises: Artifact | None = None,
-        schema: Any = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Create an artifact from spatial data, a folder; sets `otype` to `"SpatialData"`.
-
-        Args:
-            sdata: SpatialData, or the path of one. The object stays as it is, and where it is.
-            key: Key with the suffix `.zarr` or `.spatialdata.zarr`.
-            description: Free text.
-            run: Run that made the artifact.
-            revises: Version to revise.
-            schema: Not supported yet.
-            **kwargs: Other keywords of the constructor.
-
-        Raises:
-            InvalidArgument: The key's suffix is another, or the data is no SpatialData.
-            MissingExtra: spatialdata is not installed.
-
-        Examples:
-            >>> import lamart_core as ln
-            >>> from spatialdata.datasets import blobs
-            >>> artifact = ln.Artifact.from_spatialdata(blobs(length=32), key="my_dataset.zarr").save()
-            >>> with artifact.open() as store:
-            ...     list(store.labels)
-            ['blobs_labels', 'blobs_multiscale_labels']
-        """
-        _refuse_unsupported(None, schema)
-        request = Request(key=key, description=description, run=run, revises=revises)
-        return cls._from("SpatialData", sdata, request, {}, kwargs)
-
-    @classmethod
-    def from_tiledbsoma(
-        cls,
-        exp: tiledbsoma.Experiment | AnyPathStr,
-        *,
-        key: str | None = None,
-        description: str | None = None,
-        run: Run | bool | None = None,
-        revises: Artifact | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Create an artifact from a TileDB-SOMA store; sets `otype` to `"tiledbsoma"` and counts `n_observations`.
-
-        Stores of equal content are one artifact, however and whenever they were written. A store in a registered
-        location, and any remote one, is registered where it lies; another one is copied into the storage.
-
-        Args:
-            exp: Experiment that was written and closed or is open for reading, or the path or URI of a `.tiledbsoma`
-                store.
-            key: Key, with the suffix `.tiledbsoma`.
-            description: Free text.
-            run: Run that made the artifact.
-            revises: Version to revise.
-            **kwargs: Other keywords of the constructor.
-
-        Raises:
-            InvalidArgument: The data is neither, or the experiment is open for writing.
-            UnreadableContent: The folder holds no SOMA store, or one with members outside of it.
-        """
-        request = Request(key=key, description=description, run=run, revises=revises)
-        is_path = isinstance(exp, str | Path) or hasattr(exp, "protocol")
-        data = exp if is_path else formats.experiment_source(exp)
-        return cls._from("tiledbsoma", data, request, {}, kwargs)
-
-    @classmethod
-    def from_lazy(
-        cls,
-        suffix: str,
-        overwrite_versions: bool,
-        key: str | None = None,
-        description: str | None = None,
-        run: Run | bool | None = None,
-        **kwargs: Any,
-    ) -> LazyArtifact:
-        """Give a path in the storage to write to; its `save()` makes the artifact, without a copy.
-
-        Args:
-            suffix: Suffix of the path, for example `".zarr"`.
-            overwrite_versions: Whether only the content of the latest version is kept.
-            key: Key, with the same suffix.
-            description: Free text.
-            run: Run that makes the artifact.
-            **kwargs: Other keywords of the constructor.
-
-        Returns:
-            An object with `path` and `save()`. What is written and never saved is removed by garbage collection when
-            this process has ended.
-
-        Raises:
-            InvalidArgument: The key has another suffix, nothing names the artifact, or the location is not managed.
-            FieldValidationError: Unknown keyword.
-
-        Examples:
-            >>> import lamart_core as ln
-            >>> lazy = ln.Artifact.from_lazy(suffix=".txt", overwrite_versions=False, key="notes.txt")
-            >>> _ = lazy.path.write_text("written straight into the storage")
-            >>> lazy.save().load()
-            'written straight into the storage'
-        """
-        registry = current_registry()
-        request = Request(
-            key=key, description=description, run=run, overwrite_versions=overwrite_versions, suffix=suffix
-        )
-        return lazy.from_lazy(registry, _with_others(registry, request, kwargs))
-
-    @classmethod
-    def _from(cls, otype: str, data: Any, request: Request, options: dict[str, Any], others: dict[str, Any]) -> Self:
-        registry = current_registry()
-        request = _with_others(registry, request, {"kind": "dataset", **others})
-        request = checked(registry, request)
-        record = cls._blank()
-        if isinstance(data, str | Path) or hasattr(data, "protocol"):
-            given = {name for name, value in options.items() if value is not None}
-            if given:
-                raise errors.InvalidArgument(
-                    f"{sorted(given)} apply when an object in memory is written, not to a path"
-                )
-            _check_content(data, otype)
-            construct.from_path(record, registry, data, replace(request, suffix=None, otype=request.otype or otype))
-            return record
-        file_format = (
-            formats.for_object(data, request.suffix or _suffix_of(request.key)) if _takes(data, otype) else None
-        )
-        if file_format is None or file_format.otype != otype:
-            raise errors.InvalidArgument(f"data has to be {otype}-like or a path to one, got {type(data).__name__}")
-        construct.from_object(record, registry, data, request, options)
-        return record
-
-    @classmethod
-    def from_dir(
-        cls, path: AnyPathStr, *, key: str | None = None, run: Run | bool | None = None
-    ) -> SQLRecordList[Self]:
-        """Create one artifact for each file in a folder and the folders below it; `.save()` saves them all.
-
-        A file is the artifact of its key: unchanged files give the existing artifacts, changed ones the next versions.
-        Files of equal content are artifacts of their own, which share their stored bytes.
-
-        For several hundred thousand files that nobody needs one by one, save the folder as one artifact:
-        `Artifact(path)`.
-
-        Args:
-            path: Local or remote folder. What lies in a version store (`.lamart/`) is left out.
-            key: What the keys begin with, before the paths of the files relative to the folder. Default: in a
-                registered storage location the path relative to its root, in a bucket that is not registered yet the
-                path in the bucket, and for any other folder its name.
-            run: Run that made the files; None takes the current run, False takes none.
-
-        Returns:
-            The artifacts, not saved yet, in the order of their paths. Files in a registered location, and remote ones,
-            are registered where they lie. A folder without files gives an empty list and a warning.
-
-        Raises:
-            PathNotFound: There is nothing at the path.
-            NotAFolder: It is a file.
-            InvalidArgument: The folder holds something that cannot be stored: a pipe, a link to outside, a name that
-                is not UTF-8.
-            InvalidKey: `key`, or the name of a file, makes no clean key; or two names differ only in how their
-                characters are composed.
-
-        Examples:
-            >>> import lamart_core as ln
-            >>> Path("run_001/plots").mkdir(parents=True)
-            >>> _ = Path("run_001/reads.txt").write_text("ACGT")
-            >>> _ = Path("run_001/plots/a.svg").write_text("<svg/>")
-            >>> artifacts = ln.Artifact.from_dir("run_001", key="project_alpha/run_001").save()
-            >>> artifacts.to_list("key")
-            ['project_alpha/run_001/plots/a.svg', 'project_alpha/run_001/reads.txt']
-        """
-        return from_dir.from_dir(cls, current_registry(), path, key=key, run=run)
 
     # ------------------------------------------------------------------ queries
 
@@ -488,22 +155,7 @@ class Artifact(ArtifactRecord):
             ObjectDoesNotExist: No artifact matches.
             MultipleObjectsReturned: Several match, for example one key in two storage locations.
         """
-        query = QuerySet(cls, current_registry())
-        version = expressions.pop("version", None)
-        expressions = _through_run(expressions)
-        if path is not None:
-            expressions["id"] = _id_of_path(current_registry(), path)
-        if key is not None:
-            expressions["key"] = key
-        if version is not None:
-            record = _get_version(query, expressions, version)
-        elif isinstance(idlike, str) and len(idlike) <= _STEM_LENGTH and not expressions:
-            by_uid = query.filter(uid__startswith=idlike)
-            record = _latest(by_uid, f"uid {idlike!r} (for a key: get(key={idlike!r}))", idlike)
-        elif idlike is None and key is not None and set(expressions) == {"key"}:
-            record = _latest(query.filter(key=key), f"key {key!r}")
-        else:
-            record = query.get(idlike, **expressions)
+        record = lookup.get(cls, current_registry(), idlike, key=key, path=path, expressions=expressions)
         if is_run_input is not False:
             track_input(record, is_run_input)
         return record
@@ -513,7 +165,7 @@ class Artifact(ArtifactRecord):
         cls, *queries: Any, **expressions: Any
     ) -> ArtifactSet[Self]:
         """Query artifacts; see `SQLRecord.filter`. `transform__key=…` means `run__transform__key=…`."""
-        return cast("ArtifactSet[Self]", super().filter(*queries, **_through_run(expressions)))
+        return cast("ArtifactSet[Self]", super().filter(*queries, **lookup.through_run(expressions)))
 
     # ------------------------------------------------------------------ content
 
@@ -728,129 +380,8 @@ class Artifact(ArtifactRecord):
         return describe(self, return_str=return_str)
 
 
-def _through_run(expressions: dict[str, Any]) -> dict[str, Any]:
-    """Read `transform…` as `run__transform…`: an artifact has a transform through its run only."""
-    return {
-        f"run__{name}" if name == "transform" or name.startswith("transform__") else name: value
-        for name, value in expressions.items()
-    }
-
-
-_STEM_LENGTH = 16
-_SHOWN = 50
-_KNOWN_OTHERS = (
-    "otype",
-    "n_observations",
-    "version",
-    "version_tag",
-    "extra_data",
-    "run_id",
-    "storage_id",
-    "branch_id",
-    "space_id",
-    "kind",
-    "overwrite_versions",
-    "storage",
-    "branch",
-    "space",
-    "skip_hash_lookup",
-    "key_is_virtual",
-)
-
-
-def _refuse_unsupported(features: Any, schema: Any) -> None:
-    for name, value in (("features", features), ("schema", schema)):
-        if value is not None:
-            raise errors.InvalidArgument(f"{name}=… is not supported yet by this version of lamart-dagster")
-
-
-def _with_others(registry: Registry, request: Request, others: dict[str, Any]) -> Request:
-    """Take in the rarer keywords: fields, and ids instead of records."""
-    unknown = sorted(set(others) - set(_KNOWN_OTHERS))
-    if unknown:
-        known = [
-            name for name in inspect.signature(Artifact.__init__).parameters if name not in ("self", "others", "args")
-        ]
-        raise errors.FieldValidationError(
-            f"Artifact() got unknown keywords {unknown}; it takes: {', '.join(sorted({*known, *_KNOWN_OTHERS}))}"
-        )
-    values = dict(others)
-    if "version" in values:
-        values["version_tag"] = values.pop("version")
-    for name, model in (("run", Run), ("storage", Storage), ("branch", Branch), ("space", Space)):
-        record_id = values.pop(f"{name}_id", None)
-        if record_id is None:
-            continue
-        if getattr(request, name) is not None or values.get(name) is not None:
-            raise errors.InvalidArgument(f"pass either {name} or {name}_id, not both")
-        values[name] = QuerySet(model, registry).get(record_id)
-    return replace(request, **values)
-
-
 def _is_dataset(data: object) -> bool:
     try:
         return formats.for_object(data).otype is not None
     except errors.UnsupportedObject:
         return False
-
-
-def _takes(data: object, otype: str) -> bool:
-    return any(item.handles(data) for item in formats.all_formats() if item.otype == otype)
-
-
-def _suffix_of(key: str | None) -> str | None:
-    return (storage.suffix_of(key) or None) if key is not None else None
-
-
-def _check_content(path: Any, otype: str) -> None:
-    """Check that a path holds what the constructor is for, as far as its name or its attributes tell."""
-    local = Path(str(path)).expanduser()
-    suffix = storage.suffix_of(str(path), is_folder=local.is_dir())
-    if "://" in str(path):
-        known = formats.for_suffix(suffix)
-        fits = known is None or known.otype in (otype, None)
-    else:
-        fits = (
-            not local.exists()
-            or formats.for_path(local, suffix).otype == otype
-            or (otype == "DataFrame" and local.is_dir() and table_format(local) is not None)
-        )
-    if not fits:
-        raise errors.InvalidArgument(f"data has to be {otype}-like or a path to one; {path} is not")
-
-
-def _latest(query: QuerySet[Any], asked: str, idlike: str | None = None) -> Any:
-    found = query.filter(is_latest=True).order_by("-id")[:_SHOWN].to_list()
-    if len({item.stem_uid for item in found}) > 1:
-        raise errors.MultipleObjectsReturned(f"several artifacts match {asked}: {', '.join(map(repr, found[:3]))}")
-    # A family has one latest version per branch: the current branch first, then main, which a branch falls back to.
-    current = query.registry.branch_id
-    found.sort(key=lambda item: (item.branch_id == current, item.branch_id == MAIN_BRANCH_ID, item.id), reverse=True)
-    record = found[0] if found else query.order_by("-uid").first()
-    if record is None:
-        deleted = Artifact._explain_missing(query.registry, idlike) if idlike is not None else None
-        nothing = f"no artifact matches {asked}; what is in the trash needs branch_id=-1"
-        raise errors.ObjectDoesNotExist(deleted or nothing)
-    return record
-
-
-def _get_version(query: QuerySet[Any], expressions: dict[str, Any], version: str) -> Any:
-    tagged = query.filter(version_tag=version, **expressions).one_or_none()
-    if tagged is not None:
-        return tagged
-    return query.get(None, uid__endswith=version, **expressions)
-
-
-def _id_of_path(registry: Registry, path: AnyPathStr) -> int:
-    text = storage.address_of(path) if "://" in str(path) else storage.normalise_source(str(path))
-    locations = {item.root: item for item in QuerySet(Storage, registry).filter().to_list()}
-    root = storage.match_root(text, locations)
-    if root is None:
-        raise errors.ObjectDoesNotExist(f"{text} lies in no registered storage location")
-    relpath = storage.relative_to(text, root)
-    objects = QuerySet(StoredObject, registry).filter(storage_id=locations[root].id, path=relpath)
-    stored = objects.order_by("-id").first()
-    found = None if stored is None else QuerySet(Artifact, registry).filter(object_id=stored.id).order_by("-id").first()
-    if found is None:
-        raise errors.ObjectDoesNotExist(f"no artifact lies at {text}")
-    return found.id

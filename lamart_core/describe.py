@@ -27,12 +27,7 @@ def describe(record: ArtifactRecord, *, return_str: bool = False) -> str | None:
     ]
     if record.is_saved:
         shown += [
-            ("version", record.version),
-            ("is_latest", record.is_latest),
-            ("branch", record.branch.name),
-            ("space", record.space.name),
-            ("created_at", f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC"),
-            ("created_by", record.created_by.handle),
+            *_place(record),
             ("storage path", getattr(record, "path", None)),
             ("inputs", ", ".join(str(item.key or item.uid) for item in run.input_artifacts.all()) if run else None),
             ("recreated by", record.recreating_runs.count() or None),
@@ -55,17 +50,24 @@ def describe_collection(record: CollectionRecord, *, return_str: bool = False) -
         members = record.artifacts.count()
         names = [str(item.key or item.uid) for item in record.artifacts.all()[:_MEMBERS_SHOWN]]
         shown += [
-            ("version", record.version),
-            ("is_latest", record.is_latest),
-            ("branch", record.branch.name),
-            ("space", record.space.name),
-            ("created_at", f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC"),
-            ("created_by", record.created_by.handle),
+            *_place(record),
             ("n_artifacts", members),
             ("artifacts", ", ".join([*names, "…"] if members > len(names) else names)),
             ("recreated by", record.recreating_runs.count() or None),
         ]
     return _print(f"Collection: {record.key} ({record.uid[-4:]})", shown, return_str=return_str)
+
+
+def _place(record: ArtifactRecord | CollectionRecord) -> list[tuple[str, Any]]:
+    """Return which version it is, where it is seen, and who made it when."""
+    return [
+        ("version", record.version),
+        ("is_latest", record.is_latest),
+        ("branch", record.branch.name),
+        ("space", record.space.name),
+        ("created_at", f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("created_by", record.created_by.handle),
+    ]
 
 
 def _print(title: str, shown: list[tuple[str, Any]], *, return_str: bool) -> str | None:

@@ -12,8 +12,6 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
-TABLE_PREFIX = "lamart_"
-
 # Named constraints, so that every migration can address them on both databases.
 NAMING = {
     "ix": "ix_%(column_0_label)s",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, unannounced
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.open_store import OpenStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Closable:
@@ -56,6 +61,113 @@ class Closable:
         """Raise InvalidArgument if the store is closed."""
         if self._closed:
             raise InvalidArgument("The store is closed: what was not read yet can only be read inside the with block")
+
+
+class AnnotatedAccessor(Closable, ABC):
+    """An open store of matrices whose observations and variables are annotated.
+
+    Annotations are read when they are first used; of names and sizes no more than they are is read.
+    """
+
+    def __init__(self, group: Any, close: Callable[[], None], check_root: Callable[[Any], None]) -> None:
+        super().__init__(close)
+        self._group = group
+        try:
+            check_root(group)
+            self._shape = (count(group["obs"]), count(group["var"]))
+        except BaseException:
+            close()
+            raise
+
+    @cached_property
+    def obs(self) -> pd.DataFrame:
+        """Annotation of observations."""
+        return self._read("obs")
+
+    @cached_property
+    def var(self) -> pd.DataFrame:
+        """Annotation of variables."""
+        return self._read("var")
+
+    @cached_property
+    def obs_names(self) -> pd.Index:
+        """Names of observations."""
+        return self._names("obs")
+
+    @cached_property
+    def var_names(self) -> pd.Index:
+        """Names of variables."""
+        return self._names("var")
+
+    @property
+    def n_obs(self) -> int:
+        """Number of observations."""
+        return self._shape[0]
+
+    @property
+    def n_vars(self) -> int:
+        """Number of variables."""
+        return self._shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of observations and variables."""
+        return self._shape
+
+    @property
+    def obsm(self) -> Mapping[str, Any]:
+        """Multi-dimensional annotation of observations."""
+        return self._slot("obsm")
+
+    @property
+    def varm(self) -> Mapping[str, Any]:
+        """Multi-dimensional annotation of variables."""
+        return self._slot("varm")
+
+    @property
+    def obsp(self) -> Mapping[str, Any]:
+        """Pairwise annotation of observations."""
+        return self._slot("obsp")
+
+    @property
+    def varp(self) -> Mapping[str, Any]:
+        """Pairwise annotation of variables."""
+        return self._slot("varp")
+
+    def _names(self, slot: str) -> pd.Index:
+        import pandas as pd
+
+        if slot in vars(self):
+            return vars(self)[slot].index
+        name = self._open_group()[slot].attrs["_index"]
+        return pd.Index(self._read(f"{slot}/{name}"), name=None if name == "_index" else name)
+
+    @abstractmethod
+    def _read(self, name: str) -> Any:
+        """Read an element of the store into memory."""
+
+    @abstractmethod
+    def _slot(self, name: str) -> Mapping[str, Any]:
+        """The elements of a slot by name; empty if the store does not have it."""
+
+    def _open_group(self) -> Any:
+        self._check_open()
+        return self._group
+
+
+def close_nothing() -> None:
+    """For an accessor to a part of a store, which is closed with the whole of it."""
+
+
+def count(annotation: Any) -> int:
+    """The number of rows of ``obs`` or ``var``, by the metadata of its index."""
+    index = annotation
+    if "_index" in annotation.attrs:
+        index = annotation[str(annotation.attrs["_index"])]
+    while not hasattr(index, "shape"):  # of an encoding that is a group
+        index = index["codes" if "codes" in index else "values"]
+    # A table that is an array itself: anndata before 0.7.
+    return int(index.shape[0])
 
 
 def open_zarr_folder(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:

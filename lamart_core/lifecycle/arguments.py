@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -11,7 +12,8 @@ from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class
 from lamart_core.lifecycle.plan import Dedup
-from lamart_core.records import ArtifactRecord, Branch, Run, Space, SQLRecord, Storage
+from lamart_core.query import QuerySet
+from lamart_core.records import ArtifactRecord, Branch, Run, Space, SQLRecord, Storage, storage_locations
 from lamart_core.records.checks import check_json, check_values
 
 T = TypeVar("T", bound=SQLRecord)
@@ -40,8 +42,60 @@ class Request:
     suffix: str | None = None
 
 
+_KNOWN_OTHERS = (
+    "otype",
+    "n_observations",
+    "version",
+    "version_tag",
+    "extra_data",
+    "run_id",
+    "storage_id",
+    "branch_id",
+    "space_id",
+    "kind",
+    "overwrite_versions",
+    "storage",
+    "branch",
+    "space",
+    "skip_hash_lookup",
+    "key_is_virtual",
+)
 _FLAGS = ("overwrite_versions", "skip_hash_lookup", "key_is_virtual")
 _FIELDS = ("description", "kind", "otype", "version_tag", "n_observations")
+
+
+def refuse_unsupported(features: Any, schema: Any) -> None:
+    """Raise InvalidArgument for keywords that are there for later versions."""
+    for name, value in (("features", features), ("schema", schema)):
+        if value is not None:
+            raise errors.InvalidArgument(f"{name}=… is not supported yet by this version of lamart-dagster")
+
+
+def with_others(registry: Registry, request: Request, others: dict[str, Any]) -> Request:
+    """Take in the rarer keywords: fields, and ids instead of records.
+
+    Raises:
+        FieldValidationError: A keyword is unknown.
+        InvalidArgument: A record and its id were passed.
+    """
+    unknown = sorted(set(others) - set(_KNOWN_OTHERS))
+    if unknown:
+        named = inspect.signature(model_class("Artifact").__init__).parameters
+        known = [name for name in named if name not in ("self", "others", "args")]
+        raise errors.FieldValidationError(
+            f"Artifact() got unknown keywords {unknown}; it takes: {', '.join(sorted({*known, *_KNOWN_OTHERS}))}"
+        )
+    values = dict(others)
+    if "version" in values:
+        values["version_tag"] = values.pop("version")
+    for name, model in (("run", Run), ("storage", Storage), ("branch", Branch), ("space", Space)):
+        record_id = values.pop(f"{name}_id", None)
+        if record_id is None:
+            continue
+        if getattr(request, name) is not None or values.get(name) is not None:
+            raise errors.InvalidArgument(f"pass either {name} or {name}_id, not both")
+        values[name] = QuerySet(model, registry).get(record_id)
+    return replace(request, **values)
 
 
 def checked(registry: Registry, request: Request) -> Request:
@@ -113,10 +167,8 @@ def _storage(registry: Registry, storage: Any) -> Storage | None:
     if not isinstance(storage, str) and not hasattr(storage, "__fspath__") and not hasattr(storage, "protocol"):
         raise errors.InvalidArgument(f"storage has to be a Storage or a root, got {type(storage).__name__}")
     root = bytes_room.normalise_root(bytes_room.address_of(storage))
-    with registry.read() as session:
-        found = list(session.scalars(select(Storage).order_by(Storage.id)))
+    found = storage_locations(registry)
     for location in found:
-        location._registry = registry
         if location.root == root:
             return location
     known = ", ".join(location.root for location in found)

@@ -16,6 +16,8 @@ from lamart_core.lifecycle.plan import Plan, Row, Staged
 from lamart_core.lifecycle.put import Put
 from lamart_core.query.dialects import among, dialect_of
 
+_COLUMNS = tuple(OBJECT.c[name] for name in ("id", "path", "hash", "hash_type", "suffix"))
+
 
 @dataclass(frozen=True)
 class Content:
@@ -63,16 +65,23 @@ class ToStore:
 
 def shared_objects(connection: Connection, contents: Iterable[Content]) -> dict[Content, Stored]:
     """Return the objects that hold some contents, locked where rows can be: one statement for each storage."""
-    hashes: defaultdict[int, set[str]] = defaultdict(set)
-    for content in contents:
-        hashes[content.storage_id].add(content.hash)
-    columns = OBJECT.c
-    found: dict[Content, Stored] = {}
-    for storage_id, values in hashes.items():
-        query = select(OBJECT).where(may_be_shared(storage_id), among(connection, columns.hash, values))
-        for row in connection.execute(query.order_by(columns.id).with_for_update()):
-            content = Content(storage_id, row.hash, row.hash_type, row.suffix)
-            found[content] = Stored(row.id, row.path, False, row._asdict())
+    hashes = _by_storage((content.storage_id, content.hash) for content in contents)
+    return {
+        Content(storage_id, row.hash, row.hash_type, row.suffix): Stored(row.id, row.path, False, row._asdict())
+        for storage_id, values in hashes.items()
+        for row in connection.execute(
+            select(OBJECT)
+            .where(may_be_shared(storage_id), among(connection, OBJECT.c.hash, values))
+            .order_by(OBJECT.c.id)
+            .with_for_update()
+        )
+    }
+
+
+def _by_storage(values: Iterable[tuple[int, str]]) -> dict[int, set[str]]:
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for storage_id, value in values:
+        found[storage_id].add(value)
     return found
 
 
@@ -112,17 +121,18 @@ def insert_objects(connection: Connection, wanted: Sequence[ToStore], seen: Coll
 
 def _at_places(connection: Connection, wanted: Sequence[ToStore], stored: Sequence[Stored]) -> None:
     """Note what lies in place now: all others that were registered at these paths are lost; see `objects`."""
-    paths: defaultdict[int, set[str]] = defaultdict(set)
-    for item, found in zip(wanted, stored, strict=True):
-        if item.staged.in_place is not None:
-            paths[item.plan.storage.id].add(found.path)
-    if not paths:
+    lying = [
+        (item.plan.storage.id, found)
+        for item, found in zip(wanted, stored, strict=True)
+        if item.staged.in_place is not None
+    ]
+    if not lying:
         return
     columns = OBJECT.c
-    ids = sorted(found.id for item, found in zip(wanted, stored, strict=True) if item.staged.in_place is not None)
+    ids = sorted(found.id for _, found in lying)
     are_there = dialect_of(connection.dialect.name).among(columns.id, ids)
     connection.execute(update(OBJECT).where(are_there, columns.fate.is_not(None)).values(fate=None))
-    for storage_id, names in paths.items():
+    for storage_id, names in _by_storage((storage_id, found.path) for storage_id, found in lying).items():
         here = among(connection, columns.path, names) & (columns.storage_id == storage_id) & ~columns.is_managed
         connection.execute(update(OBJECT).where(here, ~are_there, columns.fate.is_(None)).values(fate="lost"))
 
@@ -160,15 +170,11 @@ def _insert_new(connection: Connection, rows: dict[_Place, dict[str, Any]]) -> d
 
 def _lying(connection: Connection, places: Sequence[_Place]) -> dict[_Place, Stored]:
     """Return the objects that are registered where they lie already."""
-    paths: defaultdict[int, set[str]] = defaultdict(set)
-    for place in places:
-        paths[place.storage_id].add(place.path)
-    columns = OBJECT.c
-    found: dict[_Place, Stored] = {}
-    for storage_id, names in paths.items():
-        query = select(columns.id, columns.path, columns.hash).where(
-            columns.storage_id == storage_id, among(connection, columns.path, names)
+    paths = _by_storage((place.storage_id, place.path) for place in places)
+    return {
+        _Place(storage_id, row.path, row.hash): Stored(row.id, row.path, False)
+        for storage_id, names in paths.items()
+        for row in connection.execute(
+            select(*_COLUMNS).where(OBJECT.c.storage_id == storage_id, among(connection, OBJECT.c.path, names))
         )
-        for row in connection.execute(query):
-            found[_Place(storage_id, row.path, row.hash)] = Stored(row.id, row.path, False)
-    return found
+    }

@@ -132,15 +132,6 @@ def cache(record: CollectionRecord, *, is_run_input: bool | Run | None = None) -
     return paths
 
 
-def member_ids(record: CollectionRecord) -> list[int]:
-    """Return the ids of the members in their order."""
-    pending: PendingCollection | None = record._pending
-    if pending is not None and not record.is_saved:
-        return list(pending.members)
-    with record.registry.engine.connect() as connection:
-        return _members_of(connection, record.id)
-
-
 # ---------------------------------------------------------------------- checks
 
 

@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table, func, select
@@ -18,21 +17,20 @@ from upath import UPath
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry
-from lamart_core.lifecycle import hybrid, resolve, stage
+from lamart_core.lifecycle import resolve, stage, targets
 from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lifecycle.plan import Outcome, Pending, Plan, Resolution, Staged
+from lamart_core.lifecycle.put import check_managed
 from lamart_core.lineage import context
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Storage, StoredObject
-
-_ALL_STORAGES = select(Storage).order_by(Storage.id)
+from lamart_core.records import ArtifactRecord, Storage, StoredObject, storage_locations
 
 
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
     """Fill a new artifact from a path, or with the row that exists already."""
     request = checked(registry, request)
     source = stage.resolve_source(path, registry.storage_options)
-    storages = _storages(registry)
+    storages = storage_locations(registry)
     if _adopt_own_object(record, registry, source, storages):
         return
     roots = [item.root for item in storages]
@@ -42,9 +40,9 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     if suffix is None:
         suffix = bytes_room.suffix_of(source.name, is_folder=is_folder)
     _check_suffix(request.key, suffix, is_folder=is_folder)
-    _check_named(registry, request, in_storage="://" in str(source) or _covering(source, storages) is not None)
-    target = _target_storage(registry, request, storages)
-    _check_place(source, _covering(source, storages), request)
+    _check_named(registry, request, in_storage="://" in str(source) or targets.covering(source, storages) is not None)
+    target = targets.choose(registry, request, storages)
+    targets.check_place(source, targets.covering(source, storages), request)
     staged = stage.stage_path(source, roots=roots, algorithm=registry.hash_algorithm, suffix=suffix, seen=seen)
     if staged.root is not None:
         remember_options(registry, staged.root, seen.options if seen is not None else {})
@@ -52,7 +50,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
             staged.root
         )
     else:
-        _check_writable(target)
+        check_managed(target)
     _fill(record, registry, staged, request, target)
 
 
@@ -68,8 +66,8 @@ def from_object(
     """Fill a new artifact from an object in memory, or with the row that exists already."""
     request = checked(registry, request)
     _check_named(registry, request, in_storage=False)
-    target = _target_storage(registry, request, _storages(registry))
-    _check_writable(target)
+    target = targets.choose(registry, request, storage_locations(registry))
+    check_managed(target)
     suffix = request.suffix
     if suffix is None and request.key is not None:
         suffix = bytes_room.suffix_of(request.key) or None
@@ -101,46 +99,10 @@ def target_of(registry: Registry, request: Request) -> Storage:
         InvalidArgument: The location is not managed, or nothing names the artifact.
     """
     _check_named(registry, request, in_storage=False)
-    target = _target_storage(registry, request, _storages(registry))
+    target = targets.choose(registry, request, storage_locations(registry))
     target._registry = registry
-    _check_writable(target)
+    check_managed(target)
     return target
-
-
-def _check_place(source: Any, storage: Storage | None, request: Request) -> None:
-    """Check that a path inside a location can be registered there, and that a key follows from it."""
-    text = bytes_room.address_of(source)
-    if storage is None and "://" not in text:
-        return
-    root = storage.root if storage is not None else bytes_room.bucket_of(text)
-    location = bytes_room.Location(root)
-    relpath = bytes_room.relative_to(text, root)
-    bytes_room.check_place(relpath, is_local=location.is_local)
-    if request.key is not None or bytes_room.is_reserved(relpath):
-        return
-    try:
-        key = bytes_room.clean_key(relpath)
-    except errors.InvalidKey as error:
-        raise errors.InvalidKey(
-            f"the path is no key: {error}. Pass key=… to name it; the bytes stay where they are"
-        ) from error
-    if key != relpath and location.path(key).exists() and not _is_same(location.path(key), source):
-        raise errors.InvalidKey(
-            f"{relpath!r} looks like another path in {root} and differs only in how its characters are composed; "
-            "pass key=… to tell them apart"
-        )
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    # Some file systems find a name in either form.
-    return isinstance(one, Path) and isinstance(other, Path) and one.samefile(other)
-
-
-def _check_writable(target: Storage) -> None:
-    if not target.is_managed:
-        raise errors.InvalidArgument(
-            f"the storage location {target.root} is not managed by this registry; nothing can be written there"
-        )
 
 
 def _check_suffix(key: str | None, suffix: str, *, is_folder: bool) -> None:
@@ -160,22 +122,9 @@ def _check_named(registry: Registry, request: Request, *, in_storage: bool) -> N
         raise errors.InvalidArgument("pass one of key, run or description: without any nobody could find it again")
 
 
-def _storages(registry: Registry) -> Sequence[Storage]:
-    with registry.read() as session:
-        rows = session.scalars(_ALL_STORAGES).all()
-    for row in rows:
-        row._registry = registry
-    return rows
-
-
-def _covering(source: Any, storages: Sequence[Storage]) -> Storage | None:
-    root = bytes_room.match_root(bytes_room.address_of(source), [item.root for item in storages])
-    return next((item for item in storages if item.root == root), None)
-
-
 def _adopt_own_object(record: ArtifactRecord, registry: Registry, source: Any, storages: Sequence[Storage]) -> bool:
     """Become the newest artifact whose object in a version store is the source, if there is one."""
-    storage = _covering(source, storages)
+    storage = targets.covering(source, storages)
     if storage is None:
         return False
     relpath = bytes_room.relative_to(bytes_room.address_of(source), storage.root)
@@ -191,30 +140,6 @@ def _adopt_own_object(record: ArtifactRecord, registry: Registry, source: Any, s
     record._registry = registry
     record._adopt(row)
     return True
-
-
-def _target_storage(registry: Registry, request: Request, storages: Sequence[Storage]) -> Storage:
-    """Return the location to write to: the one passed, one of the space passed, else the default."""
-    if request.storage is not None:
-        if not request.storage.is_saved:
-            raise errors.InvalidArgument(f"save {request.storage!r} before writing to it")
-        if request.space is None or request.space.id == request.storage.space_id:
-            return request.storage
-        # The space says who may see the data: they do not go where others may.
-        logger.warning(
-            "%s is overruled by space=%r, to which it does not belong", request.storage.root, request.space.name
-        )
-    if request.space is not None:
-        of_space = [item for item in storages if item.space_id == request.space.id and item.is_managed]
-        if not of_space:
-            raise errors.NoStorageLocationForSpace(
-                f"the space {request.space.name!r} has no managed storage location; "
-                "create one with Storage(root=…, space=…).save(), or pass storage=…"
-            )
-        if len(of_space) > 1:
-            logger.warning("the space %r has several storage locations, using %s", request.space.name, of_space[0].root)
-        return of_space[0]
-    return hybrid.target(registry, request, storages)
 
 
 def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: Request, target: Storage) -> None:

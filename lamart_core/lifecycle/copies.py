@@ -71,19 +71,6 @@ def digest_of(row: Row) -> Digest | None:
     return Digest(row["hash_type"], row["hash"], row["is_exact"]) if row["hash"] is not None else None
 
 
-def read_object(registry: Registry, object_id: int) -> Row:
-    """Return the row of a stored object.
-
-    Raises:
-        ObjectDoesNotExist: It was deleted.
-    """
-    with registry.engine.connect() as connection:
-        row = connection.execute(select(OBJECT).where(OBJECT.c.id == object_id)).first()
-    if row is None:
-        raise errors.ObjectDoesNotExist(f"the stored object {object_id} was deleted in this moment")
-    return row._asdict()
-
-
 def holds(storage: Storage, path: str, *rows: Row) -> bool:
     """Return whether the bytes at a path are those that one of the rows describes; they are hashed if need be.
 

@@ -68,8 +68,6 @@ _WARNINGS = {
     Kind.FOREIGN,
     Kind.LEASE,
 }
-# What only garbage collection removes.
-GARBAGE = frozenset({Kind.ORPHANED, Kind.UNNAMED, Kind.STAGING, Kind.UPLOAD})
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from lamart_core import errors, formats, hashing, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.formats import Format
-from lamart_core.lifecycle import construct, hybrid, known, resolve, stage
+from lamart_core.lifecycle import construct, hybrid, known, resolve, stage, targets
 from lamart_core.lifecycle.arguments import Request, checked
 from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.lifecycle.plan import Dedup, Pending, Plan, Staged
+from lamart_core.lifecycle.put import check_managed
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, Run, Storage
+from lamart_core.records import ArtifactRecord, Run, Storage, storage_locations
 
 T = TypeVar("T", bound=ArtifactRecord)
 _THREADS = 8
@@ -65,11 +66,11 @@ def from_dir(
     source = stage.resolve_source(path, registry.storage_options)
     if isinstance(source, Path) and not source.is_dir():
         raise _no_folder(source)
-    locations = construct._storages(registry)
+    locations = storage_locations(registry)
     places = _places(bytes_room.address_of(source), [item.root for item in locations], request.key)
     if isinstance(source, Path):
         if places[-1].root is None:
-            construct._check_writable(construct._target_storage(registry, request, locations))
+            check_managed(targets.choose(registry, request, locations))
         files = _stage_local(source, places, registry.hash_algorithm)
     else:
         files = _stage_remote(registry, source, places[-1])
@@ -265,7 +266,7 @@ def _key(file: _File) -> str:
 
 def _target(registry: Registry, place: _Place, request: Request, locations: Sequence[Storage]) -> Storage:
     if place.root is None:
-        return construct._target_storage(registry, request, locations)
+        return targets.choose(registry, request, locations)
     found = next((item for item in locations if item.root == place.root), None)
     return found if found is not None else registry.Storage.reference(place.root)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from sqlalchemy import select
-
 from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
@@ -17,7 +15,7 @@ from lamart_core.lifecycle.gc import GRACE, Reason, iter_garbage
 from lamart_core.lifecycle.holds import LEASE, abandoned_paths
 from lamart_core.lifecycle.publish import publish_pending
 from lamart_core.lifecycle.repair import mend
-from lamart_core.records import Storage
+from lamart_core.records import Storage, storage_locations
 
 _KINDS = {
     Reason.UNCLAIMED: Kind.ORPHANED,
@@ -101,10 +99,7 @@ def iter_findings(
 
 
 def _storages(registry: Registry, root: str | None) -> list[Storage]:
-    with registry.read() as session:
-        found = list(session.scalars(select(Storage).order_by(Storage.id)))
-    for storage in found:
-        storage._registry = registry
+    found = storage_locations(registry)
     if root is None:
         return found
     normalised = bytes_room.normalise_root(root)

@@ -19,7 +19,7 @@ from lamart_core.lifecycle.copies import DOOMED
 from lamart_core.lifecycle.holds import abandoned_paths, bury, held_paths, known_paths, purge
 from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.logging import logger
-from lamart_core.records import Storage
+from lamart_core.records import Storage, storage_locations
 from lamart_core.storage import ReservedName, StoredName
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ def iter_garbage(
     """
     failed: list[errors.StorageError] = []
     staging: set[Path | None] = set()  # remote locations share one folder for staging files
-    for storage in managed_storages(registry) if storages is None else storages:
+    for storage in storage_locations(registry, managed=True) if storages is None else storages:
         folder = bytes_room.staging_folder(storage.location, registry.settings.cache_dir)
         collector = _Collector(
             registry, storage, grace, dry_run, progress or (lambda count: None), None if folder in staging else folder
@@ -134,15 +134,6 @@ def iter_garbage(
         for error in failed[:-1]:
             logger.warning("%s", error)
         raise failed[-1]
-
-
-def managed_storages(registry: Registry) -> list[Storage]:
-    """Return the storage locations that a registry may write to and delete in."""
-    with registry.read() as session:
-        found = list(session.scalars(select(Storage).where(Storage.instance_uid == registry.uid).order_by(Storage.id)))
-    for storage in found:
-        storage._registry = registry
-    return found
 
 
 def batches(items: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:

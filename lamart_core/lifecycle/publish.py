@@ -23,7 +23,7 @@ from lamart_core.lifecycle.objects import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.lifecycle.places import Owner, artifact_table, doomed_objects, live_object, look, unpublished
 from lamart_core.lifecycle.remove import remove_bytes
 from lamart_core.logging import logger
-from lamart_core.records import Storage
+from lamart_core.records import Storage, storage_locations
 from lamart_core.records.heads import in_family
 
 _LEASE = timedelta(days=1)
@@ -173,7 +173,7 @@ def publish_pending(registry: Registry, storage: Storage | None = None) -> list[
     """
     found: list[Publication] = []
     columns = artifact_table().c
-    for place in _managed(registry) if storage is None else [storage]:
+    for place in storage_locations(registry, managed=True) if storage is None else [storage]:
         query = (
             select(columns.key)
             .join(OBJECT, columns.object_id == OBJECT.c.id)
@@ -197,11 +197,3 @@ def finish_publication(registry: Registry, publication: Publication) -> None:
     What a living process is doing is left to it.
     """
     settle(registry, registry.Storage.get(publication.storage_id), publication.key)
-
-
-def _managed(registry: Registry) -> list[Storage]:
-    with registry.read() as session:
-        found = list(session.scalars(select(Storage).where(Storage.instance_uid == registry.uid).order_by(Storage.id)))
-    for storage in found:
-        storage._registry = registry
-    return found

@@ -71,7 +71,7 @@ def put_bytes(
         return Put(staged.stored, is_managed=True)
     if not isinstance(staged.source, Path) or not staged.source.exists():
         raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")
-    _check_managed(plan.storage)
+    check_managed(plan.storage)
     location = plan.storage.location
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
     relpath = bytes_room.object_path(uids.stem_of(record.uid), staged.suffix)
@@ -97,7 +97,8 @@ def put_bytes(
     return Put(relpath, is_managed=True)
 
 
-def _check_managed(storage: Storage) -> None:
+def check_managed(storage: Storage) -> None:
+    """Raise InvalidArgument for a location that this registry does not manage."""
     if not storage.is_managed:
         raise errors.InvalidArgument(
             f"the storage location {storage.root} is not managed by this registry; nothing can be written there"
@@ -189,7 +190,7 @@ def put_files(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) 
 
 def _put_together(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
     storage = wanted[0].plan.storage
-    _check_managed(storage)
+    check_managed(storage)
     location = storage.location
     links: list[Path] = []
     puts: list[bytes_room.FilePut] = []

@@ -33,13 +33,11 @@ from lamart_core.lifecycle.tombstones import BytesCollected, is_collected
 from lamart_core.lifecycle.write import Committed, write
 from lamart_core.lineage.links import add_recreation, claim
 from lamart_core.logging import logger
-from lamart_core.records import ArtifactRecord, StoredObject
+from lamart_core.records import ArtifactRecord
 from lamart_core.records.checks import check_values
 from lamart_core.records.deleted import given_before, was_deleted
 from lamart_core.records.heads import lock_versions
 from lamart_core.records.placement import check_unlocked, place
-
-_OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from lamart_core.lineage import RunSpec, TransformSpec, current_run, open_run
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
 from lamart_core.records.deleted import DELETED
 from lamart_core.records.heads import lock_family, promote_newest
+from lamart_core.records.mixins import new_row
 
 TRANSFER_KEY = "__lamart_transfer__"
 
@@ -125,17 +126,11 @@ def _write(connection: Connection, registry: Registry, foreign: _Foreign, run: R
     if present is None:
         _check_free(connection, table, foreign, storage_id)
         _bring_back(connection, foreign)
-        values |= {
+        values |= new_row(registry) | {
             "uid": foreign.uid,
             "is_latest": False,
-            "is_locked": False,
-            "branch_id": registry.branch_id,
-            "created_on_id": registry.branch_id,
-            "space_id": registry.space_id,
             "run_id": run.id,
-            "created_by_id": registry.user_id,
             "created_at": foreign.created_at,
-            "updated_at": now(),
         }
         connection.execute(insert(table).values(values))
     else:
@@ -216,15 +211,7 @@ def _storage(connection: Connection, registry: Registry, foreign: _Foreign) -> i
         connection.execute(update(_STORAGE).where(columns.id == by_uid).values(root=root, updated_at=now()))
         registry.forget(("storage", by_uid))
         return by_uid
-    values = dict(foreign.storage) | {
-        "branch_id": registry.branch_id,
-        "created_on_id": registry.branch_id,
-        "space_id": registry.space_id,
-        "is_locked": False,
-        "created_by_id": registry.user_id,
-        "created_at": now(),
-        "updated_at": now(),
-    }
+    values = dict(foreign.storage) | new_row(registry)
     return connection.execute(insert(_STORAGE).values(values).returning(columns.id)).scalar_one()
 
 

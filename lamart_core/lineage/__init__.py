@@ -15,7 +15,6 @@ from lamart_core.lineage.runs import (
     finish_run,
     open_run,
     snapshot_of,
-    upsert_transform,
 )
 from lamart_core.lineage.track import finish, track
 from lamart_core.lineage.view import view_lineage
@@ -46,6 +45,5 @@ __all__ = [
     "step",
     "track",
     "track_input",
-    "upsert_transform",
     "view_lineage",
 ]

@@ -16,6 +16,7 @@ from lamart_core.lineage.redact import redacted_text
 from lamart_core.records import Run, RunStatus, Transform
 from lamart_core.records.deleted import given_before, highest_given, was_deleted
 from lamart_core.records.heads import lock_versions
+from lamart_core.records.mixins import new_row
 
 MAX_NAME = 150
 MAX_EXTERNAL_ID = 512
@@ -158,18 +159,6 @@ def set_transform(registry: Registry, run: Run, spec: TransformSpec) -> None:
     run.refresh()
 
 
-def upsert_transform(registry: Registry, spec: TransformSpec) -> Transform:
-    """Find or make a transform, as a new version when its code changed.
-
-    Code that was taken back is its old version again, which becomes the latest.
-    """
-    transform_id = registry.unit_of_work(lambda connection: _upsert_transform(connection, registry, spec))
-    with registry.read() as session:
-        transform = session.scalars(select(Transform).where(Transform.id == transform_id)).one()
-    transform._registry = registry
-    return transform
-
-
 def find_run(registry: Registry, external_id: str) -> Run | None:
     """Return the run with this id in the system that executes it, or None."""
     with registry.read() as session:
@@ -260,7 +249,8 @@ def _upsert_run(connection: Connection, registry: Registry, spec: RunSpec) -> in
     facts = dict(spec.extra_data)
     if spec.takes_snapshot:
         facts[SNAPSHOT] = _highest_artifact_id(connection)
-    values = _new_row(registry, uids.base62(16)) | {
+    values = new_row(registry) | {
+        "uid": uids.base62(16),
         "external_id": external_id,
         "transform_id": _upsert_transform(connection, registry, spec.transform),
         "initiated_by_run_id": parent_id,
@@ -306,7 +296,8 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
     uid = uids.first_uid(uids.base62(12)) if newest is None else uids.next_uid(newest.highest_uid)
     if newest is not None:
         lock_versions(connection, _TRANSFORM, [newest.id])
-    values = _new_row(registry, uid) | {
+    values = new_row(registry) | {
+        "uid": uid,
         "key": spec.key,
         "kind": spec.kind,
         "source_code": spec.source_code,
@@ -329,19 +320,6 @@ def _highest_artifact_id(connection: Connection) -> int:
         # transaction, makes sure that no lower id appears later.
         connection.execute(text(f"LOCK TABLE {table.name} IN SHARE MODE"))
     return int(connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
-
-
-def _new_row(registry: Registry, uid: str) -> dict[str, Any]:
-    return {
-        "uid": uid,
-        "branch_id": registry.branch_id,
-        "created_on_id": registry.branch_id,
-        "space_id": registry.space_id,
-        "is_locked": False,
-        "created_by_id": registry.user_id,
-        "created_at": now(),
-        "updated_at": now(),
-    }
 
 
 def _read_run(registry: Registry, run_id: int) -> Run:

@@ -1,7 +1,7 @@
 """The record classes."""
 
 from lamart_core.records.artifact import ArtifactRecord
-from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
+from lamart_core.records.base import SQLRecord
 from lamart_core.records.blocks import ArtifactBlock, latest_readme
 from lamart_core.records.collection import CollectionRecord
 from lamart_core.records.folders import FolderFile, FolderHistory
@@ -15,9 +15,10 @@ from lamart_core.records.links import (
     CollectionRecreation,
     RunArtifact,
 )
+from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 from lamart_core.records.run import Recreation, Run, RunInput, RunStatus, Transform
 from lamart_core.records.scope import Branch, BranchStatus, Space, User
-from lamart_core.records.storage import Storage, StoredObject
+from lamart_core.records.storage import Storage, StoredObject, storage_locations
 
 __all__ = [
     "ArtifactArtifact",
@@ -51,4 +52,5 @@ __all__ = [
     "Transform",
     "User",
     "latest_readme",
+    "storage_locations",
 ]

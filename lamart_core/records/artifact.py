@@ -10,8 +10,9 @@ from sqlalchemy.orm.attributes import manager_of_class
 
 from lamart_core.db import Json, KeyText, uid_type
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
+from lamart_core.records.base import SQLRecord
 from lamart_core.records.heads import in_family
+from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 
 _LATEST = text("is_latest")
 _LATEST_WITH_KEY = text("is_latest AND key IS NOT NULL")

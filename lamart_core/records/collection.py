@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core.db import KeyText, uid_type
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksRun, TracksUpdates
+from lamart_core.records.base import SQLRecord
+from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 
 _LATEST = text("is_latest")
 _FIRST = text("substr(uid, 17) = '0000'")

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from lamart_core import uids
 from lamart_core.db import BigId, Json, Registry, UtcDateTime, uid_type
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import HasScope, IsVersioned, SQLRecord, TracksUpdates
+from lamart_core.records.base import SQLRecord
+from lamart_core.records.mixins import HasScope, IsVersioned, TracksUpdates
 
 
 class RunStatus(enum.IntEnum):

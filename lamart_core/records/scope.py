@@ -22,8 +22,9 @@ from lamart_core.db import (
     uid_type,
 )
 from lamart_core.query import QuerySet, ToMany, ToOne
-from lamart_core.records.base import SQLRecord, TracksUpdates
+from lamart_core.records.base import SQLRecord
 from lamart_core.records.merge import merge
+from lamart_core.records.mixins import TracksUpdates
 
 MAX_NAME_LENGTH = 100
 BUILT_IN_BRANCHES = frozenset({MAIN_BRANCH_ID, ARCHIVE_BRANCH_ID, TRASH_BRANCH_ID})

@@ -14,10 +14,11 @@ from upath import UPath
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import UtcDateTime, current_registry, uid_type
+from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records import locations
-from lamart_core.records.base import HasScope, SQLRecord, TracksRun, TracksUpdates
+from lamart_core.records.base import SQLRecord
+from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
 
 
 class _RootTaken(errors.LamartError):
@@ -206,6 +207,24 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
 
 # Empty files have equal hashes and mean nothing by it; inexact digests are a server's word.
 _SHARED = text("is_managed AND is_exact AND size > 0")
+
+
+_LOCATIONS = select(Storage).order_by(Storage.id)
+
+
+def storage_locations(registry: Registry, *, managed: bool = False) -> list[Storage]:
+    """Return the storage locations of a registry on all branches, in the order of their ids.
+
+    Args:
+        registry: The registry.
+        managed: Whether only those that belong to it, where it may write and delete.
+    """
+    query = _LOCATIONS.where(Storage.instance_uid == registry.uid) if managed else _LOCATIONS
+    with registry.read() as session:
+        found = list(session.scalars(query))
+    for storage in found:
+        storage._registry = registry
+    return found
 
 
 class StoredObject(SQLRecord):

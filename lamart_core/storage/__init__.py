@@ -44,7 +44,7 @@ from lamart_core.storage.roots import (
     write_marker,
 )
 from lamart_core.storage.scattered import ScatteredFolder
-from lamart_core.storage.staging import abandoned_staging, clear_staging, maker_lives, remove_staged, staging_folder
+from lamart_core.storage.staging import abandoned_staging, maker_lives, remove_staged, staging_folder
 from lamart_core.storage.survey import abort_upload, is_stored_name, iter_reserved, iter_uploads, list_stored, measure
 from lamart_core.storage.transfer import (
     delete,
@@ -90,7 +90,6 @@ __all__ = [
     "check_state",
     "check_suffix",
     "clean_key",
-    "clear_staging",
     "content_state",
     "delete",
     "duplicate",

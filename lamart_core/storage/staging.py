@@ -133,26 +133,6 @@ def abandoned_staging(
                 yield found
 
 
-def clear_staging(location: Location, *, older_than: timedelta, cache_dir: Path | None = None) -> int:
-    """Remove what processes that ended left in the folder for staging files.
-
-    Args:
-        location: The location.
-        older_than: Files that were modified more recently are left to the processes that may be writing them.
-        cache_dir: Cache folder, for a remote location; as for `staging_path`.
-
-    Returns:
-        How many files and folders were removed.
-
-    Raises:
-        StorageError: The folder cannot be read.
-    """
-    removed = 0
-    for found in abandoned_staging(location, older_than=older_than, cache_dir=cache_dir):
-        removed += remove_staged(location, found, cache_dir=cache_dir)
-    return removed
-
-
 def remove_staged(location: Location, found: StoredName, *, cache_dir: Path | None = None) -> bool:
     """Remove one of the files that `abandoned_staging` found; return whether nothing is left of it."""
     folder = staging_folder(location, cache_dir)

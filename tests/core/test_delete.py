@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 import lamart_core as ln
 import lamart_dagster
 from lamart_core.db import Registry
+from lamart_core.lineage import RunSpec, TransformSpec, open_run
 from lamart_core.models import Artifact, Transform
 from tests.processes import run_together
 from tests.registries import contents, storage_root, tree, write
@@ -292,9 +293,8 @@ def test_deleting_runs_transforms_and_users(registry: Registry, tmp_path: Path) 
 
 def test_versions_of_code_in_the_trash(registry: Registry) -> None:
     """The newest remaining version of code is its latest, as with artifacts."""
-    from lamart_core.lineage import TransformSpec, upsert_transform
-
-    first, second = (upsert_transform(registry, TransformSpec("code", source_code=code)) for code in ("1", "2"))
+    specs = [TransformSpec("code", source_code=code) for code in ("1", "2")]
+    first, second = (open_run(registry, RunSpec(f"run of {spec.source_code}", spec)).transform for spec in specs)
     second.delete()
     assert Transform.get(first.uid).is_latest
     assert not second.is_latest

@@ -13,18 +13,21 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import pandas as pd
 import pyarrow.parquet  # noqa: F401
 import s3fs  # noqa: F401
+import zarr  # noqa: F401
 
 import lamart_core as ln
 from lamart_core.db import set_default_registry
+from tests.faults.flushes import Flushes
 from tests.faults.points import Points
 from tests.faults.scenarios import MENDING, SCENARIOS, Lab
 
 
 def run(task: dict[str, Any]) -> None:
-    """Run one part of a scenario in this process; write the names of its steps to a file."""
+    """Run one part of a scenario in this process; write what was seen of it to a file."""
     points = Points(Path(task["folder"]), stop_at=task["stop_at"], action=task["action"])
     points.install()
     registry = ln.connect(task["url"], storage=task["storage"], cache_dir=task["cache_dir"], user="tester")
@@ -33,13 +36,17 @@ def run(task: dict[str, Any]) -> None:
     if task["part"] == "prepare":
         scenario.prepare(lab)
         return
+    flushes = Flushes([Path(task["storage"]), Path(task["second"])])
+    if task["action"] == "flushes":
+        flushes.install()
     act = scenario.start(lab)
     points.armed = True
     try:
         act()
     finally:
         points.armed = False
-        Path(task["sources"], "steps.json").write_text(json.dumps(points.names))
+        seen = {"steps": points.names, "recorded": sorted(flushes.recorded), "missing": sorted(flushes.missing)}
+        Path(task["sources"], "seen.json").write_text(json.dumps(seen))
 
 
 def warm_up() -> None:
@@ -53,6 +60,7 @@ def warm_up() -> None:
         assert artifact.verify()
         artifact.delete()
         ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key="a.parquet").save()
+        assert ad.AnnData(obs=pd.DataFrame({"a": [1]}, index=["x"])).copy().n_obs == 1
         registry.close()
         set_default_registry(None)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import pandas as pd
 
 import lamart_core as ln
@@ -193,6 +194,18 @@ def _(lab: Lab) -> Callable[[], Any]:
     lazy = ln.Artifact.from_lazy(".txt", False, key="a.txt")
     lazy.path.write_text("content 1")
     return lazy.save
+
+
+def _cells(lab: Lab) -> None:
+    cells = ad.AnnData(obs=pd.DataFrame({"kind": [1, 2]}, index=["a", "b"]))
+    ln.Artifact.from_anndata(cells, key="cells.zarr", overwrite_versions=False).save()
+
+
+@scenario("close an edit", _cells)
+def _(lab: Lab) -> Callable[[], Any]:
+    store = ln.Artifact.get(key="cells.zarr").open("r+")
+    store.set_column("obs", "score", [1.0, 2.0])
+    return store.close
 
 
 @scenario("delete what lies at a real key", lambda lab: [_file(lab, n, key_is_virtual=False).save() for n in (0, 1)])

@@ -23,7 +23,7 @@ import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry, set_default_registry
-from lamart_core.lifecycle import collect_garbage
+from lamart_core.lifecycle import check_registry, collect_garbage
 from lamart_core.lifecycle.publish import finish_publication, publish_pending
 from lamart_core.models import Artifact
 from tests.databases import fresh_database
@@ -86,9 +86,9 @@ class Place:
         self.zygote.stdin.flush()
         return int(self.zygote.stdout.readline())
 
-    def steps(self) -> list[str]:
-        """Return the steps of the verb that ran last."""
-        return json.loads((self.folder / "lab/sources/steps.json").read_text())
+    def seen(self, what: str) -> list[str]:
+        """Return what was seen of the verb that ran last: its `steps`, or what was flushed (see `flushes`)."""
+        return json.loads((self.folder / "lab/sources/seen.json").read_text())[what]
 
     @contextmanager
     def opened(self) -> Generator[Registry, None, None]:
@@ -181,6 +181,7 @@ def check_afterwards(place: Place, scenario: str, old: Any, new: Any) -> str:
         collect_garbage(registry, grace=timedelta(0), dry_run=False)
         check_readable()
         assert stored(registry) == referred(registry)
+        assert check_registry(registry, grace=timedelta(0)).findings == ()
     return "new" if found == new else "old"
 
 
@@ -190,7 +191,7 @@ def try_all(place: Place, scenario: str, actions: Sequence[str], *, stride: int,
     with place.opened() as registry:
         old = state(registry)
     assert place.run(scenario, "act") == 0
-    steps = place.steps()
+    steps = place.seen("steps")
     with place.opened() as registry:
         new = state(registry)
     assert steps
@@ -231,3 +232,26 @@ def test_every_step_in_a_bucket_and_on_postgres(scenario: str, zygote: subproces
     place = Place("postgres", "s3", tmp_path, zygote)
     with place.prepared:
         try_all(place, scenario, ("kill",), stride=5, most=5)
+
+
+# Verbs that store no bytes.
+ROWS_ONLY = {
+    "save content that is stored under another key",
+    "rename a family",
+    "trash the latest version",
+    "delete the latest version for good",
+    "delete a version of a folder",
+    "restore a version",
+}
+
+
+@pytest.mark.req("R267", on="sqlite-local")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_what_a_commit_records_is_on_the_disk(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
+    place = Place("sqlite", "local", tmp_path, zygote)
+    with place.prepared:
+        place.reset(scenario)
+        before = sorted(path.relative_to(place.root).as_posix() for path in Path(place.root).rglob("*"))
+        assert place.run(scenario, "act", action="flushes") == 0
+        assert place.seen("missing") == []
+        assert bool(set(place.seen("recorded")) - set(before)) == (scenario not in ROWS_ONLY)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -149,6 +150,11 @@ FRAMES = {
     "periods": (pd.DataFrame({"a": pd.period_range("2020", periods=2, freq="M")}), ".orc .jsonl"),
     "lists": (pd.DataFrame({"a": [None, [1]]}), ".csv .tsv"),
     "bytes": (pd.DataFrame({"a": [None, b"x"]}), ".csv .jsonl"),
+    "lists beside numbers": (pd.DataFrame({"a": [1, [1]]}), ".csv .tsv"),
+    "lists beside text": (pd.DataFrame({"a": ["x"] * 5 + [[1]]}), ".csv .tsv"),
+    "arrays": (pd.DataFrame({"a": [1.5, np.arange(2)]}), ".csv .tsv"),
+    "bytes beside numbers": (pd.DataFrame({"a": [1, b"x"]}), ".csv .tsv"),
+    "categories of bytes": (pd.DataFrame({"a": pd.Categorical([b"x"])}), ".csv .tsv"),
 }
 
 
@@ -162,6 +168,13 @@ def test_frames_that_a_format_cannot_hold_are_refused(name: str, tmp_path: Path)
     if name == "columns and no row":
         for suffix in (".orc", ".csv", ".parquet"):
             assert round_trip(df, suffix, tmp_path).columns.tolist() == ["a", "b"]
+
+
+def test_text_of_columns_with_several_types(tmp_path: Path) -> None:
+    values = ["x", 1, 2.5, True, None, np.float64(0.5), np.int64(7), Decimal("1.50"), dt.date(2020, 1, 2), pd.NaT]
+    write(pd.DataFrame({"a": pd.Series(values, dtype=object)}), tmp_path / "x.csv", ".csv")
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    assert lines == ["a", "x", "1", "2.5", "True", '""', "0.5", "7", "1.50", "2020-01-02", '""']
 
 
 def test_two_columns_of_one_name_in_other_tables(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from lamart_core.hashing import hash_file, hash_tree
 from lamart_core.storage import (
     Cache,
     Location,
-    clear_staging,
+    abandoned_staging,
     list_stored,
     object_path,
     put_file,
     put_folder,
+    remove_staged,
     staging_path,
     stat,
     write_marker,
@@ -207,7 +208,8 @@ def test_old_staging_files_are_cleared_and_young_ones_are_not(location: Location
     shutil.copytree(folder, tree)
     os.utime(old, (0, 0))
     os.utime(tree, (0, 0))
-    assert clear_staging(location, older_than=timedelta(hours=1), cache_dir=cache_dir) == 1
+    found = list(abandoned_staging(location, older_than=timedelta(hours=1), cache_dir=cache_dir))
+    assert [remove_staged(location, item, cache_dir=cache_dir) for item in found] == [True]
     assert not old.exists()
     assert young.exists()
     assert tree.exists(), "a file in it is young"

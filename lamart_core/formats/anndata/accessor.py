@@ -10,14 +10,13 @@ from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.subset import AnnDataSubset, chosen
 from lamart_core.formats.arrays import unannounced
 from lamart_core.formats.guards import reading
-from lamart_core.formats.stores import Closable
+from lamart_core.formats.stores import AnnotatedAccessor, close_nothing
 
 if TYPE_CHECKING:
     import anndata as ad
-    import pandas as pd
 
 
-class AnnDataAccessor(Closable):
+class AnnDataAccessor(AnnotatedAccessor):
     """An open AnnData store, used similarly to an ``AnnData`` object.
 
     ``obs``, ``var`` and ``uns`` are read when they are first used. ``X``, ``raw``, ``layers``, ``obsm`` and the like
@@ -31,15 +30,8 @@ class AnnDataAccessor(Closable):
     """
 
     def __init__(self, group: Any, close: Callable[[], None], *, mode: str) -> None:
-        super().__init__(close)
-        self._group = group
+        super().__init__(group, close, check_root)
         self._mode = mode
-        try:
-            check_root(group)
-            self._shape = (count(group["obs"]), count(group["var"]))
-        except BaseException:
-            close()
-            raise
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"mode {self._mode!r}"
@@ -54,44 +46,9 @@ class AnnDataAccessor(Closable):
         return AnnDataSubset(self, *chosen(self.obs_names, self.var_names, index))
 
     @cached_property
-    def obs(self) -> pd.DataFrame:
-        """Annotation of observations."""
-        return self._read("obs")
-
-    @cached_property
-    def var(self) -> pd.DataFrame:
-        """Annotation of variables."""
-        return self._read("var")
-
-    @cached_property
     def uns(self) -> Mapping[str, Any]:
         """Unstructured annotation."""
         return self._read("uns") if "uns" in self._open_group() else {}
-
-    @cached_property
-    def obs_names(self) -> pd.Index:
-        """Names of observations."""
-        return self._names("obs")
-
-    @cached_property
-    def var_names(self) -> pd.Index:
-        """Names of variables."""
-        return self._names("var")
-
-    @property
-    def n_obs(self) -> int:
-        """Number of observations."""
-        return self._shape[0]
-
-    @property
-    def n_vars(self) -> int:
-        """Number of variables."""
-        return self._shape[1]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Numbers of observations and variables."""
-        return self._shape
 
     @property
     def X(self) -> Any:
@@ -103,26 +60,6 @@ class AnnDataAccessor(Closable):
     def layers(self) -> Mapping[str, Any]:
         """Further matrices of the same shape, on disk."""
         return self._slot("layers")
-
-    @property
-    def obsm(self) -> Mapping[str, Any]:
-        """Multi-dimensional annotation of observations."""
-        return self._slot("obsm")
-
-    @property
-    def varm(self) -> Mapping[str, Any]:
-        """Multi-dimensional annotation of variables."""
-        return self._slot("varm")
-
-    @property
-    def obsp(self) -> Mapping[str, Any]:
-        """Pairwise annotation of observations."""
-        return self._slot("obsp")
-
-    @property
-    def varp(self) -> Mapping[str, Any]:
-        """Pairwise annotation of variables."""
-        return self._slot("varp")
 
     @cached_property
     def raw(self) -> ad.AnnData | None:
@@ -200,20 +137,8 @@ class AnnDataAccessor(Closable):
         with self._guard():
             return read_elem(self._open_group()[name])
 
-    def _names(self, slot: str) -> pd.Index:
-        import pandas as pd
-
-        if slot in vars(self):
-            return vars(self)[slot].index
-        annotation = self._open_group()[slot]
-        return pd.Index(self._read(f"{slot}/{annotation.attrs['_index']}"))
-
     def _guard(self) -> Any:
         return reading(self._group.name if hasattr(self._group, "name") else self._group, "AnnData")
-
-    def _open_group(self) -> Any:
-        self._check_open()
-        return self._group
 
 
 class _Slot(Mapping[str, Any]):
@@ -253,18 +178,7 @@ def check_root(group: Any) -> None:
 
 def lazy_anndata(group: Any) -> ad.AnnData:
     """An AnnData over an open h5py or zarr group, whose matrices stay on disk."""
-    return AnnDataAccessor(group, lambda: None, mode="r")._lazy
-
-
-def count(annotation: Any) -> int:
-    """The number of rows of ``obs`` or ``var``, by the metadata of its index."""
-    index = annotation
-    if "_index" in annotation.attrs:
-        index = annotation[str(annotation.attrs["_index"])]
-    while not hasattr(index, "shape"):  # of an encoding that is a group
-        index = index["codes" if "codes" in index else "values"]
-    # A table that is an array itself: anndata before 0.7.
-    return int(index.shape[0])
+    return AnnDataAccessor(group, close_nothing, mode="r")._lazy
 
 
 def _on_disk(element: Any) -> Any:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BACKED
-from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
-from lamart_core.formats.guards import reading
-from lamart_core.formats.libraries import ANNDATA, PythonType, require
+from lamart_core.formats.containers import ContainerFormat
+from lamart_core.formats.contract import ColumnInfo, Preview, ReadablePath
+from lamart_core.formats.libraries import ANNDATA, PythonType
 from lamart_core.formats.markdown import code
 from lamart_core.formats.tables.base import pandas_markdown
 
@@ -26,10 +25,11 @@ _CATEGORIES = 10
 _MAPPINGS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
 
 
-class AnnDataFormat(Format):
+class AnnDataFormat(ContainerFormat):
     """An annotated matrix."""
 
     otype: ClassVar[str | None] = "AnnData"
+    libraries: ClassVar[tuple[str, ...]] = ("anndata",)
     extra: ClassVar[str | None] = "anndata"
     accepts: ClassVar[tuple[PythonType, ...]] = (ANNDATA,)
     returns: ClassVar[tuple[PythonType, ...]] = (ANNDATA, BACKED, _ACCESSOR)
@@ -43,36 +43,21 @@ class AnnDataFormat(Format):
         """Read the store into memory, or without its matrices."""
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
-        require_anndata(f"Reading a {self.name} store")
+        self._require("Reading")
         if target == _ACCESSOR:
             return self._accessor(path, "r", options)
         return self._load(path, is_backed=target == BACKED, options=options)
 
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
-        require_anndata(f"Opening a {self.name} store")
+        self._require("Opening")
         return self._accessor(path, mode, options)
-
-    def closing(self, opened: Any, then: Callable[[bool], None]) -> Any:
-        """The accessor itself, which tells of its end."""
-        opened.when_closed(then)
-        return opened
 
     def n_observations(self, obj: object) -> int | None:
         """Number of observations."""
         return int(obj.n_obs) if ANNDATA.matches(obj) else None  # pyright: ignore[reportAttributeAccessIssue]
 
-    def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
-        """Shape, columns of obs and var, keys of the other slots, and the first observations."""
-        if not isinstance(obj_or_path, Path):
-            return anndata_preview(obj_or_path)
-        require_anndata(f"Previewing a {self.name} store")
-        with reading(obj_or_path, self.name), self._accessor(obj_or_path, "r", {}) as accessor:
-            return anndata_preview(accessor)
-
-
-def require_anndata(purpose: str) -> None:
-    """Raise MissingExtra unless anndata is installed."""
-    require("anndata", extra="anndata", purpose=purpose)
+    def _preview(self, container: Any) -> Preview:
+        return anndata_preview(container)
 
 
 @contextmanager
@@ -104,17 +89,8 @@ def _frames(adata: ad.AnnData) -> list[pd.DataFrame]:
     return cast("list[pd.DataFrame]", [adata.obs, adata.var, *([] if raw is None else [raw.var])])
 
 
-def check_anndata_keywords(group: str, given: Mapping[str, Any], known: frozenset[str]) -> None:
-    """Raise InvalidArgument for keywords that anndata's writer does not know."""
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise InvalidArgument(
-            f"{group}: unknown {', '.join(map(repr, unknown))}; the writer knows {', '.join(sorted(known))}"
-        )
-
-
 def anndata_preview(adata: Any) -> Preview:
-    """The preview of an AnnData or of an accessor to one."""
+    """Shape, columns of obs and var, keys of the other slots, and the first observations."""
     slots = {
         "obs": columns_of(adata.obs),
         "var": columns_of(adata.var),

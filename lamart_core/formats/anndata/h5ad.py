@@ -7,29 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, count
-from lamart_core.formats.anndata.base import AnnDataFormat, check_anndata_keywords, require_anndata, unchanged
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root
+from lamart_core.formats.anndata.base import AnnDataFormat, unchanged
 from lamart_core.formats.anndata.early import EarlyAccessor, is_early
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.hdf5_file import open_hdf5, refuse_other_files
 from lamart_core.formats.open_store import opened
+from lamart_core.formats.stores import count
 
 if TYPE_CHECKING:
     import anndata as ad
-
-# anndata.AnnData.write_h5ad, and what it passes on to h5py's create_dataset.
-_KEYWORDS = frozenset(
-    {
-        "compression",
-        "compression_opts",
-        "as_dense",
-        "convert_strings_to_categoricals",
-        "chunks",
-        "shuffle",
-        "fletcher32",
-    }
-)
 
 
 class H5adFormat(AnnDataFormat):
@@ -38,13 +26,22 @@ class H5adFormat(AnnDataFormat):
     name = "h5ad"
     suffixes: ClassVar[tuple[str, ...]] = (".h5ad",)
     options_name = "h5ad_kwargs"
+    # anndata.AnnData.write_h5ad, and what it passes on to h5py's create_dataset.
+    keywords: ClassVar[frozenset[str]] = frozenset(
+        {
+            "compression",
+            "compression_opts",
+            "as_dense",
+            "convert_strings_to_categoricals",
+            "chunks",
+            "shuffle",
+            "fletcher32",
+        }
+    )
     modes: ClassVar[tuple[str, ...]] = ("r",)
 
-    def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
-        check_anndata_keywords("h5ad_kwargs", options, _KEYWORDS)
-
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        require_anndata("Writing an .h5ad file")
+        self._require("Writing")
         from anndata.io import write_h5ad
 
         # The function, not the method: that one would make a backed object point to the new file.
@@ -72,6 +69,6 @@ class H5adFormat(AnnDataFormat):
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Length of the index of obs."""
-        require_anndata("Reading an .h5ad file")
+        self._require("Reading")
         with reading(path, self.name), opened(open_hdf5(path, "r", {})) as file:
             return count(file["obs"])

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, count, lazy_anndata
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
 from lamart_core.formats.guards import reading
 from lamart_core.formats.open_store import OpenStore
-from lamart_core.formats.stores import Closable, quiet
+from lamart_core.formats.stores import AnnotatedAccessor, close_nothing, quiet
 
 if TYPE_CHECKING:
     import mudata as md
-    import pandas as pd
 
 _MAPPINGS = ("obsm", "varm", "obsp", "varp", "obsmap", "varmap")
 
 
-class MuDataAccessor(Closable):
+class MuDataAccessor(AnnotatedAccessor):
     """An open MuData store, used similarly to a ``MuData`` object.
 
     ``obs`` and ``var`` are the tables of all modalities together, as they are stored: without the columns that mudata
@@ -35,14 +33,7 @@ class MuDataAccessor(Closable):
     """
 
     def __init__(self, store: OpenStore) -> None:
-        super().__init__(store.close)
-        self._store = store
-        try:
-            check_root(store.group)
-            self._shape = (count(store.group["obs"]), count(store.group["var"]))
-        except BaseException:
-            store.close()
-            raise
+        super().__init__(store.group, store.close, check_root)
         self._mod = _Modalities(self)
 
     def __repr__(self) -> str:
@@ -58,80 +49,25 @@ class MuDataAccessor(Closable):
         """The modalities in their order, each an accessor whose matrices stay on disk."""
         return self._mod
 
-    @cached_property
-    def obs(self) -> pd.DataFrame:
-        """Annotation of the observations of all modalities."""
-        return self._read("obs")
-
-    @cached_property
-    def var(self) -> pd.DataFrame:
-        """Annotation of the variables of all modalities."""
-        return self._read("var")
-
-    @property
-    def obs_names(self) -> pd.Index:
-        """Names of observations."""
-        return self.obs.index
-
-    @property
-    def var_names(self) -> pd.Index:
-        """Names of variables."""
-        return self.var.index
-
-    @property
-    def n_obs(self) -> int:
-        """Number of observations."""
-        return self._shape[0]
-
-    @property
-    def n_vars(self) -> int:
-        """Number of variables."""
-        return self._shape[1]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Numbers of observations and variables."""
-        return self._shape
-
     @property
     def axis(self) -> int:
         """What the modalities share: 0 for observations, 1 for variables, -1 for both."""
         return axis_of(self._open_group())
 
     @property
-    def obsm(self) -> Mapping[str, Any]:
-        """Multi-dimensional annotation of observations."""
-        return self._read("obsm")
-
-    @property
-    def varm(self) -> Mapping[str, Any]:
-        """Multi-dimensional annotation of variables."""
-        return self._read("varm")
-
-    @property
-    def obsp(self) -> Mapping[str, Any]:
-        """Pairwise annotation of observations."""
-        return self._read("obsp")
-
-    @property
-    def varp(self) -> Mapping[str, Any]:
-        """Pairwise annotation of variables."""
-        return self._read("varp")
-
-    @property
     def obsmap(self) -> Mapping[str, Any]:
         """By modality, where each observation is in it: its row counted from 1, or 0."""
-        return self._read("obsmap")
+        return self._slot("obsmap")
 
     @property
     def varmap(self) -> Mapping[str, Any]:
         """By modality, where each variable is in it: its column counted from 1, or 0."""
-        return self._read("varmap")
+        return self._slot("varmap")
 
     @property
     def uns(self) -> Mapping[str, Any]:
         """Unstructured annotation."""
-        return self._read("uns")
+        return self._slot("uns")
 
     def to_memory(self) -> md.MuData:
         """Read everything."""
@@ -139,13 +75,12 @@ class MuDataAccessor(Closable):
         with reading("a store", "MuData"):
             return read_mudata(group)
 
-    def _read(self, slot: str) -> Any:
-        with reading(slot, "MuData"):
-            return _read(self._open_group(), slot)
+    def _slot(self, name: str) -> Mapping[str, Any]:
+        return self._read(name)
 
-    def _open_group(self) -> Any:
-        self._check_open()
-        return self._store.group
+    def _read(self, name: str) -> Any:
+        with reading(name, "MuData"):
+            return _read(self._open_group(), name)
 
 
 class _Modalities(Mapping[str, AnnDataAccessor]):
@@ -162,7 +97,7 @@ class _Modalities(Mapping[str, AnnDataAccessor]):
             raise KeyError(f"There is no modality {name!r}; there are {', '.join(map(repr, self._names))}")
         if name not in self._opened:
             with reading(name, "a modality"):
-                self._opened[name] = AnnDataAccessor(group["mod"][name], _nothing, mode="r")
+                self._opened[name] = AnnDataAccessor(group["mod"][name], close_nothing, mode="r")
         return self._opened[name]
 
     def __contains__(self, name: object) -> bool:
@@ -221,7 +156,3 @@ def _read(group: Any, slot: str) -> Any:
     from anndata.io import read_elem
 
     return read_elem(group[slot]) if slot in group else {}
-
-
-def _nothing() -> None:
-    """A modality is closed with the whole store."""

@@ -6,18 +6,17 @@ import copy
 from abc import abstractmethod
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from lamart_core.formats.anndata.accessor import count
 from lamart_core.formats.anndata.base import anndata_preview, columns_of, keys_of, unchanged
-from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
+from lamart_core.formats.containers import ContainerFormat
+from lamart_core.formats.contract import ColumnInfo, Preview, ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.libraries import MUDATA, PythonType, require
+from lamart_core.formats.libraries import MUDATA, PythonType
 from lamart_core.formats.markdown import code
 from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root
 from lamart_core.formats.open_store import OpenStore, opened
-from lamart_core.formats.stores import ordered, quiet
+from lamart_core.formats.stores import count, ordered, quiet
 from lamart_core.formats.tables.base import pandas_markdown
 
 if TYPE_CHECKING:
@@ -29,10 +28,11 @@ _SLOTS_OF_MODALITIES = (*_SHOWN_SLOTS, "layers")
 _SHARED = {0: "observations", 1: "variables", -1: "observations and variables"}
 
 
-class MuDataFormat(Format):
+class MuDataFormat(ContainerFormat):
     """Annotated matrices of the same observations."""
 
     otype: ClassVar[str | None] = "MuData"
+    libraries: ClassVar[tuple[str, ...]] = ("mudata",)
     extra: ClassVar[str | None] = "mudata"
     accepts: ClassVar[tuple[PythonType, ...]] = (MUDATA,)
     returns: ClassVar[tuple[PythonType, ...]] = (MUDATA,)
@@ -43,7 +43,7 @@ class MuDataFormat(Format):
         """Open the store without reading any of its content."""
 
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
-        require_mudata(f"Opening a {self.name} store")
+        self._require("Opening")
         return MuDataAccessor(self._open_store(path, mode, options))
 
     def n_observations(self, obj: object) -> int | None:
@@ -52,23 +52,13 @@ class MuDataFormat(Format):
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Length of the index of obs, from the metadata."""
-        require_mudata(f"Reading a {self.name} store")
+        self._require("Reading")
         with reading(path, self.name), opened(self._open_store(path, "r", {})) as group:
             check_root(group)
             return count(group["obs"])
 
-    def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
-        """Shape, columns of obs and var, keys of the other slots, the same of each modality, first observations."""
-        if not isinstance(obj_or_path, Path):
-            return _preview(obj_or_path)
-        require_mudata(f"Previewing a {self.name} store")
-        with reading(obj_or_path, self.name), MuDataAccessor(self._open_store(obj_or_path, "r", {})) as accessor:
-            return _preview(accessor)
-
-
-def require_mudata(purpose: str) -> None:
-    """Raise MissingExtra unless mudata is installed."""
-    require("mudata", extra="mudata", purpose=purpose)
+    def _preview(self, container: Any) -> Preview:
+        return _preview(container)
 
 
 @contextmanager
@@ -115,6 +105,7 @@ def _nothing() -> None:
 
 
 def _preview(mdata: Any) -> Preview:
+    """Shape, columns of obs and var, keys of the other slots, the same of each modality, and the first observations."""
     slots: dict[str, tuple[ColumnInfo, ...]] = {
         "obs": columns_of(mdata.obs),
         "var": columns_of(mdata.var),

@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lamart_core.formats.anndata.base import check_anndata_keywords
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.hdf5_file import open_hdf5, refuse_other_files
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import check_root
-from lamart_core.formats.mudata.base import MuDataFormat, require_mudata, untouched
+from lamart_core.formats.mudata.base import MuDataFormat, untouched
 from lamart_core.formats.open_store import OpenStore
 from lamart_core.formats.stores import quiet
-
-# What mudata passes on to h5py for every array, whatever its shape.
-_KEYWORDS = frozenset({"compression", "compression_opts", "shuffle", "fletcher32"})
 
 
 class H5muFormat(MuDataFormat):
@@ -25,12 +21,11 @@ class H5muFormat(MuDataFormat):
     name = "h5mu"
     suffixes: ClassVar[tuple[str, ...]] = (".h5mu",)
     options_name = "h5mu_kwargs"
-
-    def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
-        check_anndata_keywords("h5mu_kwargs", options, _KEYWORDS)
+    # What mudata passes on to h5py for every array, whatever its shape.
+    keywords: ClassVar[frozenset[str]] = frozenset({"compression", "compression_opts", "shuffle", "fletcher32"})
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        require_mudata("Writing an .h5mu file")
+        self._require("Writing")
         import mudata as md
 
         # The function, not the method: that one would make a backed object point to the new file.
@@ -38,7 +33,7 @@ class H5muFormat(MuDataFormat):
             md.write_h5mu(path, mdata, **options)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
-        require_mudata("Reading an .h5mu file")
+        self._require("Reading")
         import h5py
         import mudata as md
 

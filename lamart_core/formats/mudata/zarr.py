@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.anndata.base import check_anndata_keywords
-from lamart_core.formats.anndata.zarr import check_zarr_version, writing_zarr_version
 from lamart_core.formats.arrays import open_zarr, root_attributes
+from lamart_core.formats.containers import ZarrContainerFormat, writing_zarr_version
 from lamart_core.formats.contract import ReadablePath
-from lamart_core.formats.libraries import PythonType, require
+from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import read_mudata
-from lamart_core.formats.mudata.base import MuDataFormat, require_mudata, untouched
+from lamart_core.formats.mudata.base import MuDataFormat, untouched
 from lamart_core.formats.open_store import OpenStore, opened
 from lamart_core.formats.stores import consolidate, open_zarr_folder
 
-_KEYWORDS = frozenset({"zarr_format"})
 
-
-class MuDataZarrFormat(MuDataFormat):
+class MuDataZarrFormat(ZarrContainerFormat, MuDataFormat):
     """MuData as a zarr folder, written by ``mudata.write_zarr``.
 
     Version 3 of zarr is written; ``zarr_kwargs={"zarr_format": 2}`` asks for version 2.
@@ -28,20 +25,16 @@ class MuDataZarrFormat(MuDataFormat):
 
     name = "mudata.zarr"
     suffixes: ClassVar[tuple[str, ...]] = (".mudata.zarr",)
-    shared_suffixes: ClassVar[tuple[str, ...]] = (".zarr",)
-    is_folder: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("mudata", "zarr")
     options_name = "zarr_kwargs"
+    keywords: ClassVar[frozenset[str]] = frozenset({"zarr_format"})
 
     def recognises(self, path: Path, suffix: str) -> bool:
         """Whether the root of the store is marked as a MuData."""
         return str(root_attributes(path).get("encoding-type", "")).lower() == "mudata"
 
-    def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
-        check_anndata_keywords("zarr_kwargs", options, _KEYWORDS)
-        check_zarr_version(options)
-
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        _require("Writing a MuData as zarr")
+        self._require("Writing")
         import mudata as md
 
         with writing_zarr_version(options.get("zarr_format", 3)), untouched(obj) as mdata:
@@ -51,7 +44,7 @@ class MuDataZarrFormat(MuDataFormat):
         group.store.close()
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
-        _require("Reading a MuData from zarr")
+        self._require("Reading")
         if options:
             raise InvalidArgument(f"A MuData is loaded from zarr without options, not with {', '.join(options)}")
         # mudata's own reader leaves out the raw matrices, and takes observations for shared whatever is stored.
@@ -60,8 +53,3 @@ class MuDataZarrFormat(MuDataFormat):
 
     def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
         return open_zarr_folder(path, mode, options)
-
-
-def _require(purpose: str) -> None:
-    require_mudata(purpose)
-    require("zarr", extra="zarr", purpose=purpose)

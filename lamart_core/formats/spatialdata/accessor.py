@@ -12,7 +12,7 @@ from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.open_store import OpenStore
 from lamart_core.formats.spatialdata import elements
-from lamart_core.formats.stores import Closable
+from lamart_core.formats.stores import Closable, close_nothing
 
 if TYPE_CHECKING:
     import spatialdata as sd
@@ -177,7 +177,7 @@ class SpatialDataAccessor(Closable):
         with reading(f"{self._path}/{kind}/{name}", "SpatialData"):
             if kind == "tables":
                 if name not in self._tables:
-                    self._tables[name] = AnnDataAccessor(group[kind][name], _nothing, mode=self._mode)
+                    self._tables[name] = AnnDataAccessor(group[kind][name], close_nothing, mode=self._mode)
                 return self._tables[name]
             if not isinstance(self._path, Path):
                 return elements.read_remote(self._path, kind, name)
@@ -215,7 +215,3 @@ class _Elements(Mapping[str, Any]):
 
 def _listed(store: SpatialDataAccessor) -> str:
     return ", ".join(store) or "none"
-
-
-def _nothing() -> None:
-    """A table is closed with the whole store."""

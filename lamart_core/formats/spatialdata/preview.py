@@ -14,7 +14,7 @@ _HEADER = ("kind", "name", "shape", "axes", "coordinate systems")
 
 
 def preview(sdata: Any) -> Preview:
-    """The preview of a SpatialData or of an accessor to one."""
+    """The elements with their shapes, axes and coordinate systems, and the first rows of a table."""
     kinds = {kind: cast("dict[str, Any]", getattr(sdata, kind)) for kind in KINDS}
     slots: dict[str, tuple[ColumnInfo, ...]] = {
         kind: tuple(ColumnInfo(name, _type(found[name])) for name in sorted(found)) for kind, found in kinds.items()

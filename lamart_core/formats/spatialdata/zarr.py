@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.contract import Format, Preview, ReadablePath
-from lamart_core.formats.guards import reading
-from lamart_core.formats.libraries import SPATIALDATA, PythonType, require
+from lamart_core.formats.containers import ZarrContainerFormat
+from lamart_core.formats.contract import Preview, ReadablePath
+from lamart_core.formats.libraries import SPATIALDATA, PythonType
 from lamart_core.formats.spatialdata import elements
 from lamart_core.formats.spatialdata.accessor import SpatialDataAccessor
 from lamart_core.formats.spatialdata.preview import preview
 from lamart_core.formats.stores import open_zarr_folder, quiet
 
 
-class SpatialDataFormat(Format):
+class SpatialDataFormat(ZarrContainerFormat):
     """SpatialData as a zarr folder, written by ``SpatialData.write`` in its current format."""
 
     name = "spatialdata.zarr"
     otype: ClassVar[str | None] = "SpatialData"
     suffixes: ClassVar[tuple[str, ...]] = (".spatialdata.zarr",)
-    shared_suffixes: ClassVar[tuple[str, ...]] = (".zarr",)
-    is_folder: ClassVar[bool] = True
+    libraries: ClassVar[tuple[str, ...]] = ("spatialdata",)
     extra: ClassVar[str | None] = "spatialdata"
     accepts: ClassVar[tuple[PythonType, ...]] = (SPATIALDATA,)
     returns: ClassVar[tuple[PythonType, ...]] = (SPATIALDATA,)
@@ -38,35 +37,22 @@ class SpatialDataFormat(Format):
         return elements.is_marked(path)
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        _require("Writing a SpatialData")
+        self._require("Writing")
         with quiet():
             elements.untouched(obj).write(path)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
-        _require("Reading a SpatialData")
+        self._require("Reading")
         if options:
             raise InvalidArgument(f"A SpatialData is loaded without options, not with {', '.join(options)}")
         elements.check_root(path)
         return elements.in_memory(elements.read(path))
 
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
-        _require("Opening a SpatialData")
+        self._require("Opening")
         if isinstance(path, Path):
             elements.check_root(path)
         return SpatialDataAccessor(path, open_zarr_folder(path, mode, options), mode=mode)
 
-    def closing(self, opened: Any, then: Callable[[bool], None]) -> Any:
-        """The accessor itself, which tells of its end."""
-        opened.when_closed(then)
-        return opened
-
-    def preview(self, obj_or_path: object, *, suffix: str | None = None) -> Preview:
-        """The elements with their shapes, axes and coordinate systems, and the first rows of a table."""
-        if not isinstance(obj_or_path, Path):
-            return preview(obj_or_path)
-        with reading(obj_or_path, self.name), self._open(obj_or_path, "", "r", "", {}) as accessor:
-            return preview(accessor)
-
-
-def _require(purpose: str) -> None:
-    require("spatialdata", extra="spatialdata", purpose=purpose)
+    def _preview(self, container: Any) -> Preview:
+        return preview(container)

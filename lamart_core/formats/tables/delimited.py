@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _DECIDES_INDEX = frozenset({"index_col", "header", "names", "usecols", "skiprows", "sep", "delimiter", "dialect"})
 # Values whose text would be Python code.
 _NO_TEXT = (bytes, list, tuple, dict, set)
+# What pandas says of columns that may hold them.
+_OF_ANY_TYPE = ("mixed", "mixed-integer", "bytes")
 
 # A header is longer only with very many columns, and its beginning will do.
 _HEADER_BYTES = 1 << 20
@@ -160,16 +162,21 @@ def _check_values(df: pd.DataFrame, what: str) -> None:
     import pandas as pd
 
     for position, name in enumerate(df.columns):
-        column = df.iloc[:, position]
-        if column.dtype.kind != "O" or pd.api.types.infer_dtype(column, skipna=True) not in ("mixed", "bytes"):
+        column: Any = df.iloc[:, position]
+        values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
+        if values.dtype.kind != "O" or pd.api.types.infer_dtype(values, skipna=True) not in _OF_ANY_TYPE:
             continue
-        nested = next((v for v in column if isinstance(v, _NO_TEXT) or hasattr(v, "shape")), None)
-        if nested is not None:
-            raise _no_text(what, name, type(nested).__name__)
+        # A few types, however many values.
+        for kind in set(map(type, values.to_numpy())):
+            if not _has_text(kind):
+                raise UnsupportedObject(f"{what} has no text for column {name!r} of {kind.__name__}: use .parquet")
 
 
-def _no_text(what: str, column: object, kind: object) -> UnsupportedObject:
-    return UnsupportedObject(f"{what} has no text for column {column!r} of {kind}: use .parquet")
+def _has_text(kind: type) -> bool:
+    import numpy as np
+
+    is_scalar = not hasattr(kind, "shape") or (issubclass(kind, np.generic) and not issubclass(kind, np.void))
+    return is_scalar and not issubclass(kind, _NO_TEXT)
 
 
 @functools.cache
