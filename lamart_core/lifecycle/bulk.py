@@ -262,8 +262,10 @@ class _Puts:
             self._shared.update(found)
             shares: list[Share] = []
             for content, stored in found.items():
-                item = wanted[contents[content]]
-                shares += [Share(item.plan.storage, stored.row, item.staged)] if stored.row is not None else []
+                # Equal bytes under another suffix are another object.
+                if stored.row is not None and content in contents:
+                    item = wanted[contents[content]]
+                    shares.append(Share(item.plan.storage, stored.row, item.staged))
             self.look(shares)
 
     def put_missing(self) -> None:
