@@ -21,6 +21,7 @@ from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import RESERVED, is_reserved
 from lamart_core.storage.progress import NO_BAR
 from lamart_core.storage.scattered import ScatteredPath
+from lamart_core.storage.stores import store_of
 
 MARKER = f"{RESERVED}/storage_uid.txt"
 _EMBEDDED = f"/{RESERVED}/storage"  # the storage of an embedded registry lies beside its database
@@ -188,8 +189,7 @@ def read_marker(location: Location) -> Marker | None:
             if location.is_local:
                 text = location.local(MARKER).read_text()
             else:
-                content: Any = location.fs.cat_file(location.url(MARKER))
-                text = str(content, "utf-8")
+                text = str(store_of(location).read(location, MARKER), "utf-8")
     except errors.PathNotFound:
         return None
     except errors.StorageError as error:
@@ -245,7 +245,7 @@ def remove_marker(location: Location, storage_uid: str) -> None:
         if location.is_local:
             location.local(MARKER).unlink(missing_ok=True)
         else:
-            location.fs.rm_file(location.url(MARKER))
+            store_of(location).remove(location, MARKER)
 
 
 def bucket_region(location: Location) -> str | None:
