@@ -9,7 +9,7 @@ PART = 16 * 2**20  # bytes; what is held in memory for one file is this times th
 BY_INSTANCE = ("az", "abfs", "gs")  # protocols whose limits are those of an instance, and not of its options
 
 _CONNECT, _READ = 5, 15  # seconds; with three attempts, a server that is silent is an error within a minute
-_ATTEMPTS = 3
+ATTEMPTS = 3
 
 
 def limit(protocol: str, filesystem: Any, options: Mapping[str, Any]) -> None:
@@ -41,9 +41,10 @@ def _azure_client(filesystem: Any, options: Mapping[str, Any]) -> Any:
         credential=made.credential,
         user_agent="lamart",
         _location_mode=filesystem.location_mode,
-        retry_total=_ATTEMPTS - 1,
+        retry_total=ATTEMPTS - 1,
         initial_backoff=1,
-        increment_base=2,
+        increment_base=1,
+        random_jitter_range=1,
         connection_timeout=options.get("connection_timeout") or _CONNECT,
         read_timeout=options.get("read_timeout") or _READ,
         max_single_put_size=PART,
@@ -64,4 +65,4 @@ def _limit_google(filesystem: Any) -> None:
     # The number of attempts is decided where the class is made.
     attempts: Any = retry_request
     once = type(filesystem)._request.__wrapped__
-    filesystem._request = MethodType(attempts(retries=_ATTEMPTS)(once), filesystem)
+    filesystem._request = MethodType(attempts(retries=ATTEMPTS)(once), filesystem)

@@ -71,6 +71,9 @@ def put_file(
 def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR) -> list[ObjectStat]:
     """Store files. See `transfer.put_files`."""
 
+    for put in puts:
+        store_of(location).check_name(put.relpath)
+
     def put_one(put: FilePut) -> ObjectStat:
         return put_file(put.source, location, put.relpath, digest=put.digest, move=put.move, bar=bar)
 
@@ -91,6 +94,7 @@ def _state(source: Path, *, ours: bool) -> FileState:
 
 
 def _check_free(location: Location, relpath: str) -> None:
+    store_of(location).check_name(relpath)
     if is_reserved(relpath):
         return  # a name in the version store is random, and nobody else's
     with writing(location.root):
@@ -137,6 +141,8 @@ def put_folder(
 ) -> ObjectStat:
     """Store a folder. See `transfer.put_folder`."""
     _check_free(location, relpath)
+    for entry in tree.entries:
+        store_of(location).check_name(entry.path)
     check_entries(source, tree)
     before = content_state(source)
     if hash_tree(source, tree.digest.file_algorithm).digest != tree.digest:

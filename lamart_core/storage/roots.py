@@ -150,9 +150,9 @@ def relative_to(path: str, root: str) -> str:
 
 def bucket_of(url: str) -> str:
     """Return the widest root of a remote path: bucket or host."""
-    protocol, _, rest = url.partition("://")
-    base, option, endpoint = _split(rest)
-    return f"{protocol}://{base.split('/')[0]}" + (f"{option}{endpoint}" if endpoint else "")
+    base, option, endpoint = _split(url)
+    protocol, _, rest = base.partition("://")
+    return f"{protocol}://{rest.split('/')[0]}" + (f"{option}{endpoint}" if endpoint else "")
 
 
 def _bare(path: str) -> str:
@@ -160,8 +160,8 @@ def _bare(path: str) -> str:
 
 
 def _split(url: str) -> tuple[str, str, str]:
-    """Split the endpoint off a URL; any other question mark is part of a name."""
-    base, option, endpoint = url.rpartition(_OPTION)
+    """Split the endpoint off a URL of S3; any other question mark is part of a name."""
+    base, option, endpoint = url.rpartition(_OPTION) if url.startswith("s3://") else ("", "", "")
     return (base, option, endpoint) if option else (url, "", "")
 
 

@@ -72,6 +72,13 @@ class Store:
 
     keeps_marks = False
 
+    def check_name(self, relpath: str) -> None:
+        """Refuse a path that the store would not keep as it is.
+
+        Raises:
+            InvalidArgument: It is one.
+        """
+
     def head(self, location: Location, relpath: str) -> Head | None:
         """Ask for one object: one request. None when there is no file, and there may be a folder.
 
@@ -211,7 +218,7 @@ def digest_of_md5(value: bytes) -> Digest:
 
 def digest_of_etag(etag: str) -> Digest:
     """Return the digest that a word of a server is, which changes whenever the object is written."""
-    return Digest("md5-etag", hash_bytes(etag.encode(), "md5").value, is_exact=False)
+    return Digest("md5-etag", hash_bytes(etag.strip('"').encode(), "md5").value, is_exact=False)
 
 
 def decoded_md5(text: str) -> Digest:

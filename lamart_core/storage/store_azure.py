@@ -7,6 +7,7 @@ from a file that is not there.
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import Any
 
 from fsspec.asyn import sync
 
-from lamart_core.errors import ObjectExists
+from lamart_core.errors import InvalidArgument, ObjectExists
 from lamart_core.hashing import Digest
 from lamart_core.storage.failures import NoContainer
 from lamart_core.storage.filesystem import Location
@@ -27,6 +28,7 @@ from lamart_core.storage.store import PAGE, PARTS_AT_ONCE, THREADS, Head, Listed
 _MARK = "lamart_put"  # names of metadata are identifiers there
 _FOLDERS = {"hdi_isfolder", "Hdi_isfolder"}  # accounts with real folders list them like empty files
 _NO_CONTAINER = {"ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"}
+_NOT_KEPT = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _BETWEEN_LOOKS = 0.5  # seconds
 
 
@@ -34,6 +36,13 @@ class AzureStore(Store):
     """A container of Azure Blob Storage, or of a server that speaks its protocol."""
 
     keeps_marks = True
+
+    def check_name(self, relpath: str) -> None:
+        """Refuse what Azure makes another name of, and characters that its listings cannot say."""
+        if found := _NOT_KEPT.search(relpath):
+            raise InvalidArgument(
+                f"{relpath!r} cannot be stored on Azure, which keeps no name with {found[0]!r} in it; rename the file"
+            )
 
     def head(self, location: Location, relpath: str) -> Head | None:
         """Ask for one blob."""

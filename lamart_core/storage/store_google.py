@@ -89,6 +89,14 @@ class GoogleStore(Store):
                 return
             options["pageToken"] = page["nextPageToken"]
 
+    def copy(self, location: Location, source: str, target: str) -> None:
+        """Let the server copy an object. A large one takes several requests."""
+        path = "b/{}/o/{}/rewriteTo/b/{}/o/{}"
+        names = (*_address(location, source), *_address(location, target))
+        said = _ask(location, "POST", path, *names)
+        while not said["done"]:
+            said = _ask(location, "POST", path, *names, rewriteToken=said["rewriteToken"])
+
     def remove(self, location: Location, relpath: str) -> None:
         """Remove an object."""
         _ask(location, "DELETE", "b/{}/o/{}", *_address(location, relpath))
