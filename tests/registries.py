@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -16,9 +18,14 @@ from lamart_core.db.schema import ensure_schema
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.settings import Settings
 from tests.databases import BACKENDS, fresh_database
+from tests.storage.clouds import CLOUDS, reaching, shared_cloud
 from tests.storage.s3_server import credentials, shared_server
 
-STORAGES = ("local", "s3")
+# Kinds of storage that every test of `lab` runs on; `LAMART_TEST_STORAGES=az,gs` chooses others.
+STORAGES = tuple(os.environ.get("LAMART_TEST_STORAGES", "local,s3").split(","))
+LABS = [f"{backend}-{storage}" for storage in STORAGES for backend in BACKENDS]
+# Tests of what differs from store to store; how the database is asked does not.
+on_clouds_too = pytest.mark.parametrize("lab", [*LABS, *(f"sqlite-{name}" for name in CLOUDS)], indirect=True)
 
 
 def create_tables(url: str) -> None:
@@ -35,21 +42,30 @@ def fresh_registry(backend: str, folder: Path, storage: str = "local") -> Genera
     Args:
         backend: One of `BACKENDS`.
         folder: Where its local files may lie.
-        storage: One of `STORAGES`: what its default storage is, a folder or a bucket of its own.
+        storage: What its default storage is: "local", "s3", or one of `CLOUDS`; a bucket of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    is_remote = storage == "s3"
-    with (
-        credentials() if is_remote else nullcontext(),
-        fresh_database(backend, folder, prepare=create_tables) as url,
-    ):
-        root = shared_server().new_root() if is_remote else folder / "storage"
-        registry = ln.connect(url, storage=root, cache_dir=folder / "cache", user="tester")
+    with _place(storage, folder) as (root, options), fresh_database(backend, folder, prepare=create_tables) as url:
+        registry = ln.connect(url, storage=root, cache_dir=folder / "cache", user="tester", storage_options=options)
         try:
             yield registry
         finally:
             registry.close()
             set_default_registry(None)
+
+
+@contextmanager
+def _place(storage: str, folder: Path) -> Generator[tuple[str | Path, dict[str, Any]], None, None]:
+    """Give the root of a new storage, and the options that it needs beside the environment."""
+    if storage == "local":
+        yield folder / "storage", {}
+    elif storage == "s3":
+        with credentials():
+            yield shared_server().new_root(), {}
+    else:
+        server = shared_cloud(storage)
+        with reaching(server):
+            yield server.new_root(), {"gs": {"token": "anon"}} if storage == "gs" else {}
 
 
 @pytest.fixture(params=BACKENDS)
@@ -59,7 +75,7 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Regist
         yield registry
 
 
-@pytest.fixture(params=[f"{backend}-{storage}" for storage in STORAGES for backend in BACKENDS])
+@pytest.fixture(params=LABS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Registry, None, None]:
     """An empty registry on each database and each kind of default storage, the default of the process."""
     backend, storage = request.param.split("-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -17,7 +18,12 @@ def require_tool(*names: str) -> str:
     for name in names:
         if path := shutil.which(name):
             return path
-    message = f"needs the program {' or '.join(names)}, which is not installed"
+    missing_tool(f"the program {' or '.join(names)}")
+
+
+def missing_tool(what: str) -> NoReturn:
+    """Skip the test for what is not installed; under `LAMART_CI` fail it."""
+    message = f"needs {what}, which is not installed"
     if os.environ.get("LAMART_CI"):
         pytest.fail(message)
     pytest.skip(message)

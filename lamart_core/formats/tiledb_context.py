@@ -10,10 +10,14 @@ from typing import Any
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.contract import ReadablePath
 
+_AZURE = ("az", "abfs", "abfss")
+
 
 def store_uri(path: ReadablePath) -> str:
     """What TileDB calls a path."""
-    return str(path.resolve()) if isinstance(path, Path) else str(path)
+    if isinstance(path, Path):
+        return str(path.resolve())
+    return f"azure://{path.path}" if path.protocol in _AZURE else str(path)
 
 
 def tiledb_config(path: ReadablePath) -> Mapping[str, str | float]:
@@ -26,9 +30,26 @@ def tiledb_config(path: ReadablePath) -> Mapping[str, str | float]:
         return {}
     if path.protocol in ("s3", "s3a"):
         return _s3_config(path.storage_options)
-    if path.protocol in ("gs", "gcs", "az", "abfs", "abfss"):
-        return {}  # the credentials of the environment
+    if path.protocol in _AZURE:
+        return _azure_config(path.fs)
+    if path.protocol in ("gs", "gcs"):
+        endpoint = path.storage_options.get("endpoint_url") or os.environ.get("STORAGE_EMULATOR_HOST")
+        return {"vfs.gcs.endpoint": str(endpoint)} if endpoint else {}  # with the credentials of the environment
     raise InvalidArgument(f"TileDB cannot open {path.protocol}:// paths in place: use .cache()")
+
+
+def _azure_config(filesystem: Any) -> Mapping[str, str | float]:
+    """What adlfs knows of an account, from its options and from the environment."""
+    said = dict(
+        part.split("=", 1) for part in str(filesystem.connection_string or "").split(";") if "=" in part
+    )  # values end in "=" themselves
+    found: dict[str, Any] = {
+        "vfs.azure.storage_account_name": said.get("AccountName") or filesystem.account_name,
+        "vfs.azure.storage_account_key": said.get("AccountKey") or filesystem.account_key,
+        "vfs.azure.storage_sas_token": said.get("SharedAccessSignature") or filesystem.sas_token,
+        "vfs.azure.blob_endpoint": said.get("BlobEndpoint"),
+    }
+    return {name: str(value) for name, value in found.items() if value}
 
 
 def _s3_config(options: Mapping[str, Any]) -> Mapping[str, str | float]:

@@ -12,12 +12,27 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 _FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge"}
 _EXPIRED_CODES = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
-_REFUSED_CODES = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId", "401"}
+# Azure says AuthenticationFailed also of tokens that have expired, and Google 401 of all.
+_REFUSED_CODES = {
+    "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId", "401",
+    "AuthenticationFailed", "InvalidAuthenticationInfo", "AuthorizationFailure",
+}  # fmt: skip
+_ANONYMOUS_CODES = {"NoAuthenticationInformation", "PublicAccessNotPermitted"}
+# The credentials are good, and not for this.
+_FORBIDDEN_CODES = {
+    "403", "AuthorizationPermissionMismatch", "AuthorizationResourceTypeMismatch", "AuthorizationServiceMismatch",
+    "AuthorizationProtocolMismatch", "AuthorizationSourceIPMismatch", "InsufficientAccountPermissions",
+}  # fmt: skip
 # Errors of clients that found no credentials, or could not renew them.
 _NO_CREDENTIALS = {
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "RefreshWithMFAUnsupportedError",
     "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError", "DefaultCredentialsError", "RefreshError",
+    "CredentialUnavailableError",
 }  # fmt: skip
+
+
+class NoContainer(FileNotFoundError):
+    """The bucket or container of a location is not there, which is more than that an object is not."""
 
 
 @contextmanager
@@ -65,10 +80,10 @@ def reading(root: str, relpath: str) -> Generator[None, None, None]:
             raise
         number = _number(error)
         if refused := _refused(error):
-            raise AccessDenied(number, f"cannot read {relpath!r} from {root}: {refused}: {error}") from error
-        if isinstance(error, PermissionError):
+            raise AccessDenied(number, f"cannot read {relpath!r} from {root}: {refused}: {_said(error)}") from error
+        if isinstance(error, PermissionError) or _all_codes(error) & _FORBIDDEN_CODES:
             raise AccessDenied(
-                number, f"{root} does not allow to read {relpath!r}; check credentials and permissions: {error}"
+                number, f"{root} does not allow to read {relpath!r}; check credentials and permissions: {_said(error)}"
             ) from error
         raise StorageError(number, f"cannot read {relpath!r} from {root}: {_said(error)}") from error
 
@@ -78,20 +93,19 @@ def _number(error: BaseException) -> int:
 
 
 def _said(error: BaseException) -> str:
-    # Time-outs say nothing.
-    return str(error) or type(error).__name__
+    # Time-outs say nothing; Azure adds the whole answer in further lines.
+    return str(error).partition("\nRequestId:")[0] or type(error).__name__
 
 
 def _refused(error: BaseException) -> str | None:
     """Return what is wrong with the credentials, or None when they are not what is wrong."""
-    causes = list(_chain(error))
-    codes = {code for cause in causes for code in _codes(cause)}
+    causes, codes = list(_chain(error)), _all_codes(error)
     names = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
     if codes & _EXPIRED_CODES:
         return "the credentials have expired; renew them in the environment or with registry.set_storage_options(…)"
     if codes & _REFUSED_CODES:
         return "the credentials are not valid there; check the environment or storage_options"
-    if names & _NO_CREDENTIALS:
+    if names & _NO_CREDENTIALS or codes & _ANONYMOUS_CODES:
         return (
             "no usable credentials were found; set them in the environment or as connect(…, storage_options={…}), "
             'for public data {"anon": True}'
@@ -103,21 +117,26 @@ def _refused(error: BaseException) -> str | None:
 
 
 def _translated(error: BaseException, root: str) -> StorageError:
-    codes = {code for cause in _chain(error) for code in _codes(cause)}
-    number = _number(error)
+    codes, number, said = _all_codes(error), _number(error), _said(error)
     if refused := _refused(error):
-        return AccessDenied(number, f"cannot write to {root}: {refused}: {error}")
+        return AccessDenied(number, f"cannot write to {root}: {refused}: {said}")
     if codes & _FULL or codes & _FULL_CODES:
         return StorageFull(
-            number, f"the storage {root} is full (no space, quota or file-size limit left); free some space: {error}"
+            number, f"the storage {root} is full (no space, quota or file-size limit left); free some space: {said}"
         )
-    if codes & _READ_ONLY or isinstance(error, PermissionError | NotImplementedError):
+    if codes & (_READ_ONLY | _FORBIDDEN_CODES) or isinstance(error, PermissionError | NotImplementedError):
         return ReadOnlyStorage(
-            number, f"the storage {root} cannot be written to; check its permissions or choose another: {error}"
+            number, f"the storage {root} cannot be written to; check its permissions or choose another: {said}"
         )
     if isinstance(error, FileNotFoundError):
-        return StorageError(number, f"the storage {root} is not there (not mounted, or no such bucket?): {error}")
-    return StorageError(number, f"the storage {root} failed: {_said(error)}")
+        return StorageError(
+            number, f"the storage {root} is not there (not mounted, or no such bucket or container? make it): {said}"
+        )
+    return StorageError(number, f"the storage {root} failed: {said}")
+
+
+def _all_codes(error: BaseException) -> set[int | str]:
+    return {code for cause in _chain(error) for code in _codes(cause)}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -132,6 +151,11 @@ def _codes(error: BaseException) -> Iterator[int | str]:
     response = getattr(error, "response", None)  # botocore's errors carry the server's answer
     if isinstance(response, dict):
         yield str(response.get("Error", {}).get("Code", ""))
+    # Errors of Azure have a word, those of gcsfs the number of the answer.
+    for word in (getattr(error, "error_code", None), getattr(error, "code", None), getattr(error, "status_code", None)):
+        text = str(getattr(word, "value", word))
+        if not text.isdigit() or text in ("401", "403"):
+            yield text
 
 
 def _is_client_error(error: BaseException) -> bool:

@@ -15,10 +15,16 @@ from upath import UPath
 
 from lamart_core import errors
 from lamart_core.storage.keys import RESERVED, check_inside
+from lamart_core.storage.limits import BY_INSTANCE, limit
 from lamart_core.storage.options import complete, fingerprint
 
 PROTOCOLS = ("file", "s3", "gs", "az", "abfs", "http", "https", "hf", "memory")
 _EXTRA = {"s3": "aws", "gs": "gcs", "az": "azure", "abfs": "azure", "http": "http", "https": "http", "hf": "hf"}
+_ACCOUNT = (
+    "; Azure needs an account_name and what proves it, or a connection_string: there, or in the environment as "
+    "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, …"
+)
+_NEEDED = {"az": _ACCOUNT, "abfs": _ACCOUNT}
 _READ_ONLY_PROTOCOLS = ("http", "https")
 
 # One instance a process and location. fsspec would make one a thread, each with connections of its own; and a child
@@ -65,8 +71,11 @@ class Location:
         """
         if self.is_local:
             return self.local(relpath)
-        _ = self.fs  # a missing library is an error here, and not where the path is used
-        return UPath(self.url(relpath), **complete(self.root, self.options))
+        filesystem = self.fs  # a missing library is an error here, and not where the path is used
+        path = UPath(self.url(relpath), **complete(self.root, self.options))
+        if self.protocol in BY_INSTANCE:
+            path._fs_cached = filesystem  # one that it made itself would have no limits
+        return path
 
     def local(self, relpath: str = "") -> Path:
         """Return the path of an object in a local location.
@@ -134,13 +143,9 @@ class Location:
             # The library's own message might repeat what was passed, credentials included.
             raise errors.InvalidArgument(
                 f"a file system for {self.root} cannot be made from the storage options {sorted(self.options)}: "
-                f"{type(error).__name__}"
+                f"{type(error).__name__}{_NEEDED.get(self.protocol, '')}"
             ) from None
-        if self.protocol == "s3":
-            # Path objects have instances of their own, which the library keeps: those made before now may carry
-            # credentials that have been replaced.
-            type(made).clear_instance_cache()
-            made.retries = 1  # on top of those of botocore, which would multiply
+        limit(self.protocol, made, options)
         return made
 
     @property

@@ -67,7 +67,11 @@ def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR)
         for folder in folders:
             make_folders(folder, Path(location.root))
     put_one = partial(_put_file, location=location, is_alone=False, bar=bar)
-    found = put_side_by_side(puts, put_one, location, _MANY_THREADS if _are_small(puts) else _THREADS)
+
+    def remove(relpath: str) -> None:
+        location.local(relpath).unlink(missing_ok=True)
+
+    found = put_side_by_side(puts, put_one, remove, _MANY_THREADS if _are_small(puts) else _THREADS)
     with writing(location.root):
         for folder in folders:
             sync_file(folder)
@@ -79,7 +83,7 @@ def _are_small(puts: Sequence[FilePut]) -> bool:
 
 
 def put_side_by_side(
-    puts: Sequence[FilePut], put_one: Callable[[FilePut], ObjectStat], location: Location, threads: int
+    puts: Sequence[FilePut], put_one: Callable[[FilePut], ObjectStat], remove: Callable[[str], None], threads: int
 ) -> list[ObjectStat]:
     """Store files in threads; when one fails, those that were stored before are removed again."""
     found: list[ObjectStat | None] = [None] * len(puts)
@@ -104,16 +108,9 @@ def put_side_by_side(
         for put_before, stored in zip(puts, found, strict=True):
             if stored is not None:
                 with contextlib.suppress(Exception):
-                    _remove(put_before, location)
+                    remove(put_before.relpath)
         raise
     return [stored for stored in found if stored is not None]
-
-
-def _remove(put: FilePut, location: Location) -> None:
-    if location.is_local:
-        location.local(put.relpath).unlink(missing_ok=True)
-    else:
-        location.fs.rm_file(location.url(put.relpath))
 
 
 def _put_file(put: FilePut, location: Location, *, is_alone: bool, bar: Bar) -> ObjectStat:

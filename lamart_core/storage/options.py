@@ -16,9 +16,19 @@ OptionsSource = Options | Callable[[], Options]
 
 # A server that is gone is an error within a minute: 3 attempts of 15 seconds.
 _S3_CONFIG = {"connect_timeout": 5, "read_timeout": 15, "retries": {"mode": "standard", "total_max_attempts": 3}}
-# What the client of S3 reads when it is made, and never again.
+# What the clients read when they are made, and never again.
 _S3_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_REGION")
 _S3_FILES = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
+_AZURE_VARIABLES = tuple(
+    f"AZURE_{name}"
+    for name in (
+        "STORAGE_ACCOUNT_NAME", "STORAGE_ACCOUNT_KEY", "STORAGE_CONNECTION_STRING", "STORAGE_SAS_TOKEN",
+        "STORAGE_CLIENT_ID", "STORAGE_CLIENT_SECRET", "STORAGE_TENANT_ID", "STORAGE_ANON",
+        "CLIENT_ID", "CLIENT_SECRET", "TENANT_ID",
+    )
+)  # fmt: skip
+_CLOUDS = ("s3://", "s3a://", "gs://", "az://", "abfs://")
+_GOOGLE_VARIABLES = ("GOOGLE_APPLICATION_CREDENTIALS", "STORAGE_EMULATOR_HOST")
 
 
 class StorageOptions(dict[str, OptionsSource]):
@@ -89,15 +99,23 @@ def _covers(name: str, root: str) -> bool:
 def complete(root: str, options: Options) -> dict[str, Any]:
     """Return the options that a file system is made with: what was given, the endpoint of the root, and our limits."""
     result = dict(options)
-    if not root.startswith(("s3://", "s3a://")):
-        return result
-    endpoint = endpoint_of(root)
-    if endpoint:
-        result.setdefault("endpoint_url", endpoint)
-    # A listing that was kept would hide what other processes wrote since.
-    result.setdefault("use_listings_cache", False)
-    result["config_kwargs"] = _S3_CONFIG | dict(result.get("config_kwargs") or {})
+    if root.startswith(_CLOUDS):
+        # A listing that was kept would hide what other processes wrote since.
+        result.setdefault("use_listings_cache", False)
+    if root.startswith(("s3://", "s3a://")):
+        endpoint = endpoint_of(root)
+        if endpoint:
+            result.setdefault("endpoint_url", endpoint)
+        result["config_kwargs"] = _S3_CONFIG | dict(result.get("config_kwargs") or {})
+    elif root.startswith(("az://", "abfs://")) and (account := _account_of(root)):
+        result.setdefault("account_name", account)
     return result
+
+
+def _account_of(root: str) -> str:
+    """Return the account that a root on Azure names (`abfs://container@account.dfs.core.windows.net`), or ""."""
+    host = root.partition("://")[2].partition("/")[0].partition("@")[2]
+    return host.partition(".")[0]
 
 
 def given_options(root: str, options: Options) -> dict[str, Any]:
@@ -118,6 +136,10 @@ def fingerprint(protocol: str, options: Options) -> str:
     if protocol == "s3":
         parts.extend(os.environ.get(name, "") for name in _S3_VARIABLES)
         parts.extend(_modified(os.environ.get(name, path)) for name, path in _S3_FILES.items())
+    elif protocol in ("az", "abfs"):
+        parts.extend(os.environ.get(name, "") for name in _AZURE_VARIABLES)
+    elif protocol == "gs":
+        parts.extend(os.environ.get(name, "") for name in _GOOGLE_VARIABLES)
     # Hashed, so that no key of a dictionary holds a secret.
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 

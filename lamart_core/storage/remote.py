@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
 import os
-import re
 import shutil
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lamart_core import uids
 from lamart_core.errors import AccessDenied, PathNotFound, ReadOnlyStorage, StorageError, StorageFull
@@ -21,8 +18,6 @@ from lamart_core.hashing import (
     FileEntry,
     FileState,
     TreeDigest,
-    encode,
-    hash_bytes,
     hash_file,
     hash_tree,
     state_of,
@@ -35,15 +30,15 @@ from lamart_core.storage.keys import check_inside, is_reserved
 from lamart_core.storage.local import check_entries, exists_already, is_checkable, put_side_by_side, run_all
 from lamart_core.storage.objects import FilePut, KnownFile, ObjectStat, StoredFile
 from lamart_core.storage.progress import NO_BAR, Bar, BarCallback
-from lamart_core.storage.uploads import PARTS_AT_ONCE, head_s3, part_size, remove_quietly, upload
+from lamart_core.storage.store import THREADS, Listed
+from lamart_core.storage.stores import store_of
+from lamart_core.storage.uploads import remove_quietly, upload
 
-_THREADS = 16
 _THREADS_LARGE = 4  # where each holds several parts in memory
 _LARGE = 8 * 2**20
 # A download that breaks off is begun again, but not by somebody whose server is gone: that took its time already.
 _ATTEMPTS = 3
 _PATIENCE = 30.0
-_ODD = re.compile(r"[*?\[\]{}\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
 def put_file(
@@ -61,7 +56,7 @@ def put_file(
     try:
         if before != _state(source, ours=True):
             raise changed(source)
-        if size != before.size:
+        if size is not None and size != before.size:
             raise StorageError(
                 errno.EIO, f"{location.root} stored {size:,} of {before.size:,} bytes of {relpath!r}; try again"
             )
@@ -76,14 +71,18 @@ def put_file(
 def put_files(puts: Sequence[FilePut], location: Location, *, bar: Bar = NO_BAR) -> list[ObjectStat]:
     """Store files. See `transfer.put_files`."""
 
+    for put in puts:
+        store_of(location).check_name(put.relpath)
+
     def put_one(put: FilePut) -> ObjectStat:
         return put_file(put.source, location, put.relpath, digest=put.digest, move=put.move, bar=bar)
 
-    return put_side_by_side(puts, put_one, location, _threads(put.source.stat().st_size for put in puts))
+    remove = partial(store_of(location).remove, location)
+    return put_side_by_side(puts, put_one, remove, _threads(put.source.stat().st_size for put in puts))
 
 
 def _threads(sizes: Iterable[int | None]) -> int:
-    return _THREADS_LARGE if any(size is None or size > _LARGE for size in sizes) else _THREADS
+    return _THREADS_LARGE if any(size is None or size > _LARGE for size in sizes) else THREADS
 
 
 def _state(source: Path, *, ours: bool) -> FileState:
@@ -95,11 +94,22 @@ def _state(source: Path, *, ours: bool) -> FileState:
 
 
 def _check_free(location: Location, relpath: str) -> None:
+    store_of(location).check_name(relpath)
     if is_reserved(relpath):
         return  # a name in the version store is random, and nobody else's
     with writing(location.root):
-        if location.fs.exists(location.url(relpath)):
+        if _is_there(location, relpath):
             raise exists_already(relpath, location)
+
+
+def _is_there(location: Location, relpath: str) -> bool:
+    store = store_of(location)
+    try:
+        if store.head(location, relpath) is not None:
+            return True
+        return any(page for page in store.pages(location, relpath, deep=False))
+    except FileNotFoundError:
+        return False
 
 
 def _upload(
@@ -110,7 +120,7 @@ def _upload(
     *,
     before: FileState | None = None,
     checked: bool = True,
-) -> int:
+) -> int | None:
     """Upload one file; a source that changed meanwhile is the reason, whatever the store says."""
     try:
         return upload(source, location, relpath, bar=bar, checked=checked)
@@ -131,6 +141,8 @@ def put_folder(
 ) -> ObjectStat:
     """Store a folder. See `transfer.put_folder`."""
     _check_free(location, relpath)
+    for entry in tree.entries:
+        store_of(location).check_name(entry.path)
     check_entries(source, tree)
     before = content_state(source)
     if hash_tree(source, tree.digest.file_algorithm).digest != tree.digest:
@@ -144,7 +156,7 @@ def put_folder(
         torn = [item for item in tree.entries if item.value in (known or {}) and stored.get(item.path) != item.size]
         if torn:
             upload_entry = partial(_upload_over, source, location, relpath)
-            run_all([partial(upload_entry, entry, before.get(entry.path)) for entry in torn], _THREADS)
+            run_all([partial(upload_entry, entry, before.get(entry.path)) for entry in torn], THREADS)
             stored = _sizes(location, relpath)
         check_entries(source, tree)
         check_state(source, before)
@@ -171,7 +183,8 @@ def _put_entry(
     file = known.get(entry.value) if entry.size else None
     if file is not None:
         try:
-            location.fs.cp_file(location.url(file.relpath), location.url(f"{relpath}/{entry.path}"))
+            with writing(location.root):
+                store_of(location).copy(location, file.relpath, f"{relpath}/{entry.path}")
             return
         except (OSError, NotImplementedError):  # gone in between, or a store that cannot: the upload will tell
             pass
@@ -184,24 +197,21 @@ def _upload_over(source: Path, location: Location, relpath: str, entry: FileEntr
     _upload(source / entry.path, location, f"{relpath}/{entry.path}", before=before, checked=False)
 
 
-def _sizes(location: Location, relpath: str) -> dict[str, int]:
+def _sizes(location: Location, relpath: str) -> dict[str, int | None]:
     with writing(location.root):
-        return {path: int(info["size"]) for path, info in _files(location, relpath).items()}
+        return {path: file.size for path, file in _files(location, relpath).items()}
 
 
-def _files(location: Location, relpath: str) -> dict[str, Mapping[str, Any]]:
-    """Return the files of a folder: path relative to it → what the store says."""
-    url = location.url(relpath)
-    prefix = location.stored_name(relpath) + "/"
-    listed: Any = location.fs.find(url, detail=True)
-    found: dict[str, Mapping[str, Any]] = {}
-    for stored, info in listed.items():
-        name = str(stored)
-        # A name that ends in a slash is a placeholder that consoles make for an empty folder.
-        if name.startswith(prefix) and not name.endswith("/"):
-            # Object stores take any name, also one that would lead out of the folder that it is read into.
-            check_inside(name[len(prefix) :])
-            found[name[len(prefix) :]] = info
+def _files(location: Location, relpath: str) -> dict[str, Listed]:
+    """Return the files of a folder by their paths relative to it."""
+    found: dict[str, Listed] = {}
+    for page in store_of(location).pages(location, relpath):
+        for listed in page:
+            # A name that ends in a slash is a placeholder that consoles make for an empty folder.
+            if listed.path and not listed.path.endswith("/"):
+                # Object stores take any name, also one that would lead out of the folder that it is read into.
+                check_inside(listed.path)
+                found[listed.path] = listed
     return found
 
 
@@ -209,11 +219,14 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool, bar:
     """Copy an object out of the storage. See `transfer.get`; `target` is a path where nothing is."""
     with reading(location.root, relpath):
         if is_folder:
-            sizes = {path: _size(info) for path, info in _files(location, relpath).items()}
+            sizes = {path: file.size for path, file in _files(location, relpath).items()}
             if not sizes:
                 raise PathNotFound(f"there is no folder {relpath!r} in {location.root}")
         else:
-            sizes = {"": _size(location.fs.info(location.url(relpath)))}
+            found = store_of(location).head(location, relpath)
+            if found is None:
+                raise PathNotFound(f"there is no file {relpath!r} in {location.root}")
+            sizes = {"": found.size}
 
     def download(path: str) -> None:
         place = target / path
@@ -222,10 +235,6 @@ def get(location: Location, relpath: str, target: Path, *, is_folder: bool, bar:
         _download_again(location, f"{relpath}/{path}" if path else relpath, place, sizes[path], bar)
 
     run_all([partial(download, path) for path in sizes], _threads(sizes.values()))
-
-
-def _size(info: Mapping[str, Any]) -> int | None:
-    return None if info.get("size") is None else int(info["size"])
 
 
 def _download_again(location: Location, relpath: str, place: Path, size: int | None, bar: Bar) -> None:
@@ -244,17 +253,9 @@ def _download_again(location: Location, relpath: str, place: Path, size: int | N
 
 def _download(location: Location, relpath: str, place: Path, size: int | None, bar: Bar) -> None:
     """Download one file, and check that as many bytes arrived as it has."""
-    filesystem: Any = location.fs
-    callback = BarCallback(bar)
-    part = part_size(size or 0)
-    in_parts = location.protocol == "s3" and size is not None and size > part
-    options = {"chunksize": part, "max_concurrency": PARTS_AT_ONCE} if in_parts else {}
     with reading(location.root, relpath), writing_locally(place):
-        filesystem.get_file(location.url(relpath), str(place), callback=callback, **options)
-        arrived = place.stat().st_size
-        if in_parts:
-            # The file has its full size before its parts arrive; what was moved is what is really there.
-            arrived = min(arrived, callback.moved)
+        said = store_of(location).download(location, relpath, place, size=size, callback=BarCallback(bar))
+        arrived = place.stat().st_size if said is None else said
     if size is not None and arrived != size:
         raise StorageError(errno.EIO, f"only {arrived:,} of {size:,} bytes of {relpath!r} arrived; try again")
 
@@ -291,26 +292,22 @@ def writing_locally(target: Path) -> Generator[None, None, None]:
 
 def delete(location: Location, relpath: str, *, is_folder: bool, missing_ok: bool) -> None:
     """Remove an object. See `transfer.delete`."""
-    filesystem = location.fs
+    store = store_of(location)
     with writing(location.root):
         if not is_folder:
             try:
-                if not missing_ok:
-                    filesystem.info(location.url(relpath))
-                filesystem.rm_file(location.url(relpath))
+                if not missing_ok and store.head(location, relpath) is None:
+                    raise FileNotFoundError(relpath)
+                store.remove(location, relpath)
             except FileNotFoundError:
                 if not missing_ok:
                     raise PathNotFound(f"there is nothing at {relpath!r} in {location.root}") from None
             return
-        paths = [location.url(f"{relpath}/{path}") for path in _files(location, relpath)]
+        paths = [f"{relpath}/{path}" for path in _files(location, relpath)]
         if not paths and not missing_ok:
             raise PathNotFound(f"there is nothing at {relpath!r} in {location.root}")
-        # One by one, what the call for many would take for a pattern, or cannot say in XML.
-        odd = [path for path in paths if _ODD.search(path)]
-        run_all([partial(filesystem.rm_file, path) for path in odd], _THREADS)
-        if len(odd) < len(paths):
-            filesystem.rm([path for path in paths if not _ODD.search(path)])
         if paths:
+            store.remove_all(location, paths)
             left = len(_files(location, relpath))
             if left:
                 raise StorageError(errno.EIO, f"{left:,} files of {relpath!r} in {location.root} could not be removed")
@@ -319,63 +316,28 @@ def delete(location: Location, relpath: str, *, is_folder: bool, missing_ok: boo
 def stat(location: Location, relpath: str) -> ObjectStat:
     """Describe an object: one request for a file, one listing more for a folder. See `transfer.stat`."""
     with reading(location.root, relpath):
-        info = _info(location, relpath)
-        if info is not None:
-            return ObjectStat(_size(info), None, False, _digest(location.protocol, info))
+        found = store_of(location).head(location, relpath)
+        if found is not None:
+            return ObjectStat(found.size, None, False, found.digest)
         files = _files(location, relpath)
         if not files:
             raise PathNotFound(f"there is no object {relpath!r} in the storage {location.root}")
-        sizes = [int(file["size"]) for file in files.values()]
-        return ObjectStat(sum(sizes), len(sizes), True, _tree_digest(location.protocol, files))
-
-
-def _info(location: Location, relpath: str) -> Mapping[str, Any] | None:
-    """Return what the store says of a file; None when there is none, and there may be a folder."""
-    if location.protocol == "s3" and relpath:
-        try:
-            answer = head_s3(location, relpath)
-        except FileNotFoundError:
-            return None
-        return {"size": answer["ContentLength"], "ETag": answer.get("ETag")}
-    info: Mapping[str, Any] = location.fs.info(location.url(relpath))
-    return None if info["type"] == "directory" else info
+        size = sum(file.size or 0 for file in files.values())
+        return ObjectStat(size, len(files), True, _tree_digest(files))
 
 
 def stat_files(location: Location, relpath: str) -> dict[str, ObjectStat]:
     """Describe all files of a folder by one listing. See `transfer.stat_files`."""
     with reading(location.root, relpath):
         files = _files(location, relpath)
-        return {
-            path: ObjectStat(_size(info), None, False, _digest(location.protocol, info)) for path, info in files.items()
-        }
+        return {path: ObjectStat(file.size, None, False, file.digest) for path, file in files.items()}
 
 
-def _tree_digest(protocol: str, files: Mapping[str, Mapping[str, Any]]) -> Digest | None:
+def _tree_digest(files: Mapping[str, Listed]) -> Digest | None:
     entries: list[FileEntry] = []
-    for path, info in files.items():
-        digest = _digest(protocol, info)
-        if digest is None:
+    for path, file in files.items():
+        if file.digest is None:
             return None
-        entries.append(FileEntry(path, int(info["size"]), f"{digest.algorithm}:{digest.value}"))
+        entries.append(FileEntry(path, file.size or 0, f"{file.digest.algorithm}:{file.digest.value}"))
     # The server's word for each file, hashed: the name says that no byte was read.
     return Digest("etag-tree", tree_digest(entries, "md5").value, is_exact=False)
-
-
-def _digest(protocol: str, info: Mapping[str, Any]) -> Digest | None:
-    """Return what a server says that identifies a content; never exact, because nobody here has seen the bytes."""
-    md5 = info.get("md5Hash")
-    if md5:
-        return Digest("md5", encode(base64.b64decode(str(md5))), is_exact=False)
-    if protocol == "hf" and info.get("blob_id"):
-        return Digest("sha1", encode(bytes.fromhex(str(info["blob_id"]))), is_exact=False)
-    etag = str(info.get("ETag") or info.get("etag") or "").strip('"')
-    if not etag:
-        return None
-    value, dash, parts = etag.partition("-")
-    try:
-        raw = bytes.fromhex(value)
-    except ValueError:
-        raw = b""
-    if protocol == "s3" and len(raw) == 16:
-        return Digest(f"md5-{parts}" if dash else "md5", encode(raw), is_exact=False)
-    return Digest("md5-etag", hash_bytes(etag.encode(), "md5").value, is_exact=False)

@@ -21,6 +21,7 @@ from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import RESERVED, is_reserved
 from lamart_core.storage.progress import NO_BAR
 from lamart_core.storage.scattered import ScatteredPath
+from lamart_core.storage.stores import store_of
 
 MARKER = f"{RESERVED}/storage_uid.txt"
 _EMBEDDED = f"/{RESERVED}/storage"  # the storage of an embedded registry lies beside its database
@@ -149,9 +150,9 @@ def relative_to(path: str, root: str) -> str:
 
 def bucket_of(url: str) -> str:
     """Return the widest root of a remote path: bucket or host."""
-    protocol, _, rest = url.partition("://")
-    base, option, endpoint = _split(rest)
-    return f"{protocol}://{base.split('/')[0]}" + (f"{option}{endpoint}" if endpoint else "")
+    base, option, endpoint = _split(url)
+    protocol, _, rest = base.partition("://")
+    return f"{protocol}://{rest.split('/')[0]}" + (f"{option}{endpoint}" if endpoint else "")
 
 
 def _bare(path: str) -> str:
@@ -159,8 +160,8 @@ def _bare(path: str) -> str:
 
 
 def _split(url: str) -> tuple[str, str, str]:
-    """Split the endpoint off a URL; any other question mark is part of a name."""
-    base, option, endpoint = url.rpartition(_OPTION)
+    """Split the endpoint off a URL of S3; any other question mark is part of a name."""
+    base, option, endpoint = url.rpartition(_OPTION) if url.startswith("s3://") else ("", "", "")
     return (base, option, endpoint) if option else (url, "", "")
 
 
@@ -188,8 +189,7 @@ def read_marker(location: Location) -> Marker | None:
             if location.is_local:
                 text = location.local(MARKER).read_text()
             else:
-                content: Any = location.fs.cat_file(location.url(MARKER))
-                text = str(content, "utf-8")
+                text = str(store_of(location).read(location, MARKER), "utf-8")
     except errors.PathNotFound:
         return None
     except errors.StorageError as error:
@@ -245,7 +245,7 @@ def remove_marker(location: Location, storage_uid: str) -> None:
         if location.is_local:
             location.local(MARKER).unlink(missing_ok=True)
         else:
-            location.fs.rm_file(location.url(MARKER))
+            store_of(location).remove(location, MARKER)
 
 
 def bucket_region(location: Location) -> str | None:

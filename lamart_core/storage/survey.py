@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lamart_core.errors import PathNotFound, StorageError
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import RANDOM_LENGTH, RESERVED
 from lamart_core.storage.objects import ReservedName, StoredName, UnfinishedUpload, measure_path
-from lamart_core.storage.uploads import server_code
+from lamart_core.storage.store import Listed
+from lamart_core.storage.store_s3 import answers, server_code
+from lamart_core.storage.stores import store_of
 from lamart_core.uids import STEM_LENGTH
 
 # Only names that `object_path` makes: the reserved folder may hold other things, such as the embedded database.
 _STORED = re.compile(rf"[0-9A-Za-z]{{{STEM_LENGTH + RANDOM_LENGTH}}}(\..*)?", re.DOTALL)
 # What servers answer that have no unfinished uploads, or never any.
 _NO_UPLOADS = {"NoSuchUpload", "NotImplemented", "MethodNotAllowed"}
-_PAGE = 1000  # names that are in memory at once
 
 
 def list_stored(location: Location) -> list[StoredName]:
@@ -46,14 +46,13 @@ def is_stored_name(relpath: str) -> bool:
 def iter_reserved(location: Location) -> Iterator[ReservedName]:
     """Go through the names in the reserved folder of a location, one level deep, in no order.
 
-    A local folder and a bucket of S3 are read page by page, so that any number of names needs little memory.
+    A local folder and the buckets of the known clouds are read page by page, so that any number of names needs little
+    memory.
 
     Raises:
         StorageError: The storage failed or refused.
     """
-    if location.is_local:
-        return _local(location)
-    return _s3(location) if location.protocol == "s3" else _listed(location)
+    return _local(location) if location.is_local else _remote(location)
 
 
 def iter_beginning(location: Location, beginning: str) -> Iterator[list[ReservedName]]:
@@ -64,12 +63,13 @@ def iter_beginning(location: Location, beginning: str) -> Iterator[list[Reserved
         beginning: What the names begin with.
 
     Returns:
-        Of S3 pages of up to 1,000 names, each by one request; elsewhere all at once. In no order.
+        Pages, each by one request where the store has pages: of up to 1,000 names on S3. In no order.
 
     Raises:
         StorageError: The storage failed or refused.
     """
-    return _s3_pages(location, beginning) if location.protocol == "s3" else iter([_found(location, beginning)])
+    for page in _pages(location, RESERVED, deep=False, beginning=beginning):
+        yield [_reserved(listed) for listed in page if listed.path]
 
 
 def _local(location: Location) -> Iterator[ReservedName]:
@@ -81,84 +81,21 @@ def _local(location: Location) -> Iterator[ReservedName]:
             yield ReservedName(f"{RESERVED}/{entry.name}", entry.is_dir(follow_symlinks=False))
 
 
-def _listed(location: Location) -> Iterator[ReservedName]:
-    """Go through the names that a file system without pages lists at once."""
-    prefix = location.stored_name(RESERVED) + "/"
-    try:
-        with reading(location.root, RESERVED):
-            listed: Any = location.fs.ls(location.url(RESERVED), detail=True)
-    except PathNotFound:
-        return
-    for info in listed:
-        name = str(info["name"]).rstrip("/").removeprefix(prefix)
-        is_folder = info["type"] == "directory"
-        if name:
-            yield ReservedName(
-                f"{RESERVED}/{name}", is_folder, None if is_folder else info.get("size"), _modified(info)
-            )
+def _remote(location: Location) -> Iterator[ReservedName]:
+    for page in _pages(location, RESERVED, deep=False):
+        for listed in page:
+            if listed.path:  # consoles make an empty object for the folder itself
+                yield _reserved(listed)
 
 
-def _found(location: Location, beginning: str) -> list[ReservedName]:
-    with reading(location.root, RESERVED):
-        # Where a file system does not know prefixes, there is more.
-        listed: Any = location.fs.find(location.url(RESERVED), maxdepth=1, detail=True, prefix=beginning)
-    return [
-        ReservedName(f"{RESERVED}/{_last(str(name))}", False, info.get("size"), _modified(info))
-        for name, info in listed.items()
-    ]
+def _reserved(listed: Listed) -> ReservedName:
+    return ReservedName(f"{RESERVED}/{listed.path}", listed.is_folder, listed.size, listed.modified)
 
 
-def _s3(location: Location) -> Iterator[ReservedName]:
-    for page in _s3_pages(location, ""):
-        yield from page
-
-
-def _s3_pages(location: Location, beginning: str) -> Iterator[list[ReservedName]]:
-    for page in _pages(location, "list_objects_v2", RESERVED, beginning, Delimiter="/"):
-        names: list[ReservedName] = []
-        for folder in page.get("CommonPrefixes", ()):
-            names.append(ReservedName(f"{RESERVED}/{_last(str(folder['Prefix']).rstrip('/'))}", True))
-        for info in page.get("Contents", ()):
-            name = _last(str(info["Key"]))
-            if name:  # consoles make an empty object for the folder itself
-                names.append(ReservedName(f"{RESERVED}/{name}", False, int(info["Size"]), _modified(info)))
-        yield names
-
-
-def _last(key: str) -> str:
-    return key.rpartition("/")[2]
-
-
-def _pages(
-    location: Location, operation: str, relpath: str, beginning: str = "", **options: Any
-) -> Iterator[Mapping[str, Any]]:
-    """Go through the pages of a listing of S3 below a path, of the names that begin in some way."""
-    filesystem: Any = location.fs
-    bucket, key, _ = filesystem.split_path(location.url(relpath))
-    prefix = (f"{key}/" if key else "") + beginning
-    following: dict[str, Any] = {}
-    while True:
-        with reading(location.root, relpath):
-            page = filesystem.call_s3(operation, Bucket=bucket, Prefix=prefix, **options, **following)
-        yield {"Prefix": prefix, **page}
-        if not page.get("IsTruncated"):
-            return
-        following = {
-            given: page[said]
-            for given, said in (
-                ("ContinuationToken", "NextContinuationToken"),
-                ("KeyMarker", "NextKeyMarker"),
-                ("UploadIdMarker", "NextUploadIdMarker"),
-            )
-            if page.get(said)
-        }
-
-
-def _modified(info: Mapping[str, Any]) -> datetime | None:
-    modified = info.get("LastModified") or info.get("created")
-    if not isinstance(modified, datetime):
-        return None
-    return modified if modified.tzinfo is not None else modified.replace(tzinfo=UTC)
+def _pages(location: Location, relpath: str, *, deep: bool, beginning: str = "") -> Iterator[list[Listed]]:
+    """Go through the pages of a listing below a path; nothing where nothing is."""
+    with reading(location.root, relpath):
+        yield from store_of(location).pages(location, relpath, deep=deep, beginning=beginning)
 
 
 def measure(location: Location, name: ReservedName) -> StoredName | None:
@@ -178,23 +115,14 @@ def measure(location: Location, name: ReservedName) -> StoredName | None:
         return StoredName(name.relpath, False, name.modified or datetime.now(UTC), name.size)
     size = 0
     newest: datetime | None = None
-    for info in _below(location, name.relpath):
-        size += int(info.get("Size", info.get("size")) or 0)
-        modified = _modified(info) or datetime.now(UTC)
-        newest = modified if newest is None else max(newest, modified)
+    for page in _pages(location, name.relpath, deep=True):
+        for listed in page:
+            size += listed.size or 0
+            modified = listed.modified or datetime.now(UTC)
+            newest = modified if newest is None else max(newest, modified)
     if newest is None:
         return None
     return StoredName(name.relpath, name.is_folder, newest, size)
-
-
-def _below(location: Location, relpath: str) -> Iterator[Mapping[str, Any]]:
-    if location.protocol == "s3":
-        for page in _pages(location, "list_objects_v2", relpath):
-            yield from page.get("Contents", ())
-        return
-    with reading(location.root, relpath):
-        listed: Any = location.fs.find(location.url(relpath), detail=True)
-    yield from listed.values()
 
 
 def iter_uploads(location: Location) -> Iterator[UnfinishedUpload]:
@@ -207,18 +135,15 @@ def iter_uploads(location: Location) -> Iterator[UnfinishedUpload]:
     """
     if location.protocol != "s3":
         return
-    try:
-        for page in _pages(location, "list_multipart_uploads", ""):
-            for info in page.get("Uploads", ()):
-                relpath = str(info["Key"]).removeprefix(str(page["Prefix"]))
-                yield UnfinishedUpload(relpath, str(info["UploadId"]), info["Initiated"])
-    except (PathNotFound, StorageError) as error:
-        if not _has_no_uploads(error):
-            raise
-
-
-def _has_no_uploads(error: BaseException) -> bool:
-    return error.__cause__ is not None and server_code(error.__cause__) in _NO_UPLOADS
+    with reading(location.root, ""):
+        try:
+            for page in answers(location, "list_multipart_uploads", ""):
+                for info in page.get("Uploads", ()):
+                    relpath = str(info["Key"]).removeprefix(str(page["Prefix"]))
+                    yield UnfinishedUpload(relpath, str(info["UploadId"]), info["Initiated"])
+        except OSError as error:
+            if server_code(error) not in _NO_UPLOADS:
+                raise
 
 
 def abort_upload(location: Location, upload: UnfinishedUpload) -> None:

@@ -17,6 +17,7 @@ from lamart_core.storage.copying import copy_file, make_folders, remove_quietly,
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.objects import StoredFile
+from lamart_core.storage.stores import store_of
 from lamart_core.storage.transfer import delete, exists, staging_path, stat
 
 _THREADS = 16
@@ -263,18 +264,17 @@ def _fill_remote(
 
 
 def _list_remote(location: Location, relpath: str) -> list[str]:
-    prefix = location.stored_name(relpath) + "/"
-    names = [str(name) for name in location.fs.find(location.url(relpath))]
+    paths = [listed.path for page in store_of(location).pages(location, relpath) for listed in page]
     # A name that ends in a slash is a placeholder that consoles make for an empty folder.
-    return [name[len(prefix) :] for name in names if name.startswith(prefix) and not name.endswith("/")]
+    return [path for path in paths if path and not path.endswith("/")]
 
 
 def _copy_remote(location: Location, source: str | None, target: str) -> None:
     with reading(location.root, source or target), writing(location.root):
         if source is None:
-            location.fs.pipe_file(location.url(target), b"")
+            store_of(location).create_empty(location, target)
         else:
-            location.fs.cp_file(location.url(source), location.url(target))
+            store_of(location).copy(location, source, target)
 
 
 def _check_size(location: Location, target: str, size: int | None, n_files: int | None) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from tests.registries import contents, tree, write
+from tests.registries import contents, on_clouds_too, tree, write
+
+pytestmark = on_clouds_too
 
 
 @pytest.fixture

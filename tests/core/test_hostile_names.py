@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import unicodedata
 from contextlib import suppress
@@ -33,12 +34,20 @@ NAMES = [
 ]  # fmt: skip
 # Names that no key has, but that a file in a folder may have.
 ONLY_FILES = ["back\\slash.txt", "Icon\r", "tab\t.txt", "bell\x07.txt", "del\x7f.txt", "\x85", "\u2028", NFD]
+AZURE_REFUSES = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ufffe\uffff]")
+
+
+def kept_by(lab: Registry, names: list[str]) -> list[str]:
+    """Return the names that the storage of a registry takes: Azure has no way to say some."""
+    location = lab.Storage.get(lab.storage_id).location
+    return [name for name in names if location.protocol != "az" or not AZURE_REFUSES.search(name)]
 
 
 @pytest.mark.req("R10", "R40", "R51", "R52", "R63", "R248")
 def test_every_name_comes_back_as_it_was(lab: Registry, tmp_path: Path) -> None:
     keys: dict[str, str] = {}
-    for number, name in enumerate(NAMES):
+    names = kept_by(lab, NAMES)
+    for number, name in enumerate(names):
         # The same name for the source, and at a real key for the stored object.
         key, content = f"names/{name}", f"content {number}"
         source = write(tmp_path / "in" / name, content)
@@ -47,20 +56,22 @@ def test_every_name_comes_back_as_it_was(lab: Registry, tmp_path: Path) -> None:
         assert artifact.path.exists()
         keys[key] = content
     found = ln.Artifact.filter(key__startswith="names/").to_list()
-    assert {item.key: item.description for item in found} == {f"names/{name}": name for name in NAMES}
+    assert {item.key: item.description for item in found} == {f"names/{name}": name for name in names}
     for key, content in keys.items():
         artifact = ln.Artifact.get(key=key)
         assert artifact.cache().read_text() == content
         assert ln.Artifact.get(path=artifact.path) == artifact
     table = ln.Artifact.filter().to_dataframe(limit=None)
     assert set(table["key"]) == set(keys)
-    assert len({item.stem_uid for item in found}) == len(NAMES)
+    assert len({item.stem_uid for item in found}) == len(names)
 
 
 @pytest.mark.req("R60", "R77", "R248", "R257")
 def test_every_name_in_a_folder_comes_back_and_goes_alone(lab: Registry, tmp_path: Path) -> None:
-    files: dict[str, str | bytes] = {name: str(number) for number, name in enumerate([NFC, *NAMES, *ONLY_FILES])}
-    files |= {f"d {name[:99]}/{name}": f"deep {number}" for number, name in enumerate(NAMES)}
+    files: dict[str, str | bytes] = {
+        name: str(number) for number, name in enumerate(kept_by(lab, [NFC, *NAMES, *ONLY_FILES]))
+    }
+    files |= {f"d {name[:99]}/{name}": f"deep {number}" for number, name in enumerate(kept_by(lab, NAMES))}
     folder = tree(tmp_path / "in", files)
     beside = ln.Artifact(tree(tmp_path / "other", {"a": "x"}), key="names1", key_is_virtual=False).save()
     for key, virtual in (("virtual", True), ("names*", False)):

@@ -1,25 +1,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from lamart_core.storage import Location, normalise_root
+from tests.storage.clouds import CLOUDS, azurite, cloud, reaching, shared_cloud
 from tests.storage.s3_server import S3Server, rclone, s3, s3_server
 
-__all__ = ["rclone", "s3", "s3_server"]
+__all__ = ["azurite", "cloud", "rclone", "s3", "s3_server"]
 
 
-@pytest.fixture(params=["local", "s3", "rclone"])
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+@pytest.fixture(params=["local", "s3", "rclone", *CLOUDS])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Location, None, None]:
     """An empty storage location, on each kind of storage."""
     if request.param == "local":
         root = tmp_path / "storage"
         root.mkdir()
-        return Location(normalise_root(str(root)))
-    server: S3Server = request.getfixturevalue(request.param)
-    return Location(normalise_root(server.new_root()))
+        yield Location(normalise_root(str(root)))
+    elif request.param in CLOUDS:
+        server = shared_cloud(request.param)
+        with reaching(server):
+            yield Location(server.new_root(), {"token": "anon"} if request.param == "gs" else {})
+    else:
+        s3_like: S3Server = request.getfixturevalue(request.param)
+        yield Location(normalise_root(s3_like.new_root()))
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def serve_moto() -> Generator[S3Server, None, None]:
         text=True,
         env=environment,
     )
-    with _ended(process):
+    with ended(process):
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         if not port:
@@ -116,7 +116,7 @@ def serve_rclone(*options: str, key: str | None = "test,test", folder: Path | No
         command = [str(program), "serve", "s3", "--addr", "127.0.0.1:0", "--config", "", "--log-file", str(log)]
         command += ["--cache-dir", str(Path(scratch, "cache")), *(["--auth-key", key] if key else []), *options]
         process = subprocess.Popen([*command, str(data)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with _ended(process):
+        with ended(process):
             yield _answering(S3Server(_address_in(log, process)))
 
 
@@ -132,7 +132,8 @@ def _address_in(log: Path, process: subprocess.Popen[Any]) -> str:
 
 
 @contextmanager
-def _ended(process: subprocess.Popen[Any]) -> Generator[None]:
+def ended(process: subprocess.Popen[Any]) -> Generator[None]:
+    """End a process with the block."""
     try:
         yield
     finally:

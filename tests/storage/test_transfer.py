@@ -6,6 +6,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from lamart_core.storage import (
     staging_path,
     stat,
 )
+from lamart_core.storage.stores import store_of
 
 STEM = "9Kq3mZ0aBcDeFgHi"
 
@@ -236,13 +238,14 @@ def test_a_file_that_changes_while_it_is_copied_is_refused(
 
         monkeypatch.setattr(os, "fsync", fsync)
     else:
-        put = location.fs.put_file
+        store = store_of(location)
+        create = store.create
 
-        def put_and_change(*args: object, **kwargs: object) -> None:
-            put(*args, **kwargs)
+        def create_and_change(*args: Any, **kwargs: Any) -> None:
+            create(*args, **kwargs)
             source.write_bytes(b"y" * 5 * 2**20)
 
-        monkeypatch.setattr(location.fs, "put_file", put_and_change)
+        monkeypatch.setattr(store, "create", create_and_change)
     with pytest.raises(errors.SourceChanged):
         put_file(source, location, "a.bin", digest=digest)
     monkeypatch.undo()

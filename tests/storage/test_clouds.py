@@ -1,0 +1,410 @@
+"""What storage on Azure and on Google must do beyond the tests of every kind of storage, on servers that nobody mocks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamart_core import errors
+from lamart_core.hashing import hash_file, hash_tree
+from lamart_core.storage import (
+    Location,
+    Marker,
+    delete,
+    exists,
+    get,
+    iter_reserved,
+    limits,
+    list_stored,
+    object_path,
+    place,
+    put_file,
+    put_folder,
+    read_marker,
+    stat,
+    write_marker,
+)
+from tests.storage.clouds import CloudServer, FakeGcs, serve_azurite
+from tests.storage.proxy import Proxy, proxied
+
+STEM = "9Kq3mZ0aBcDeFgHi"
+NAMES = [
+    " leading", "trailing ", "q'uo\"te", "per%2Fcent", "%", "ha#sh", "hash#", "quest?ion", "?", "a?versionid=x", "a#1",
+    "am&p", "pl+us", "semi;colon", "st*r", "**", "br[a]cket", "{a,b}", "~", "co:lon", "<x>|", "a=b,c@d!", "end.", "...x",
+    "Case", "case", "😀", "\ufeffbom", "日本語", "é" * 120,
+]  # fmt: skip
+
+
+@pytest.fixture
+def container(cloud: CloudServer) -> str:
+    return cloud.new_container()
+
+
+@pytest.fixture
+def place_there(cloud: CloudServer, container: str) -> Location:
+    return Location(f"{cloud.protocol}://{container}/lab", cloud.options())
+
+
+@pytest.fixture
+def proxy(cloud: CloudServer) -> Generator[Proxy, None, None]:
+    with proxied(cloud.endpoint_url) as running:
+        yield running
+
+
+@pytest.fixture
+def behind(cloud: CloudServer, container: str, proxy: Proxy) -> Location:
+    """A location that is reached through the proxy."""
+    return Location(f"{cloud.protocol}://{container}/lab", cloud.options(proxy.endpoint_url))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One attempt and not three, for what fails at each of them."""
+    monkeypatch.setattr(limits, "ATTEMPTS", 1)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 MiB: three parts, no two of which are equal."""
+    path = tmp_path_factory.mktemp("large") / "large.bin"
+    with path.open("wb") as file:
+        for number in range(40):
+            file.write(os.urandom(1024) + bytes([number]) * (2**20 - 1024))
+    return path
+
+
+# ---------------------------------------------------------------------- never over something that is there
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_the_server_itself_is_asked_not_to_replace_anything(
+    cloud: CloudServer, container: str, behind: Location, proxy: Proxy, source: Path, large: Path, size: str
+) -> None:
+    if size == "large" and isinstance(cloud, FakeGcs):
+        pytest.skip("fake-gcs-server knows no conditions of uploads in parts")
+    # The name is free when it is looked at; before the bytes arrive, another writer takes it.
+    proxy.fault("delay", "PUT" if cloud.protocol == "az" else "POST", meanwhile=lambda: take(cloud, container), times=1)
+    with pytest.raises(errors.ObjectExists):
+        put_file(source if size == "small" else large, behind, "contested")
+    assert cloud.read(container, "lab/contested") == b"theirs"
+    assert cloud.keys(container) == ["lab/contested"]
+
+
+def take(cloud: CloudServer, container: str) -> None:
+    cloud.put(container, "lab/contested", b"theirs")
+
+
+def test_an_upload_whose_answer_is_lost_meets_its_own_object(
+    cloud: CloudServer, container: str, behind: Location, proxy: Proxy, source: Path
+) -> None:
+    method = "PUT" if cloud.protocol == "az" else "POST"
+    proxy.fault("drop answer", method, times=1)
+    assert put_file(source, behind, "real/key.bin", digest=hash_file(source)).size == 100_000
+    assert proxy.count(method) == 2  # the second was refused, and the object told whose it is
+    assert cloud.read(container, "lab/real/key.bin") == source.read_bytes()
+
+
+def test_a_marker_is_written_by_one(cloud: CloudServer, container: str, behind: Location, proxy: Proxy) -> None:
+    def be_faster() -> None:
+        cloud.put(container, "lab/.lamart/storage_uid.txt", b"aaaa\nbbbb\n")
+
+    proxy.fault("delay", "PUT" if cloud.protocol == "az" else "POST", meanwhile=be_faster, times=1)
+    with pytest.raises(errors.ObjectExists, match="bbbb"):
+        write_marker(behind, Marker("cccc", "dddd"))
+    assert read_marker(behind) == Marker("aaaa", "bbbb")
+
+
+# ---------------------------------------------------------------------- large objects
+
+
+def test_a_large_file_goes_in_parts_and_comes_back(
+    cloud: CloudServer, behind: Location, proxy: Proxy, large: Path, tmp_path: Path
+) -> None:
+    digest = hash_file(large)
+    put_file(large, behind, "large.bin", digest=digest)
+    if cloud.protocol == "az":
+        assert proxy.count("PUT", "comp=block&") == 3
+        assert proxy.count("PUT", "comp=blocklist") == 1
+    else:  # the parts go to the address that the server gives, past the proxy
+        assert proxy.count("POST", "uploadType=resumable&ifGenerationMatch=0") == 1
+    get(behind, "large.bin", tmp_path / "copy")
+    assert hash_file(tmp_path / "copy") == digest
+    assert stat(behind, "large.bin").size == large.stat().st_size
+    assert stat(behind, "large.bin").digest != digest
+
+
+def test_a_large_upload_that_fails_leaves_nothing(
+    azurite: CloudServer, large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = azurite.new_container()
+    with proxied(azurite.endpoint_url) as proxy:
+        patient = Location(f"az://{container}/lab", azurite.options(proxy.endpoint_url))
+        proxy.fault("drop", "PUT", contains="comp=block&", after=1, times=1)
+        assert put_file(large, patient, "large.bin").size == large.stat().st_size
+        proxy.heal()
+        monkeypatch.setattr(limits, "ATTEMPTS", 1)
+        location = replace(patient, options={**patient.options, "read_timeout": 14})
+        proxy.fault("truncate", "GET", after=1)
+        with pytest.raises(errors.StorageError, match=r"large\.bin"):
+            get(location, "large.bin", tmp_path / "copy")
+        assert not (tmp_path / "copy").exists()
+        proxy.heal()
+        delete(location, "large.bin")
+        proxy.fault("answer", "PUT", contains="comp=blocklist", status=500)
+        with pytest.raises(errors.StorageError, match="lab"):
+            put_file(large, location, "large.bin")
+        assert azurite.keys(container) == []
+
+
+def test_a_content_may_hold_whatever_a_request_is_made_of(
+    cloud: CloudServer, place_there: Location, tmp_path: Path
+) -> None:
+    # gcsfs puts this between the parts of every request.
+    content = b"\n--==0==\nContent-Type: text/plain\n\nx\n--==0==--\r\n"
+    (tmp_path / "a").write_bytes(content)
+    put_file(tmp_path / "a", place_there, "a")
+    assert cloud.read(cloud_container(place_there), "lab/a") == content
+
+
+def cloud_container(location: Location) -> str:
+    return location.root.split("/")[2]
+
+
+# ---------------------------------------------------------------------- names and listings
+
+
+def test_every_name_comes_back_and_goes_alone(cloud: CloudServer, container: str, tmp_path: Path) -> None:
+    location = Location(f"{cloud.protocol}://{container}/lab", cloud.options())
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, name in enumerate(NAMES):
+        (folder / name).write_text(str(number))
+    tree = hash_tree(folder)
+    put_folder(folder, location, "f*", tree=tree)
+    put_folder(folder, location, "f**", tree=tree)
+    assert sorted(key for key in cloud.keys(container) if "f*/" in key) == sorted(f"lab/f*/{name}" for name in NAMES)
+    get(location, "f*", tmp_path / "out", is_folder=True)
+    assert hash_tree(tmp_path / "out") == tree
+    place(location, "f*", "copy?", is_folder=True, by_link=False)
+    assert stat(location, "copy?").size == tree.size
+    delete(location, "f*/st*r")
+    delete(location, "f*/**")
+    assert stat(location, "f*").n_files == len(NAMES) - 2
+    delete(location, "f*", is_folder=True)
+    assert stat(location, "f**").n_files == stat(location, "copy?").n_files == len(NAMES)
+
+
+@pytest.mark.parametrize("name", ["back\\slash", "tab\t", "bell\x07", "\x85", "\uffff"])
+def test_azure_names_that_would_be_others_are_refused_before_anything_is_written(
+    azurite: CloudServer, source: Path, folder: Path, name: str
+) -> None:
+    container = azurite.new_container()
+    location = Location(f"az://{container}/lab", azurite.options())
+    (folder / "deep" / name).write_text("x")
+    with pytest.raises(errors.InvalidArgument, match="Azure"):
+        put_folder(folder, location, "f", tree=hash_tree(folder))
+    with pytest.raises(errors.InvalidArgument, match="rename"):
+        put_file(source, location, f"x/{name}")
+    assert azurite.keys(container) == []
+
+
+def test_listings_go_page_by_page(
+    cloud: CloudServer, behind: Location, proxy: Proxy, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("store_azure", "store_google"):
+        monkeypatch.setattr(f"lamart_core.storage.{module}.PAGE", 5)
+    stored = [object_path(STEM, ".txt") for _ in range(12)]
+    for relpath in (*stored, ".lamart/run/a.txt", ".lamart/run/b/c.txt", ".lamart2/x", "y"):
+        cloud.put(container, f"lab/{relpath}", b"123")
+    proxy.asked.clear()
+    names = {name.relpath: name for name in iter_reserved(behind)}
+    assert sorted(names) == sorted([*stored, ".lamart/run"])
+    assert 3 <= proxy.count("GET") <= 4
+    assert names[".lamart/run"].is_folder
+    listed = list_stored(behind)
+    assert [name.relpath for name in listed] == sorted(stored)
+    # How old it is decides what garbage collection may take.
+    assert all(name.size == 3 and time.time() - name.modified.timestamp() < 100 for name in listed)
+    time.sleep(1.1)
+    assert all(time.time() - name.modified.timestamp() > 1 for name in list_stored(behind))
+    assert stat(behind, ".lamart").n_files == 14
+
+
+def test_folders_that_hadoop_has_made_are_no_files(azurite: CloudServer) -> None:
+    container = azurite.new_container()
+    location = Location(f"az://{container}/lab", azurite.options())
+    azurite.put(container, "lab/f/a.txt", b"a")
+    for name in ("lab/f", "lab/f/empty"):
+        azurite.client.get_blob_client(container, name).upload_blob(b"", metadata={"hdi_isfolder": "true"})
+    found = stat(location, "f")
+    assert (found.is_folder, found.n_files, found.size) == (True, 1, 1)
+
+
+def test_what_another_process_writes_is_seen_at_once(cloud: CloudServer, place_there: Location, source: Path) -> None:
+    put_file(source, place_there, "f/one")
+    path = place_there.path("f")
+    assert stat(place_there, "f").n_files == len(list(path.iterdir())) == 1
+    code = f"""
+from pathlib import Path
+from lamart_core.storage import Location, put_file
+put_file(Path({str(source)!r}), Location({place_there.root!r}, {dict(place_there.options)!r}), "f/two")
+"""
+    environment = os.environ | cloud.environment()
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
+    assert stat(place_there, "f").n_files == len(list(path.iterdir())) == 2
+
+
+# ---------------------------------------------------------------------- who may, and what is there
+
+
+def all_calls(location: Location, source: Path) -> dict[str, partial[Any]]:
+    return {
+        "put": partial(put_file, source, location, ".lamart/b.bin"),
+        "put at a key": partial(put_file, source, location, "b.bin"),
+        "get": partial(get, location, "a.bin", source.with_name("copy")),
+        "list": partial(list_stored, location),
+        "stat": partial(stat, location, "a.bin"),
+        "delete": partial(delete, location, "a.bin"),
+        "delete a folder": partial(delete, location, "f", is_folder=True),
+        "copy": partial(place, location, "a.bin", "c.bin", is_folder=False, by_link=False),
+    }
+
+
+def test_wrong_credentials_are_named_so(azurite: CloudServer, source: Path) -> None:
+    container = azurite.new_container()
+    azurite.put(container, "lab/a.bin", b"x")
+    azurite.put(container, "lab/f/a.bin", b"x")
+    wrong = Location(f"az://{container}/lab", azurite.wrong())
+    for name, call in all_calls(wrong, source).items():
+        begun = time.monotonic()
+        with pytest.raises(errors.AccessDenied, match=r"credentials are not valid.*storage_options") as caught:
+            call()
+        assert time.monotonic() - begun < 5, name
+        assert "guess" not in f"{caught.value!r}{caught.value}{wrong!r}"
+    with pytest.raises(errors.AccessDenied):
+        read_marker(wrong)
+    assert sorted(azurite.keys(container)) == ["lab/a.bin", "lab/f/a.bin"]
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_credentials_that_google_refuses_are_named_so(
+    impatient: None, cloud: CloudServer, behind: Location, proxy: Proxy, source: Path, code: int
+) -> None:
+    if cloud.protocol != "gs":
+        pytest.skip("Azurite refuses by itself")
+    proxy.fault("answer", status=code, code="Invalid Credentials")
+    for name, call in all_calls(behind, source).items():
+        with pytest.raises(PermissionError, match="credentials|permissions") as caught:
+            call()
+        assert isinstance(caught.value, errors.StorageError), name
+
+
+def test_an_account_that_nobody_names_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("adlfs")
+    for name in list(os.environ):
+        if name.startswith("AZURE_STORAGE_"):
+            monkeypatch.delenv(name)
+    with pytest.raises(errors.InvalidArgument, match=r"account_name.*AZURE_STORAGE_ACCOUNT_KEY"):
+        stat(Location("az://container/lab"), "a")
+    named = Location("abfs://container@account.dfs.core.windows.net/lab").fs
+    assert named.account_name == "account"
+
+
+def test_new_credentials_in_the_environment_work_at_once(
+    azurite: CloudServer, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = azurite.new_root()
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.wrong()["connection_string"])
+    with pytest.raises(errors.AccessDenied):
+        put_file(source, Location(root), "a.bin")
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.options()["connection_string"])
+    put_file(source, Location(root), "a.bin")
+    assert Location(root).path("a.bin").read_bytes() == source.read_bytes()
+
+
+def test_a_container_that_is_not_there_is_named(cloud: CloudServer, source: Path, folder: Path) -> None:
+    location = Location(f"{cloud.protocol}://no-such-container/lab", cloud.options())
+    for call in (
+        partial(put_file, source, location, ".lamart/a.bin"),
+        partial(put_folder, folder, location, ".lamart/f", tree=hash_tree(folder)),
+        partial(write_marker, location, Marker("a", "b")),
+    ):
+        with pytest.raises(errors.StorageError, match=r"no-such-container.*make it"):
+            call()
+    with pytest.raises(errors.PathNotFound, match="no-such-container"):
+        stat(location, "a.bin")
+    with pytest.raises(errors.PathNotFound, match="no-such-container"):
+        list_stored(location)
+    assert read_marker(location) is None
+
+
+# ---------------------------------------------------------------------- servers that fail
+
+
+@pytest.mark.req("R266")
+def test_of_a_folder_that_fails_half_way_nothing_stays(
+    impatient: None, cloud: CloudServer, container: str, behind: Location, proxy: Proxy, folder: Path
+) -> None:
+    where = {"method": "PUT", "contains": "deep"} if cloud.protocol == "az" else {"method": "POST", "after": 2}
+    proxy.fault("answer", status=500, **where)
+    with pytest.raises(errors.StorageError, match="lab"):
+        put_folder(folder, behind, ".lamart/f", tree=hash_tree(folder))
+    proxy.heal()
+    assert cloud.keys(container) == []
+    put_folder(folder, behind, ".lamart/f", tree=hash_tree(folder))
+    assert stat(behind, ".lamart/f").n_files == 4
+
+
+@pytest.mark.parametrize("kind", ["drop", "answer"])
+def test_failures_of_every_call_are_typed_and_leave_what_was_there(
+    impatient: None, cloud: CloudServer, container: str, behind: Location, proxy: Proxy, source: Path, kind: str
+) -> None:
+    cloud.put(container, "lab/a.bin", b"x")
+    cloud.put(container, "lab/f/a.bin", b"x")
+    proxy.fault(kind)
+    for call in all_calls(behind, source).values():
+        with pytest.raises(errors.StorageError, match="lab"):
+            call()
+    with pytest.raises(errors.StorageError):
+        exists(behind, "a.bin")
+    proxy.heal()
+    assert sorted(cloud.keys(container)) == ["lab/a.bin", "lab/f/a.bin"]
+
+
+def test_nobody_waits_for_ever(cloud: CloudServer, place_there: Location) -> None:
+    assert place_there.protocol in limits.BY_INSTANCE
+    path = place_there.path("a/b") / "c"
+    assert path.fs is place_there.fs  # with its limits
+    if cloud.protocol == "az":
+        client: Any = path.fs.service_client
+        assert client._config.retry_policy.total_retries == 2
+        assert client._config.retry_policy.get_backoff_time({"count": 2, "hosts": None}) < 10
+        transport = client._pipeline._transport
+        assert (transport.connection_config.timeout, transport.connection_config.read_timeout) == (5, 15)
+        patient = replace(place_there, options={**place_there.options, "read_timeout": 60}).fs
+        assert patient.service_client._pipeline._transport.connection_config.read_timeout == 60
+    else:
+        assert path.fs.requests_timeout.sock_read == 15
+
+
+def test_a_server_that_dies_is_an_error_soon(source: Path) -> None:
+    with serve_azurite() as server:
+        location = Location(server.new_root(), server.options())
+        put_file(source, location, "a.bin")
+        path = location.path("a.bin")
+        assert path.read_bytes() == source.read_bytes()
+    begun = time.monotonic()
+    with pytest.raises(errors.StorageError, match="lab"):
+        stat(location, "b.bin")
+    with pytest.raises(Exception, match=r"127\.0\.0\.1"):
+        path.read_bytes()
+    assert time.monotonic() - begun < 40
