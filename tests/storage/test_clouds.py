@@ -1,4 +1,4 @@
-"""What storage on Azure and on Google must do beyond the tests of every kind of storage, on servers that nobody mocks."""
+"""Azure and Google beyond what is tested of every kind of storage, on servers that nobody mocks."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from tests.storage.proxy import Proxy, proxied
 STEM = "9Kq3mZ0aBcDeFgHi"
 NAMES = [
     " leading", "trailing ", "q'uo\"te", "per%2Fcent", "%", "ha#sh", "hash#", "quest?ion", "?", "a?versionid=x", "a#1",
-    "am&p", "pl+us", "semi;colon", "st*r", "**", "br[a]cket", "{a,b}", "~", "co:lon", "<x>|", "a=b,c@d!", "end.", "...x",
-    "Case", "case", "😀", "\ufeffbom", "日本語", "é" * 120,
+    "am&p", "pl+us", "semi;colon", "st*r", "**", "br[a]cket", "{a,b}", "~", "co:lon", "<x>|", "a=b,c@d!", "end.",
+    "...x", "Case", "case", "😀", "\ufeffbom", "日本語", "é" * 120,
 ]  # fmt: skip
 
 
@@ -303,7 +303,7 @@ def test_credentials_that_google_refuses_are_named_so(
         pytest.skip("Azurite refuses by itself")
     proxy.fault("answer", status=code, code="Invalid Credentials")
     for name, call in all_calls(behind, source).items():
-        with pytest.raises(PermissionError, match="credentials|permissions") as caught:
+        with pytest.raises(PermissionError, match=r"credentials|permissions") as caught:
             call()
         assert isinstance(caught.value, errors.StorageError), name
 
