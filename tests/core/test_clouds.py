@@ -17,6 +17,7 @@ import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.lifecycle import Kind, check_registry, collect_garbage
+from tests.processes import start
 from tests.registries import contents, fresh_registry, tree, write
 from tests.storage.clouds import CLOUDS, CloudServer, reaching, shared_cloud
 
@@ -164,3 +165,19 @@ def test_a_large_file_is_saved_and_fetched(lab: Registry, tmp_path: Path) -> Non
     lab.settings.verify_on_read = True
     assert artifact.cache().read_bytes() == content
     assert artifact.verify()
+
+
+def test_a_process_that_has_read_a_matrix_ends_quietly(lab: Registry, tmp_path: Path) -> None:
+    cells = ad.AnnData(np.ones((4, 3), np.float32))
+    ln.Artifact.from_anndata(cells, key="c.zarr").save()
+    code = """
+registry.set_storage_options("gs", {"token": "anon"})
+ready()
+with ln.Artifact.get(key="c.zarr").open() as store:
+    assert store[1:3].to_memory().shape == (2, 3)
+tell("done")
+"""
+    process = start(lab, code)
+    out, err = process.communicate("go\n", timeout=100)
+    assert (process.returncode, out.splitlines()[-1]) == (0, '"done"'), err
+    assert "Traceback" not in err

@@ -165,6 +165,28 @@ def test_a_large_upload_that_fails_leaves_nothing(
         assert azurite.keys(container) == []
 
 
+def test_a_copy_that_azure_makes_in_its_own_time_is_waited_for(azurite: CloudServer, source: Path) -> None:
+    container = azurite.new_container()
+    with proxied(azurite.endpoint_url) as proxy:
+        location = Location(f"az://{container}/lab", azurite.options(proxy.endpoint_url))
+        put_file(source, location, "a")
+        proxy.asked.clear()
+        later = {"headers": {"x-ms-copy-status": "pending"}, "contains": "/lab/b"}
+        proxy.fault("alter", "PUT", **later)
+        proxy.fault("alter", "HEAD", **later, times=2)
+        place(location, "a", "b", is_folder=False, by_link=False)
+        assert [asked.method for asked in proxy.asked if "/lab/b" in asked.target][:4] == [
+            "PUT",
+            "HEAD",
+            "HEAD",
+            "HEAD",
+        ]
+        proxy.heal()
+        proxy.fault("alter", "PUT", headers={"x-ms-copy-status": "failed"})
+        with pytest.raises(errors.StorageError, match="failed"):
+            place(location, "a", "c", is_folder=False, by_link=False)
+
+
 def test_a_content_may_hold_whatever_a_request_is_made_of(
     cloud: CloudServer, place_there: Location, tmp_path: Path
 ) -> None:
