@@ -19,7 +19,7 @@ RESULTS := build/requirements.json
 
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help benchmarks demo ui test lint format requirements clean
+.PHONY: help benchmarks demo ui test lint format requirements clean azurite
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -35,7 +35,11 @@ demo: $(VENV)/installed-example
 ui: $(VENV)/installed-example
 	@$(RUN) example_project.ui --port $(PORT)
 
-test: $(VENV)/installed-test
+# A server for the tests of Azure; where there is no npm, they are skipped.
+azurite: $(VENV)/installed-test
+	@$(VENV)/bin/python scripts/azurite.py $(VENV)
+
+test: $(VENV)/installed-test azurite
 	@$(RUN) pytest -n $(CORES) --dist loadgroup --requirements-results=$(RESULTS) $(ARGS)
 
 lint: $(VENV)/installed-dev
@@ -47,7 +51,7 @@ format: $(VENV)/installed-dev
 benchmarks: $(VENV)/installed-test
 	@$(RUN) benchmarks $(ARGS)
 
-requirements: $(VENV)/installed-test
+requirements: $(VENV)/installed-test azurite
 	@$(RUN) pytest -n $(CORES) --dist loadgroup -q -m req --requirements-results=$(RESULTS) $(ARGS)
 	@$(RUN) tests.requirements_report $(RESULTS)
 

@@ -18,7 +18,7 @@ def require_tool(*names: str) -> str:
     for name in names:
         if path := shutil.which(name):
             return path
-    missing_tool(f"the program {' or '.join(names)}")
+    return missing_tool(f"the program {' or '.join(names)}")
 
 
 def missing_tool(what: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import platform
 from pathlib import Path
@@ -25,6 +26,7 @@ def claim(record: Storage) -> None:
 
     Raises:
         IntegrityError: The marker is that of a location which this registry knows under another root.
+        StorageError: There is no such bucket or container.
     """
     location, registry_uid = record.location, record.registry.uid
     marker = bytes_room.read_marker(location)
@@ -35,6 +37,8 @@ def claim(record: Storage) -> None:
         except errors.ObjectExists:  # another process marked it in between
             marker = bytes_room.read_marker(location)
         except errors.StorageError as error:
+            if error.errno == errno.ENOENT:  # no bucket: there is nothing to read either
+                raise
             logger.warning("%s cannot be written to and is registered for reading only: %s", record.root, error)
             marker = None
     elif marker.registry_uid != registry_uid:

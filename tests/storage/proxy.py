@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,8 +33,8 @@ class Fault:
     Attributes:
         kind: `delay` (it goes on after `seconds`), `drop` (before the server sees the request), `drop answer` (after
             the server has done it), `truncate` (the connection ends in the middle of the answer's body), `shorten`
-            (half of the body, and a length that says that this was all), or `answer` (with `status` and `code`, and
-            the server never sees the request).
+            (half of the body, and a length that says that this was all), `alter` (other `headers` in the answer), or
+            `answer` (with `status` and `code`, and the server never sees the request).
         method: Only requests of this method.
         contains: Only requests whose target contains this.
         after: How many such requests are let through before.
@@ -50,6 +50,7 @@ class Fault:
     times: int | None = None
     status: int = 503
     code: str = "InternalError"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     seconds: float = 0.0
     meanwhile: Callable[[], object] | None = None
     met: int = field(default=0, init=False)
@@ -146,6 +147,8 @@ class Proxy:
         if kind == "drop answer":
             request.close_connection = True
             return
+        if fault is not None and kind == "alter":
+            headers = [*(pair for pair in headers if pair[0].lower() not in fault.headers), *fault.headers.items()]
         self._reply(request, status, headers, content, kind)
 
     def _forward(self, request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:

@@ -114,6 +114,9 @@ def test_relative_paths() -> None:
         relative_to("/data/other", "/data/lab")
     assert bucket_of("s3://b/lab/x?endpoint_url=http://h") == "s3://b?endpoint_url=http://h"
     assert bucket_of("gs://b/x") == "gs://b"
+    named = "gs://b/lab/a?endpoint_url=x"  # which is a part of the name there
+    assert (match_root(named, ["gs://b/lab"]), relative_to(named, "gs://b/lab")) == ("gs://b/lab", "a?endpoint_url=x")
+    assert bucket_of(named) == "gs://b"
 
 
 @pytest.mark.req("R97")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from upath import UPath
+
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.arrays.accessor import BackedAccessor
 from lamart_core.formats.arrays.listing import Member, preview_of_members
@@ -138,16 +140,26 @@ def open_zarr(path: ReadablePath, /, *, mode: str, **options: Any) -> Any:
     """
     require("zarr", extra="zarr", purpose="Opening a zarr folder")
     import zarr
-    import zarr.storage
 
     store: Any = str(path)
     if not isinstance(path, Path):
-        settings = dict(path.storage_options)
-        store = _watched(zarr.storage.FsspecStore.from_url(str(path), storage_options=settings, read_only=mode == "r"))
+        store = _watched(_store(path, read_only=mode == "r"))
     try:
         return zarr.open(store, mode=cast(Any, mode), **options)
     except FileNotFoundError as error:
         raise UnreadableContent(f"{path} holds no zarr group or array") from error
+
+
+def _store(path: UPath, *, read_only: bool) -> Any:
+    from zarr.storage import FsspecStore
+
+    if path.protocol not in ("az", "abfs", "gs"):
+        return FsspecStore.from_url(str(path), storage_options=dict(path.storage_options), read_only=read_only)
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+
+    # The file system of the path, in threads: one that zarr made for itself would try a dead server for minutes, and
+    # that of Azure cannot be closed when the process ends.
+    return FsspecStore(AsyncFileSystemWrapper(path.fs, asynchronous=True), path=path.path, read_only=read_only)
 
 
 def _watched(store: Any) -> Any:
