@@ -18,6 +18,7 @@ import pytest
 
 from tests.databases import BACKENDS
 from tests.requirements_report import SPECIFICATION, STORAGES, read_specification
+from tests.storage.clouds import CLOUDS
 
 _PROPERTY, _PLACE = "requirement", "place"
 # What fixtures without parameters stand for.
@@ -60,7 +61,7 @@ def _places(item: pytest.Item) -> set[str]:
             raise pytest.UsageError(f"{item.nodeid}: on={marker.kwargs['on']!r} has other words than {sorted(known)}")
         words |= said
     places = words & known
-    if places & set(BACKENDS) and not places & set(STORAGES):
+    if places & set(BACKENDS) and not places & set(STORAGES) and not words & set(CLOUDS):
         places.add("local")
     return places
 

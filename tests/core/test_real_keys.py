@@ -213,6 +213,8 @@ def test_a_file_that_changed_in_place(lab: Registry, tmp_path: Path) -> None:
 
 @pytest.mark.req("R56")
 def test_a_content_that_comes_back_in_place(lab: Registry) -> None:
+    if lab.Storage.get(lab.storage_id).location.protocol == "az":
+        pytest.skip("Azure knows no MD5 of what adlfs writes, so content that comes back is another one")
     versions: list[ln.Artifact] = []
     for content in ("A", "B", "A"):
         put_at(lab, content)

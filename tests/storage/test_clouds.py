@@ -165,7 +165,10 @@ def test_a_large_upload_that_fails_leaves_nothing(
         assert azurite.keys(container) == []
 
 
-def test_a_copy_that_azure_makes_in_its_own_time_is_waited_for(azurite: CloudServer, source: Path) -> None:
+def test_a_copy_that_azure_makes_in_its_own_time_is_waited_for(
+    azurite: CloudServer, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamart_core.storage.store_azure._BETWEEN_LOOKS", 0.02)
     container = azurite.new_container()
     with proxied(azurite.endpoint_url) as proxy:
         location = Location(f"az://{container}/lab", azurite.options(proxy.endpoint_url))
