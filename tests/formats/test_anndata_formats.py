@@ -205,6 +205,24 @@ def test_backed(suffix: str, tmp_path: Path) -> None:
         backed.file.close()
 
 
+def test_a_zarr_store_is_opened_once_to_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import zarr
+
+    path = write(adata(), tmp_path / "x", ".zarr")
+    opened: list[Any] = []
+    really_open: Any = zarr.open
+
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        opened.append(args)
+        return really_open(*args, **kwargs)
+
+    monkeypatch.setattr(zarr, "open", recorded)
+    for as_type in (None, BackedAnnData):
+        assert load(path, ".zarr", as_type).n_obs == adata().n_obs
+        assert len(opened) == 1
+        opened.clear()
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_other_types_are_refused(suffix: str, tmp_path: Path) -> None:
     path = write(adata(), tmp_path / "x", suffix)

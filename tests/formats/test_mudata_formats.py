@@ -13,6 +13,7 @@ import anndata as ad
 import h5py
 import mudata as md
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
@@ -276,6 +277,18 @@ def test_open_reads_slices_of_modalities(suffix: str, tmp_path: Path) -> None:
     store.close()
     with pytest.raises(errors.InvalidArgument, match="mode"):
         for_path(path, suffix).open(path, suffix=suffix, mode="w")
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("name", [None, "cell"])
+def test_names_of_an_open_store_are_those_of_its_annotation(name: str | None, suffix: str, tmp_path: Path) -> None:
+    obj = mudata()
+    obj.obs.index.name = name
+    path = write(obj, tmp_path / "x", suffix)
+    with for_path(path, suffix).open(path, suffix=suffix) as store:
+        found = store.obs_names
+        assert "obs" not in vars(store), "the names are read alone"
+        pd.testing.assert_index_equal(found, store.obs.index)
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
