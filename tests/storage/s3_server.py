@@ -138,7 +138,11 @@ def ended(process: subprocess.Popen[Any]) -> Generator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:  # one that still waits for a client which is gone
+            process.kill()
+            process.wait(timeout=30)
 
 
 def _answering(server: S3Server) -> S3Server:
