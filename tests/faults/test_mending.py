@@ -43,7 +43,7 @@ def test_every_step_of_storing_again(scenario: str, zygote: subprocess.Popen[str
     with place.prepared:
         place.reset(scenario)
         assert place.run(scenario, "act") == 0
-        steps = place.steps()
+        steps = place.seen("steps")
         assert sum(step == "PUT answered" for step in steps) >= 2
         for number in range(1, len(steps) + 1, 1 if ALL else max(1, len(steps) // 5)):
             try:
