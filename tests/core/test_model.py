@@ -45,6 +45,7 @@ class History(RuleBasedStateMachine):
         self.registry = self.stack.enter_context(fresh_registry(self.backend, self.folder / "lab"))
         self.branches = {"main": MAIN_BRANCH_ID, "dev": self.registry.Branch(name="dev").save().id}
         self.rows: dict[int, Row] = {}
+        self.given: dict[str, int] = {}  # the highest version of each family, whether it is still there or not
         self.number = 0
 
     def teardown(self) -> None:
@@ -79,7 +80,7 @@ class History(RuleBasedStateMachine):
             assert artifact.id not in self.rows
             if family:
                 assert artifact.stem_uid == family[0].stem
-            version = max((row.version for row in family), default=-1) + 1
+            version = self.given[artifact.stem_uid] = self.given.get(artifact.stem_uid, -1) + 1
             self.rows[artifact.id] = Row(artifact.stem_uid, version, key, self.registry.branch_id, content)
         return artifact.id
 
