@@ -6,6 +6,7 @@ import base64
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -174,6 +175,15 @@ class Store:
         run_all([partial(location.fs.rm_file, url) for url in odd], THREADS)
         if len(odd) < len(urls):
             location.fs.rm([url for url in urls if not _ODD.search(url)])
+
+    def remove_each(self, location: Location, relpaths: Sequence[str]) -> None:
+        """Remove files by a request each, several at a time; it is no error when one is gone."""
+
+        def remove(relpath: str) -> None:
+            with suppress(FileNotFoundError):
+                self.remove(location, relpath)
+
+        run_all([partial(remove, relpath) for relpath in relpaths], THREADS)
 
 
 def part_size(size: int) -> int:

@@ -10,8 +10,6 @@ import errno
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,8 @@ from lamart_core.errors import InvalidArgument, ObjectExists
 from lamart_core.hashing import Digest
 from lamart_core.storage.failures import NoContainer
 from lamart_core.storage.filesystem import Location
-from lamart_core.storage.local import run_all
 from lamart_core.storage.progress import BarCallback
-from lamart_core.storage.store import PAGE, PARTS_AT_ONCE, THREADS, Head, Listed, Store, digest_of_etag, digest_of_md5
+from lamart_core.storage.store import PAGE, PARTS_AT_ONCE, Head, Listed, Store, digest_of_etag, digest_of_md5
 
 _MARK = "lamart_put"  # names of metadata are identifiers there
 _FOLDERS = {"hdi_isfolder", "Hdi_isfolder"}  # accounts with real folders list them like empty files
@@ -132,12 +129,7 @@ class AzureStore(Store):
 
     def remove_all(self, location: Location, relpaths: Sequence[str]) -> None:
         """Remove blobs, each by its name: the verb of adlfs takes names for patterns."""
-
-        def remove(relpath: str) -> None:
-            with suppress(FileNotFoundError):
-                self.remove(location, relpath)
-
-        run_all([partial(remove, relpath) for relpath in relpaths], THREADS)
+        self.remove_each(location, relpaths)
 
 
 def _address(location: Location, relpath: str) -> tuple[str, str]:

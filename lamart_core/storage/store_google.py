@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -22,9 +21,8 @@ from lamart_core.hashing import Digest
 from lamart_core.storage.failures import NoContainer
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.limits import PART
-from lamart_core.storage.local import run_all
 from lamart_core.storage.progress import BarCallback
-from lamart_core.storage.store import PAGE, THREADS, Head, Listed, Store, decoded_md5, digest_of_etag
+from lamart_core.storage.store import PAGE, Head, Listed, Store, decoded_md5, digest_of_etag
 
 _MARK = "lamart-put"
 _TYPE = "application/octet-stream"
@@ -103,12 +101,7 @@ class GoogleStore(Store):
 
     def remove_all(self, location: Location, relpaths: Sequence[str]) -> None:
         """Remove objects, each by its name: the verb of gcsfs takes names for patterns."""
-
-        def remove(relpath: str) -> None:
-            with suppress(FileNotFoundError):
-                self.remove(location, relpath)
-
-        run_all([partial(remove, relpath) for relpath in relpaths], THREADS)
+        self.remove_each(location, relpaths)
 
 
 def _address(location: Location, relpath: str) -> tuple[str, str]:
