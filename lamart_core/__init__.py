@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from lamart_core import errors, examples, models
     from lamart_core.connect import DB, connect
     from lamart_core.current import context, settings
-    from lamart_core.lifecycle.bulk import save
     from lamart_core.lineage import finish, flow, lineage_graph, run_context, step, track
     from lamart_core.models import Artifact, Branch, Collection, Run, Space, SQLRecordList, Storage, Transform, User
     from lamart_core.query import Q, QuerySet
+    from lamart_core.saving.bulk import save
 
 __version__ = "0.1.0"
 
@@ -46,7 +46,7 @@ _HOMES = {
     "flow": "lamart_core.lineage",
     "lineage_graph": "lamart_core.lineage",
     "run_context": "lamart_core.lineage",
-    "save": "lamart_core.lifecycle.bulk",
+    "save": "lamart_core.saving.bulk",
     "settings": "lamart_core.current",
     "step": "lamart_core.lineage",
     "track": "lamart_core.lineage",

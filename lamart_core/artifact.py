@@ -11,15 +11,17 @@ from lamart_core import errors, formats
 from lamart_core.constructors import ArtifactConstructors
 from lamart_core.db import current_registry
 from lamart_core.describe import describe
-from lamart_core.lifecycle import construct, delete, edit, hybrid, lookup, read, save
-from lamart_core.lifecycle import replace as replacing
-from lamart_core.lifecycle import transfer as transfers
-from lamart_core.lifecycle.arguments import Request, refuse_unsupported, with_others
-from lamart_core.lifecycle.artifact_set import ArtifactSet
 from lamart_core.lineage import view_lineage
 from lamart_core.lineage.links import track_input
 from lamart_core.logging import logger
+from lamart_core.moving import delete
+from lamart_core.moving import transfer as transfers
+from lamart_core.reading import lookup, read
+from lamart_core.reading.artifact_set import ArtifactSet
 from lamart_core.records import Branch, Run, Space, Storage, Transform, latest_readme
+from lamart_core.saving import construct, edit, hybrid, save
+from lamart_core.saving import replace as replacing
+from lamart_core.saving.arguments import Request, refuse_unsupported, with_others
 from lamart_core.types import AnyPathStr, ArtifactKind
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from typing import Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
+from lamart_core.care import Finding, Garbage, Severity, iter_findings, iter_garbage
 from lamart_core.connect import EMBEDDED, connect
 from lamart_core.db import Registry
 from lamart_core.db.schema import schema_version, upgrade
 from lamart_core.errors import DatabaseError, LamartError, ObjectDoesNotExist
-from lamart_core.lifecycle import Finding, Garbage, Severity, iter_findings, iter_garbage
 from lamart_core.settings import Settings, default_cache_dir
 
 CLEAN, FOUND, FAILED = 0, 1, 2

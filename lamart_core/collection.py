@@ -12,12 +12,12 @@ from lamart_core import errors
 from lamart_core.artifact import Artifact
 from lamart_core.db import current_registry
 from lamart_core.describe import describe_collection
-from lamart_core.lifecycle import collect
-from lamart_core.lifecycle.artifact_set import ArtifactSet
-from lamart_core.lifecycle.collect import CollectionRequest
 from lamart_core.lineage import view_lineage
 from lamart_core.lineage.links import track_collection_input
+from lamart_core.reading.artifact_set import ArtifactSet
 from lamart_core.records import Branch, CollectionArtifact, CollectionRecord, Run, Space
+from lamart_core.saving import collect
+from lamart_core.saving.collect import CollectionRequest
 
 if TYPE_CHECKING:
     from graphviz import Digraph

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 from lamart_core import errors, formats, storage
 from lamart_core.db import current_registry
 from lamart_core.formats.folders import table_format
-from lamart_core.lifecycle import construct, from_dir, lazy
-from lamart_core.lifecycle.arguments import Request, checked, refuse_unsupported, with_others
-from lamart_core.lifecycle.lazy import LazyArtifact
-from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.records import ArtifactRecord, Run
+from lamart_core.saving import construct, from_dir, lazy
+from lamart_core.saving.arguments import Request, checked, refuse_unsupported, with_others
+from lamart_core.saving.lazy import LazyArtifact
+from lamart_core.saving.lists import SQLRecordList
 from lamart_core.types import AnyPathStr
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from lamart_core.artifact import Artifact
 from lamart_core.collection import Collection
-from lamart_core.lifecycle.lazy import LazyArtifact
-from lamart_core.lifecycle.lists import SQLRecordList
 from lamart_core.query import QuerySet, RelatedManager
 from lamart_core.records import (
     ArtifactBlock,
@@ -22,6 +20,8 @@ from lamart_core.records import (
     Transform,
     User,
 )
+from lamart_core.saving.lazy import LazyArtifact
+from lamart_core.saving.lists import SQLRecordList
 
 __all__ = [
     "Artifact",

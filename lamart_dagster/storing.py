@@ -18,11 +18,11 @@ from lamart_core import formats
 from lamart_core.artifact import Artifact
 from lamart_core.db import Registry
 from lamart_core.errors import InvalidArgument, UnsupportedObject
-from lamart_core.lifecycle.create import create
-from lamart_core.lifecycle.plan import Outcome
 from lamart_core.lineage import annotate_run
 from lamart_core.lineage.links import add_recreation
+from lamart_core.objects.plan import Outcome
 from lamart_core.records import Run
+from lamart_core.saving.create import create
 from lamart_core.storage import suffix_of
 from lamart_dagster.targets import Target
 

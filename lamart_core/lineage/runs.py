@@ -12,10 +12,10 @@ from sqlalchemy import Connection, RowMapping, Table, func, insert, select, text
 
 from lamart_core import hashing, uids
 from lamart_core.db import Base, Registry, now
+from lamart_core.families.deleted import given_before, highest_given, was_deleted
+from lamart_core.families.heads import lock_versions
 from lamart_core.lineage.redact import redacted_text
 from lamart_core.records import Run, RunStatus, Transform
-from lamart_core.records.deleted import given_before, highest_given, was_deleted
-from lamart_core.records.heads import lock_versions
 from lamart_core.records.mixins import new_row
 
 MAX_NAME = 150

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import manager_of_class
 
 from lamart_core.db import Json, KeyText, uid_type
+from lamart_core.families.heads import in_family
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import SQLRecord
-from lamart_core.records.heads import in_family
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 
 _LATEST = text("is_latest")
@@ -43,7 +43,7 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
 
     @classmethod
     def _blank(cls) -> Self:
-        """Return an instance without fields, for `lifecycle` to fill."""
+        """Return an instance without fields, for `saving` to fill."""
         return manager_of_class(cls).new_instance()
 
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)

@@ -13,10 +13,10 @@ from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Base, Registry, current_registry, now
+from lamart_core.families import remove
+from lamart_core.families.placement import check_unlocked, place
 from lamart_core.query import QuerySet, Relation, ToOne
-from lamart_core.records import remove
 from lamart_core.records.checks import check_values
-from lamart_core.records.placement import check_unlocked, place
 
 
 @cache

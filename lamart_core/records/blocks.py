@@ -11,10 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core import errors, hashing, uids
 from lamart_core.db import TRASH_BRANCH_ID, Base, UtcDateTime, uid_type
+from lamart_core.families.deleted import highest_given
 from lamart_core.query import QuerySet, ToOne
 from lamart_core.records.artifact import ArtifactRecord
 from lamart_core.records.base import SQLRecord
-from lamart_core.records.deleted import highest_given
 from lamart_core.records.mixins import HasScope, IsVersioned
 
 _LATEST_README = text("is_latest AND kind = 'readme'")

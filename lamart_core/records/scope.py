@@ -21,9 +21,9 @@ from lamart_core.db import (
     UtcDateTime,
     uid_type,
 )
+from lamart_core.families.merge import merge
 from lamart_core.query import QuerySet, ToMany, ToOne
 from lamart_core.records.base import SQLRecord
-from lamart_core.records.merge import merge
 from lamart_core.records.mixins import TracksUpdates
 
 MAX_NAME_LENGTH = 100

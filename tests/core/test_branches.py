@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select, update
 
 import lamart_core as ln
+from lamart_core.care import iter_findings
 from lamart_core.db import Registry
-from lamart_core.lifecycle import iter_findings
 from lamart_core.models import Artifact, ArtifactBlock, Collection
 from tests.processes import answers, release, start
 from tests.registries import write

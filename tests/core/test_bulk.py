@@ -14,9 +14,10 @@ import pytest
 from sqlalchemy import event
 
 import lamart_core as ln
+from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import bulk, bulk_rows, collect_garbage
 from lamart_core.models import RunInput
+from lamart_core.saving import bulk, bulk_rows
 from tests.processes import answers, release, run_together, start
 from tests.registries import contents, storage_root, tree, write
 

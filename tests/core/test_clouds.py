@@ -15,8 +15,8 @@ from scipy import sparse
 
 import lamart_core as ln
 from lamart_core import errors
+from lamart_core.care import Kind, check_registry, collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import Kind, check_registry, collect_garbage
 from tests.processes import start
 from tests.registries import contents, fresh_registry, tree, write
 from tests.storage.clouds import CLOUDS, CloudServer, reaching, shared_cloud

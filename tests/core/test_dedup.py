@@ -9,7 +9,7 @@ import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lifecycle import Outcome, create
+from lamart_core.saving import Outcome, create
 from lamart_core.storage import delete
 from tests.processes import run_together
 from tests.registries import contents, storage_root, tree, write

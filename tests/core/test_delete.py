@@ -197,7 +197,7 @@ def test_bytes_that_cannot_be_removed_are_left_to_garbage_collection(
 ) -> None:
     from datetime import timedelta
 
-    from lamart_core.lifecycle import collect_garbage
+    from lamart_core.care import collect_garbage
 
     artifact = save(tmp_path, "1")
     path = artifact.path
@@ -336,7 +336,7 @@ def test_what_was_deleted_since_it_was_found_is_saved_again(
 def test_bytes_that_are_mended_beside_a_deletion_leave_nothing(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamart_core.lifecycle import mend
+    from lamart_core.objects import mend
 
     first = ln.Artifact(write(tmp_path / "a.txt", "content"), key="a.txt").save()
     Path(first.path).unlink()

@@ -16,9 +16,9 @@ import pytest
 
 import lamart_core as ln
 from lamart_core import errors
+from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.formats import for_object
-from lamart_core.lifecycle import collect_garbage
 from tests.processes import start
 from tests.registries import contents
 

@@ -19,10 +19,12 @@ from sqlalchemy import event, func, select
 
 import lamart_core as ln
 from lamart_core import errors
+from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import collect_garbage, create, folders
 from lamart_core.models import StoredObject
+from lamart_core.objects import folders
 from lamart_core.records import FolderFile, FolderHistory
+from lamart_core.saving import create
 from tests.processes import run_together
 from tests.registries import contents, storage_root, tree
 from tests.storage.s3_server import credentials, shared_server
@@ -313,7 +315,7 @@ def test_a_file_and_a_folder_share_their_bytes(lab: Registry, tmp_path: Path) ->
 
 CONCURRENT = """
 from pathlib import Path
-from lamart_core.lifecycle import create
+from lamart_core.saving import create
 
 folder = Path(arguments["folder"]) / str(number)
 base = {f"{part}.txt": f"part {part}" for part in range(6)}

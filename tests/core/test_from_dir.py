@@ -16,7 +16,7 @@ from upath import UPath
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lifecycle import bulk, known
+from lamart_core.saving import bulk, known
 from lamart_core.storage import Location
 from tests.processes import answers, release, start
 from tests.registries import contents, storage_root, tree, write

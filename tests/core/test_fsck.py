@@ -14,8 +14,8 @@ from sqlalchemy import Connection, select, text
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core import storage as bytes_room
+from lamart_core.care import Finding, Kind, Severity, check_registry, iter_findings
 from lamart_core.db import Registry
-from lamart_core.lifecycle import Finding, Kind, Severity, check_registry, iter_findings
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.records import FolderFile
 from tests.core.test_gc import AT_ONCE, lease, leave_file, location_of

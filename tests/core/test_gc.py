@@ -15,12 +15,13 @@ from sqlalchemy import Connection, select
 import lamart_core as ln
 from lamart_core import errors, hashing
 from lamart_core import storage as bytes_room
+from lamart_core.care import Reason, collect_garbage, iter_garbage
 from lamart_core.db import Registry, now
-from lamart_core.lifecycle import Reason, collect_garbage, iter_garbage, put
-from lamart_core.lifecycle.holds import bury
-from lamart_core.lifecycle.tombstones import TOMBSTONE
 from lamart_core.models import Artifact, StoredObject
+from lamart_core.objects.holds import bury
+from lamart_core.objects.tombstones import TOMBSTONE
 from lamart_core.records import Lease, Tombstone
+from lamart_core.saving import put
 from tests.processes import answers, release, start
 from tests.registries import STORAGES, contents, fresh_registry, tree, write
 
@@ -180,7 +181,7 @@ def test_unfinished_uploads_are_aborted(tmp_path: Path) -> None:
 
 def between_put_and_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> list[str]:
     """Act once, when the next save has put its bytes and not yet recorded them; return the paths of all puts."""
-    from lamart_core.lifecycle import write as writing
+    from lamart_core.saving import write as writing
 
     paths: list[str] = []
     real = put.put_bytes
@@ -267,7 +268,7 @@ tell(uids)
 """
 COLLECTOR = """
 from datetime import timedelta
-from lamart_core.lifecycle import collect_garbage
+from lamart_core.care import collect_garbage
 import select
 ready()
 passes = taken = 0

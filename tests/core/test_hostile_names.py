@@ -18,8 +18,8 @@ import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.hashing import hash_tree
-from lamart_core.lifecycle import create
 from lamart_core.models import StoredObject
+from lamart_core.saving import create
 from lamart_core.storage import Location, suffix_of
 from tests.registries import contents, storage_root, tree, write
 from tests.storage.s3_server import credentials, shared_server

@@ -19,7 +19,7 @@ import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.hashing import hash_file, hash_tree
-from lamart_core.lifecycle.stage import resolve_source, stage_path
+from lamart_core.saving.stage import resolve_source, stage_path
 from lamart_core.storage import StorageOptions
 from tests.registries import contents, storage_root, tree, write
 

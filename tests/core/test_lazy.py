@@ -15,9 +15,11 @@ import zarr
 
 import lamart_core as ln
 from lamart_core import errors
+from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import collect_garbage, construct, leases
 from lamart_core.models import Artifact, LazyArtifact
+from lamart_core.objects import leases
+from lamart_core.saving import construct
 from tests.processes import answers, start
 from tests.registries import contents, storage_root
 

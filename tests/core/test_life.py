@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lifecycle import create
+from lamart_core.saving import create
 from tests.registries import contents, tree, write
 
 

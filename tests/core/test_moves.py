@@ -12,11 +12,11 @@ import pytest
 
 import lamart_core as ln
 from lamart_core import errors
+from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import collect_garbage
-from lamart_core.lifecycle.move import move_to_storage
-from lamart_core.lifecycle.publish import finish_publication, publish_pending
 from lamart_core.models import Storage
+from lamart_core.moving.move import move_to_storage
+from lamart_core.places.publish import finish_publication, publish_pending
 from lamart_core.storage import list_stored
 from tests.core.test_real_keys import at_key, dead_after_the_commit, put_at
 from tests.processes import run_together
@@ -153,7 +153,7 @@ def test_altered_bytes_do_not_move(registry: Registry, tmp_path: Path) -> None:
 def test_a_version_that_is_saved_while_its_family_moves(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamart_core.lifecycle import move
+    from lamart_core.moving import move
 
     first = save(tmp_path, "first")
     other = ln.Storage(root=str(tmp_path / "other")).save()

@@ -15,9 +15,9 @@ from upath import UPath
 
 import lamart_core as ln
 from lamart_core import errors, storage
+from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import collect_garbage
-from lamart_core.lifecycle.publish import finish_publication, publish_pending
+from lamart_core.places.publish import finish_publication, publish_pending
 from tests.processes import run_together
 from tests.registries import contents, tree, write
 
@@ -42,8 +42,8 @@ def put_at(registry: Registry, content: str, key: str = "y/a.txt") -> None:
 def dead_after_the_commit(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
     """Let nothing be published, as if the process died after its first transaction."""
     with monkeypatch.context() as patch:
-        for module in ("save", "replace", "move", "delete"):
-            patch.setattr(sys.modules[f"lamart_core.lifecycle.{module}"], "settle", lambda *_, **__: None)
+        for module in ("saving.save", "saving.replace", "moving.move", "moving.delete"):
+            patch.setattr(sys.modules[f"lamart_core.{module}"], "settle", lambda *_, **__: None)
         yield
 
 

@@ -11,9 +11,9 @@ import pytest
 
 import lamart_core as ln
 from lamart_core import errors
+from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import collect_garbage
-from lamart_core.lifecycle.publish import finish_publication, publish_pending
+from lamart_core.places.publish import finish_publication, publish_pending
 from lamart_core.storage import Location
 from tests.core.test_real_keys import at_key, dead_after_the_commit, put_at
 from tests.registries import contents, tree, write

@@ -17,7 +17,7 @@ import pytest
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
-from lamart_core.lifecycle.artifact_set import ArtifactSet
+from lamart_core.reading.artifact_set import ArtifactSet
 from tests.registries import write
 
 

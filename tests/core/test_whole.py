@@ -15,9 +15,11 @@ from sqlalchemy import select
 
 import lamart_core as ln
 from lamart_core import storage as bytes_room
+from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import bulk, check_registry, collect_garbage, contents, create, folders
 from lamart_core.models import StoredObject
+from lamart_core.objects import contents, folders
+from lamart_core.saving import bulk, create
 from tests.processes import run_together
 from tests.registries import contents as held
 from tests.registries import tree, write
@@ -486,7 +488,7 @@ def test_a_source_that_changed_mends_nothing(lab: Registry, tmp_path: Path) -> N
 
 TOGETHER = """
 from pathlib import Path
-from lamart_core.lifecycle import create
+from lamart_core.saving import create
 folder = Path(arguments["folder"])
 ready()
 for round in range(2):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import lamart_core as ln
-from lamart_core.lifecycle.create import create
+from lamart_core.saving.create import create
 from lamart_dagster import MissingMaterialization
 from tests.dagster.conftest import Lab
 

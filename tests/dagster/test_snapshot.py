@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from lamart_core.errors import InvalidArgument, MultipleObjectsReturned, ObjectDoesNotExist
-from lamart_core.lifecycle.create import create
+from lamart_core.saving.create import create
 from lamart_dagster.keys import ArtifactName
 from lamart_dagster.snapshot import View, pinned, resolve
 from tests.dagster.conftest import Lab, a_lab

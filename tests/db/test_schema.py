@@ -95,7 +95,7 @@ def test_without_arguments_a_registry_is_made_here(tmp_path: Path) -> None:
 CONNECT = """
 import sys
 import lamart_core as ln
-from lamart_core.lifecycle import create
+from lamart_core.saving import create
 print("ready", flush=True)
 sys.stdin.readline()
 registry = ln.connect(sys.argv[1], storage=sys.argv[2], user="tester")

@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 
 import lamart_core as ln
+from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry, set_default_registry
-from lamart_core.lifecycle import check_registry, collect_garbage
-from lamart_core.lifecycle.publish import finish_publication, publish_pending
 from lamart_core.models import Artifact
+from lamart_core.places.publish import finish_publication, publish_pending
 from tests.databases import fresh_database
 from tests.faults.scenarios import SCENARIOS
 from tests.registries import create_tables

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 import lamart_core as ln
+from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
-from lamart_core.lifecycle import collect_garbage
 from tests.faults.zygote import content, prepare, save
 from tests.registries import contents
 

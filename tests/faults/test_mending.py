@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lamart_core.lifecycle import Kind, check_registry, collect_garbage
+from lamart_core.care import Kind, check_registry, collect_garbage
 from lamart_core.models import Artifact
 from tests.faults.scenarios import MENDING
 from tests.faults.test_crash_matrix import ALL, Place, check_readable, referred, stored, zygote

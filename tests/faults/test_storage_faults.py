@@ -8,7 +8,7 @@ import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lifecycle import save as saving
+from lamart_core.saving import save as saving
 from tests.processes import run_together
 from tests.registries import contents, tree, write
 

@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 
 import lamart_core as ln
 from lamart_core import errors
+from lamart_core.care import check_registry
 from lamart_core.db import Registry
 from lamart_core.formats import Format, UnreadableContent, for_suffix
 from lamart_core.formats.soma import digest as digests
 from lamart_core.hashing import hash_bytes
-from lamart_core.lifecycle import check_registry
 from tests.formats.format_samples import adata, fingerprint
 from tests.formats.soma_stores import SCHEMA, table, write
 from tests.registries import contents, lab, registry, sqlite_registry

@@ -64,7 +64,7 @@ def test_the_example_of_the_guide_passes_the_contract(gmt: Installed) -> None:
 def test_it_is_a_format_like_any_other(gmt: Installed) -> None:
     done = gmt.python(
         "import lamart_core as ln, lamart_gmt",
-        "from lamart_core.lifecycle import create",
+        "from lamart_core.saving import create",
         "registry = ln.connect('lab.db', storage='lab')",
         "sets = lamart_gmt.GeneSets({'T cell': ['CD4']})",
         "artifact = create(registry, sets, key='sets/mine.gmt').artifact",

@@ -12,7 +12,7 @@ import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lifecycle.create import create
+from lamart_core.saving.create import create
 from tests.processes import run_together
 from tests.registries import write
 

@@ -13,9 +13,10 @@ from sqlalchemy import func, select
 
 import lamart_core as ln
 from lamart_core import storage as bytes_room
+from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry, set_default_registry
-from lamart_core.lifecycle import check_registry, collect_garbage, folders
 from lamart_core.models import StoredObject
+from lamart_core.objects import folders
 from lamart_core.records import FolderFile, FolderHistory
 from tests.processes import run_together
 from tests.registries import contents, fresh_registry, tree

@@ -13,9 +13,10 @@ from sqlalchemy import text
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lifecycle import collect, delete, known, resolve
 from lamart_core.lineage import RunSpec, TransformSpec, open_run, runs
 from lamart_core.models import IsVersioned, Transform
+from lamart_core.moving import delete
+from lamart_core.saving import collect, known, resolve
 from tests.processes import run_together
 from tests.registries import fresh_registry, write
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import lamart_core as ln
-from lamart_core.lifecycle import resolve
+from lamart_core.saving import resolve
 from tests.registries import fresh_registry, write
 
 

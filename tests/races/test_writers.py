@@ -18,7 +18,7 @@ VERSIONS = 4
 CODE = """
 from pathlib import Path
 import pandas as pd, pyarrow.parquet
-from lamart_core.lifecycle import create
+from lamart_core.saving import create
 
 folder = Path(arguments["folder"])
 told = {}

@@ -1,0 +1,276 @@
+"""What lies in the storage locations, compared with what the records say. In bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Table, exists, func, select
+
+from lamart_core import errors
+from lamart_core import storage as bytes_room
+from lamart_core.care.findings import Finding, Kind
+from lamart_core.care.gc import batches, is_referred
+from lamart_core.db import Registry, model_class
+from lamart_core.hashing import Digest
+from lamart_core.objects.candidates import has_candidate
+from lamart_core.objects.digests import digest_of_row, local_digest
+from lamart_core.objects.rows import OBJECT
+from lamart_core.records import FolderFile, Storage
+from lamart_core.storage import Location, ObjectStat
+
+_FILE: Table = FolderFile.__table__  # pyright: ignore[reportAssignmentType]
+_PAGE = 500
+_REQUESTS = 16  # to a remote store at once
+# What else may lie in a reserved folder: the marker, staging files, and an embedded database with its storage.
+_OWN_NAMES = ("storage_uid.txt", "tmp", "storage", "lamart.db", "lamart.db-wal", "lamart.db-shm", "lamart.db-journal")
+
+
+@dataclass
+class _Ids:
+    """A set of row ids in a bit each."""
+
+    parts: dict[int, bytearray] = field(default_factory=dict[int, bytearray])
+
+    def add(self, number: int) -> None:
+        part = self.parts.setdefault(number >> 16, bytearray(8192))
+        part[(number & 0xFFFF) >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        part = self.parts.get(number >> 16)
+        return part is not None and bool(part[(number & 0xFFFF) >> 3] & (1 << (number & 7)))
+
+
+def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
+    """Check that a location can be read, and that its marker is that of this location and registry."""
+    location = storage.location
+    try:
+        if location.is_local and not Path(location.root).is_dir():
+            raise errors.PathNotFound(f"there is no folder {location.root} (is its disk mounted?)")
+        marker = bytes_room.read_marker(location)
+        if marker is None and not location.is_local:
+            next(iter(bytes_room.iter_reserved(location)), None)  # tells a missing marker from a missing bucket
+    except (errors.LamartError, OSError) as error:
+        yield Finding(Kind.UNREACHABLE, f"{storage.root} cannot be read: {error}", storage=storage.root)
+        return
+    if storage.instance_uid != registry.uid:
+        return
+    if marker is None:
+        detail = f"{storage.root} is managed by this registry, but its marker file is missing"
+        yield Finding(
+            Kind.MARKER, detail, storage=storage.root, path=bytes_room.MARKER, is_repairable=True, row_id=storage.id
+        )
+    elif marker != bytes_room.Marker(storage.uid, registry.uid):
+        yield Finding(
+            Kind.MARKER,
+            f"{storage.root} should be marked as location {storage.uid} of the registry {registry.uid}, but its marker "
+            f"says location {marker.storage_uid} of the registry {marker.registry_uid}: two registries may be writing "
+            "here, or these are the files of another location",
+            storage=storage.root,
+            path=bytes_room.MARKER,
+            row_id=storage.id,
+        )
+
+
+@dataclass(frozen=True)
+class BytesCheck:
+    """One pass over the stored objects of one location.
+
+    Attributes:
+        registry: The registry.
+        storage: The location.
+        verify: Whether the bytes are read and hashed.
+        progress: Called with the number of objects that were looked at since the last call.
+    """
+
+    registry: Registry
+    storage: Storage
+    verify: bool
+    progress: Callable[[int], None]
+
+    def run(self) -> Iterator[Finding]:
+        """Go through what lies there and what should."""
+        seen = _Ids()
+        if self.storage.is_managed:
+            yield from self._listed(seen)
+        with ThreadPoolExecutor(1 if self.storage.location.is_local else _REQUESTS) as pool:
+            for rows in self._pages(OBJECT.c.is_scattered):
+                yield from (found for row in rows if (found := self._scattered(row)) is not None)
+            for rows in self._pages(~OBJECT.c.is_scattered):
+                todo = [row for row in rows if self.verify or row.id not in seen]
+                for row, found in zip(todo, pool.map(self._look, todo), strict=True):
+                    # What was deleted or moved while it was looked at is not missing.
+                    if found is not None and self._is_unchanged(row):
+                        yield found
+                self.progress(len(rows))
+
+    def _listed(self, seen: _Ids) -> Iterator[Finding]:
+        """Go through the version store: what is no object, and which objects the listing says are right."""
+        for batch in batches(bytes_room.iter_reserved(self.storage.location)):
+            columns = OBJECT.c
+            names = {name.relpath: name for name in batch}
+            query = select(columns.id, columns.path, columns.size, columns.n_files).where(
+                columns.storage_id == self.storage.id, columns.path.in_(list(names))
+            )
+            with self.registry.engine.connect() as connection:
+                rows = connection.execute(query).all()
+            for row in rows:
+                name = names.pop(row.path)
+                if row.n_files is None and name.size is not None and name.size == row.size:
+                    seen.add(row.id)
+            for relpath in names:
+                if not bytes_room.is_stored_name(relpath) and PurePosixPath(relpath).name not in _OWN_NAMES:
+                    yield Finding(
+                        Kind.FOREIGN,
+                        f"{self.storage.root}/{relpath} lies in the version store, and was not made by this library; "
+                        "move it elsewhere",
+                        storage=self.storage.root,
+                        path=relpath,
+                    )
+
+    def _scattered(self, row: Row[Any]) -> Finding | None:
+        """Check that the files of a folder are those that its record counts; each is an object, and checked as one."""
+        file = _FILE.c
+        query = select(func.count(), func.coalesce(func.sum(file.size), 0), func.count(file.object_id)).where(
+            file.history_id == row.history_id,
+            file.since <= row.position,
+            file.until.is_(None) | (file.until > row.position),
+        )
+        empty = query.where(file.size == 0, file.object_id.is_(None))
+        with self.registry.engine.connect() as connection:
+            count, size, stored = connection.execute(query).one()
+            without = connection.execute(empty).one()[0]
+        if (count, size, stored + without) == (row.n_files, row.size, count) or not self._is_unchanged(row):
+            return None
+        return self._finding(
+            Kind.MISSING,
+            row,
+            f"{stored + without:,} of {row.n_files:,} files are known, with {size:,} of {row.size:,} bytes",
+            is_repairable=False,
+        )
+
+    def _pages(self, wanted: ColumnElement[bool]) -> Iterator[Sequence[Row[Any]]]:
+        """Go through the objects of some kind that somebody refers to and that are still to be expected."""
+        columns, last = OBJECT.c, 0
+        while True:
+            query = (
+                select(OBJECT)
+                .where(columns.storage_id == self.storage.id, columns.id > last, wanted)
+                .where(is_referred(), ~is_superseded())
+                .order_by(columns.id)
+                .limit(_PAGE)
+            )
+            with self.registry.engine.connect() as connection:
+                rows = connection.execute(query).all()
+            if not rows:
+                return
+            last = rows[-1].id
+            yield rows
+
+    def _is_unchanged(self, row: Row[Any]) -> bool:
+        columns = OBJECT.c
+        with self.registry.engine.connect() as connection:
+            now = connection.execute(
+                select(OBJECT).where(columns.id == row.id, is_referred(), ~is_superseded())
+            ).first()
+        return now == row
+
+    def _look(self, row: Row[Any]) -> Finding | None:
+        location = self.storage.location
+        try:
+            found = bytes_room.stat(location, row.path)
+        except errors.PathNotFound:
+            return self._finding(Kind.MISSING, row, "there is nothing")
+        except errors.LamartError as error:
+            return self._finding(Kind.UNREACHABLE, row, f"it cannot be read: {error}", is_repairable=False)
+        wrong = _differs(row, found)
+        if wrong is not None:
+            return self._finding(Kind.TRUNCATED, row, wrong)
+        expected = digest_of_row(row)
+        if expected is not None and not expected.is_exact and found.digest != expected:
+            return self._finding(Kind.ALTERED, row, f"its server says {found.digest} now, and said {expected}")
+        if self.verify and expected is not None and expected.is_exact:
+            try:
+                actual = content_digest(location, row.path, row.suffix, expected, is_folder=row.n_files is not None)
+            except errors.LamartError as error:
+                return self._finding(Kind.ALTERED, row, f"its bytes cannot be read: {error}")
+            if actual.value != expected.value:
+                return self._finding(Kind.ALTERED, row, f"its digest is {actual}, and should be {expected}")
+        return None
+
+    def _finding(self, kind: Kind, row: Row[Any], what: str, *, is_repairable: bool = True) -> Finding:
+        if kind is not Kind.UNREACHABLE and not row.is_managed and kind is not Kind.MISSING:
+            kind, is_repairable = Kind.CHANGED_IN_PLACE, False
+        uid = first_artifact(self.registry, row.id)
+        return Finding(
+            kind,
+            f"{self.storage.root}/{row.path} (artifact {uid}): {what}",
+            storage=self.storage.root,
+            path=row.path,
+            artifact=uid,
+            is_repairable=is_repairable and has_candidate(self.registry, self.storage, row),
+            table=OBJECT.name,
+            row_id=row.id,
+        )
+
+
+def _differs(row: Row[Any], found: ObjectStat) -> str | None:
+    if found.is_folder != (row.n_files is not None):
+        return "it is a folder" if found.is_folder else "it is no folder"
+    if row.size is not None and found.size is not None and found.size != row.size:
+        return f"it has {found.size:,} bytes, and should have {row.size:,}"
+    if row.n_files is not None and found.n_files != row.n_files:
+        return f"it has {found.n_files:,} files, and should have {row.n_files:,}"
+    return None
+
+
+def is_superseded() -> ColumnElement[bool]:
+    """Return the SQL expression for: a file in place that changed, and was registered again with what it is now."""
+    later = OBJECT.alias("later")
+    has_later = exists().where(
+        later.c.storage_id == OBJECT.c.storage_id,
+        later.c.path == OBJECT.c.path,
+        later.c.id > OBJECT.c.id,
+        later.c.fate.is_(None),
+    )
+    return ~OBJECT.c.is_managed & (OBJECT.c.fate.is_not(None) | has_later)
+
+
+def content_digest(location: Location, relpath: str, suffix: str, expected: Digest, *, is_folder: bool) -> Digest:
+    """Hash a stored object as the expected digest was made; a remote one is copied to this machine for that.
+
+    Raises:
+        PathNotFound: It is not there.
+        StorageError: The storage failed.
+    """
+    if location.is_local:
+        return local_digest(location.local(relpath), suffix, expected, is_folder=is_folder)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / f"object{suffix}"
+        bytes_room.get(location, relpath, copy, is_folder=is_folder)
+        return local_digest(copy, suffix, expected, is_folder=is_folder)
+
+
+def first_artifact(registry: Registry, object_id: int) -> str | None:
+    """Return the uid of the oldest artifact that names an object, or a folder that the object is a file of."""
+    table: Any = model_class("Artifact").__table__
+    folder = OBJECT.alias("folder")
+    file = _FILE.c
+    parts = select(folder.c.id).where(
+        file.object_id == object_id,
+        file.history_id == folder.c.history_id,
+        file.since <= folder.c.position,
+        file.until.is_(None) | (file.until > folder.c.position),
+    )
+    query = (
+        select(table.c.uid)
+        .where((table.c.object_id == object_id) | table.c.object_id.in_(parts))
+        .order_by(table.c.id)
+        .limit(1)
+    )
+    with registry.engine.connect() as connection:
+        return connection.execute(query).scalar_one_or_none()

@@ -1,0 +1,171 @@
+"""What the rows of a registry say of each other: families, uids, references, copied values. The database only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Column, Executable, Integer, Row, Table, and_, exists, func, or_, select
+
+from lamart_core.care.findings import Finding, Kind
+from lamart_core.db import TRASH_BRANCH_ID, Base, Registry, model_class, model_names
+from lamart_core.families.heads import stem
+from lamart_core.objects.rows import OBJECT
+from lamart_core.records import IsVersioned, Storage
+
+_PAGE = 1000
+_STORAGE: Table = Storage.__table__  # pyright: ignore[reportAssignmentType]
+# Rows that say nothing but that two others belong together.
+LINKS = frozenset(
+    f"lamart_{name}"
+    for name in (
+        "artifactartifact",
+        "artifactrun",
+        "artifactuser",
+        "collectionartifact",
+        "collectioninput",
+        "collectionrecreation",
+        "recreation",
+        "runartifact",
+        "runinput",
+    )
+)
+
+
+def check_rows(registry: Registry) -> Iterator[Finding]:
+    """Check what the rows of a registry say of each other."""
+    for table in versioned_tables():
+        yield from _headless(registry, table)
+        yield from _several_heads(registry, table)
+    yield from _shared_keys(registry)
+    for table in versioned_tables():
+        yield from _same_uids(registry, table)
+    for table in Base.metadata.sorted_tables:
+        for column in table.columns:
+            for key in column.foreign_keys:
+                yield from _dangling(registry, table, column, key.column)
+    yield from _differing(registry)
+
+
+def versioned_tables() -> list[Table]:
+    """Return the tables of records that have versions and branches."""
+    models = [model_class(name) for name in model_names()]
+    tables: list[Any] = [model.__table__ for model in models if issubclass(model, IsVersioned)]
+    return [table for table in tables if "branch_id" in table.columns and "key" in table.columns]
+
+
+def _rows(registry: Registry, query: Executable) -> Iterator[Row[Any]]:
+    """Go through the rows of a query; all of them are never in memory."""
+    with registry.engine.connect().execution_options(stream_results=True, yield_per=_PAGE) as connection:
+        yield from connection.execute(query)
+
+
+def _headless(registry: Registry, table: Table) -> Iterator[Finding]:
+    columns = table.c
+    family = stem(table)
+    heads = func.sum(columns.is_latest.cast(Integer))
+    query = (
+        select(func.max(columns.uid).label("uid"), columns.branch_id, func.max(columns.key).label("key"))
+        .where(columns.branch_id != TRASH_BRANCH_ID)
+        .group_by(family, columns.branch_id)
+        .having(heads == 0)
+    )
+    for row in _rows(registry, query):
+        yield Finding(
+            Kind.HEADLESS,
+            f"the family of {row.uid} (key {row.key!r}, branch {row.branch_id}) has no latest version",
+            artifact=row.uid,
+            is_repairable=True,
+            table=table.name,
+            row_id=row.branch_id,
+        )
+
+
+def _several_heads(registry: Registry, table: Table) -> Iterator[Finding]:
+    columns = table.c
+    query = (
+        select(func.max(columns.uid).label("uid"), columns.branch_id, func.count().label("heads"))
+        .where(columns.is_latest)
+        .group_by(stem(table), columns.branch_id)
+        .having(func.count() > 1)
+    )
+    for row in _rows(registry, query):
+        yield Finding(
+            Kind.SEVERAL_HEADS,
+            f"the family of {row.uid} has {row.heads} latest versions on the branch {row.branch_id}",
+            artifact=row.uid,
+            is_repairable=True,
+            table=table.name,
+            row_id=row.branch_id,
+        )
+
+
+def _shared_keys(registry: Registry) -> Iterator[Finding]:
+    table: Any = model_class("Artifact").__table__
+    columns = table.c
+    query = (
+        select(columns.key, columns.storage_id, func.min(columns.uid).label("uid"))
+        .where(columns.is_latest, columns.key.is_not(None))
+        .group_by(columns.key, columns.storage_id)
+        .having(func.count(stem(table).distinct()) > 1)
+    )
+    for row in _rows(registry, query):
+        yield Finding(
+            Kind.SHARED_KEY,
+            f"several families have the key {row.key!r} in one storage location; rename all but one",
+            artifact=row.uid,
+            table=table.name,
+        )
+
+
+def _same_uids(registry: Registry, table: Table) -> Iterator[Finding]:
+    query = select(table.c.uid, func.count().label("count")).group_by(table.c.uid).having(func.count() > 1)
+    for row in _rows(registry, query):
+        yield Finding(
+            Kind.SAME_UID,
+            f"{row.count} rows of {table.name} have the uid {row.uid}; this cannot be mended here: which one is right "
+            "only their makers can say",
+            artifact=row.uid,
+            table=table.name,
+        )
+
+
+def _dangling(registry: Registry, table: Table, column: Column[Any], target: Column[Any]) -> Iterator[Finding]:
+    there = target.table.alias("there")
+    missing = ~exists().where(there.c[target.name] == column)
+    query = select(table.c.id, column.label("value")).where(column.is_not(None), missing)
+    is_link = table.name in LINKS
+    for row in _rows(registry, query):
+        yield Finding(
+            Kind.DANGLING,
+            f"row {row.id} of {table.name} refers with {column.name} to row {row.value} of {target.table.name}, "
+            "which is not there",
+            is_repairable=is_link,
+            table=table.name,
+            row_id=row.id,
+        )
+
+
+def _differing(registry: Registry) -> Iterator[Finding]:
+    table: Any = model_class("Artifact").__table__
+    columns, there = table.c, OBJECT.c
+    copies = ((columns.hash, there.hash), (columns.size, there.size), (columns.n_files, there.n_files))
+    different = [own.is_distinct_from(said) for own, said in copies]
+    query = (
+        select(columns.id, columns.uid, columns.hash, there.path, there.hash.label("stored"), _STORAGE.c.root)
+        .select_from(table.join(OBJECT, columns.object_id == there.id))
+        .join(_STORAGE, there.storage_id == _STORAGE.c.id)
+        # Versions of a folder that is overwritten share one object, which is what the latest of them says.
+        .where(or_(*different), ~and_(columns._overwrite_versions, ~columns.is_latest))
+    )
+    for row in _rows(registry, query):
+        yield Finding(
+            Kind.DIFFERING,
+            f"the artifact {row.uid} says its content is {row.hash}, the stored object {row.path} says {row.stored}",
+            storage=row.root,
+            path=row.path,
+            artifact=row.uid,
+            is_repairable=True,
+            table=table.name,
+            row_id=row.id,
+        )

@@ -1,0 +1,305 @@
+"""Garbage collection: bytes that no record refers to, and rows that nothing names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, exists, select
+
+from lamart_core import errors
+from lamart_core import storage as bytes_room
+from lamart_core.db import Base, Registry, model_class
+from lamart_core.logging import logger
+from lamart_core.objects.copies import DOOMED
+from lamart_core.objects.holds import abandoned_paths, bury, held_paths, known_paths, purge
+from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
+from lamart_core.records import Storage, storage_locations
+from lamart_core.storage import ReservedName, StoredName
+
+T = TypeVar("T")
+GRACE = timedelta(hours=24)
+_BATCH = 1000  # names that are asked for at once
+
+
+class Reason(StrEnum):
+    """Why something is garbage."""
+
+    UNCLAIMED = "unclaimed"
+    """Bytes that no record refers to: of a save that was killed, or of a deletion whose second half failed."""
+    ABANDONED = "abandoned"
+    """Bytes at a lazy path that was never saved, and whose holder is gone."""
+    UNNAMED = "unnamed"
+    """A stored object that no artifact refers to: of a record that was deleted with `storage=False`."""
+    STAGING = "staging"
+    """A staging file of a process that ended."""
+    UPLOAD = "upload"
+    """A multi-part upload that was never finished."""
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """Something that no record refers to.
+
+    Attributes:
+        root: Root of its storage location; the cache folder for a staging file of a remote one.
+        path: Path relative to the root.
+        is_folder: Whether it is a folder.
+        modified: When it was last modified.
+        size: Size in bytes; None where that is not known, as of an unfinished upload.
+        reason: Why it is garbage.
+        is_removed: Whether it was removed.
+    """
+
+    root: str
+    path: str
+    is_folder: bool
+    modified: datetime
+    size: int | None = None
+    reason: Reason = Reason.UNCLAIMED
+    is_removed: bool = False
+
+
+def collect_garbage(
+    registry: Registry,
+    *,
+    grace: timedelta = GRACE,
+    dry_run: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> list[Garbage]:
+    """Find, and unless `dry_run` remove, what interrupted saves and deletions left in the storage locations.
+
+    Args:
+        registry: The registry; only storage locations that it manages are looked at.
+        grace: Age that something must have. A save that is running loses nothing even when it is younger, but may
+            have to put its bytes again.
+        dry_run: Only list.
+        progress: Called with the number of names that were looked at since the last call.
+
+    Returns:
+        What was found, oldest first.
+
+    Raises:
+        StorageError: A storage failed or refused; the others were looked at.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> from lamart_core.care import collect_garbage
+        >>> collect_garbage(ln.connect())
+        []
+    """
+    return sorted(
+        iter_garbage(registry, grace=grace, dry_run=dry_run, progress=progress), key=lambda found: found.modified
+    )
+
+
+def iter_garbage(
+    registry: Registry,
+    *,
+    grace: timedelta = GRACE,
+    dry_run: bool = True,
+    storages: Iterable[Storage] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Garbage]:
+    """Find and remove as `collect_garbage` does, one by one in no order, and in bounded memory.
+
+    Args:
+        registry: The registry.
+        grace: Age that something must have.
+        dry_run: Only list.
+        storages: The storage locations to look at; default: all that the registry manages.
+        progress: Called with the number of names that were looked at since the last call.
+
+    Raises:
+        StorageError: A storage failed or refused; the others were looked at.
+    """
+    failed: list[errors.StorageError] = []
+    staging: set[Path | None] = set()  # remote locations share one folder for staging files
+    for storage in storage_locations(registry, managed=True) if storages is None else storages:
+        folder = bytes_room.staging_folder(storage.location, registry.settings.cache_dir)
+        collector = _Collector(
+            registry, storage, grace, dry_run, progress or (lambda count: None), None if folder in staging else folder
+        )
+        staging.add(folder)
+        try:
+            yield from collector.run()
+        except errors.StorageError as error:
+            failed.append(error)
+    if failed:
+        for error in failed[:-1]:
+            logger.warning("%s", error)
+        raise failed[-1]
+
+
+def batches(items: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
+    """Split what may be too much for the memory into lists."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def is_referred() -> ColumnElement[bool]:
+    """Return the SQL expression for: an artifact, a file of a folder or any other row refers to a stored object."""
+    condition: ColumnElement[bool] | None = None
+    for table in Base.metadata.sorted_tables:
+        for column in table.columns:
+            if any(key.column.table is OBJECT for key in column.foreign_keys):
+                found = exists().where(column == OBJECT.c.id)
+                condition = found if condition is None else condition | found
+    assert condition is not None
+    return condition
+
+
+@dataclass(frozen=True)
+class _Collector:
+    """One pass over one storage location."""
+
+    registry: Registry
+    storage: Storage
+    grace: timedelta
+    dry_run: bool
+    progress: Callable[[int], None]
+    staging: Path | None
+
+    def run(self) -> Iterator[Garbage]:
+        # Rows first: while they are there, their bytes are claimed.
+        yield from self._unnamed()
+        yield from self._unclaimed()
+        yield from self._uploads()
+        yield from self._staging()
+        if not self.dry_run:
+            purge(self.registry, self.storage.id)
+            self.registry.unit_of_work(self._forget_unmanaged)
+
+    def _forget_unmanaged(self, connection: Connection) -> None:
+        """Delete the rows of files in place that no artifact names any more; the files are not ours to remove."""
+        columns = OBJECT.c
+        unnamed = [columns.storage_id == self.storage.id, ~columns.is_managed, ~is_referred()]
+        # What is doomed at a real key still has to be removed by whoever completes the work there.
+        unnamed.append(columns.fate.is_(None) | (columns.fate != DOOMED))
+        connection.execute(OBJECT.delete().where(*unnamed, columns.created_at <= self._limit))
+
+    @property
+    def _limit(self) -> datetime:
+        return datetime.now(UTC) - self.grace
+
+    def _unnamed(self) -> Iterator[Garbage]:
+        columns = OBJECT.c
+        last = 0
+        while True:
+            query = (
+                select(
+                    columns.id,
+                    columns.path,
+                    columns.n_files,
+                    columns.size,
+                    columns.created_at,
+                    columns.is_scattered,
+                )
+                .where(columns.storage_id == self.storage.id, columns.is_managed, columns.id > last, ~is_referred())
+                .where(columns.created_at <= self._limit)
+                .order_by(columns.id)
+                .limit(_BATCH)
+            )
+            with self.registry.engine.connect() as connection:
+                rows = connection.execute(query).all()
+            if not rows:
+                return
+            last = rows[-1].id
+            known = {row.path: row for row in rows}
+            for item in self._delete_rows(rows):
+                row = known.get(item.path)  # None: a content of a folder that went along
+                created, size = (row.created_at, row.size) if row is not None else (datetime.now(UTC), None)
+                yield self._removed(
+                    Garbage(self.storage.root, item.path, item.is_folder, created, size, Reason.UNNAMED)
+                )
+
+    def _delete_rows(self, rows: Sequence[Any]) -> list[Unclaimed]:
+        """Delete rows that nothing refers to; return what was theirs, without those that somebody named meanwhile."""
+        if self.dry_run:
+            return [Unclaimed(row.path, row.n_files is not None) for row in rows if not row.is_scattered]
+        artifacts: Any = model_class("Artifact").__table__
+        ids = {row.id for row in rows}
+        return self.registry.unit_of_work(lambda connection: delete_unreferenced(connection, artifacts, ids))
+
+    def _unclaimed(self) -> Iterator[Garbage]:
+        location = self.storage.location
+        stored = (name for name in bytes_room.iter_reserved(location) if bytes_room.is_stored_name(name.relpath))
+        for batch in batches(stored):
+            self.progress(len(batch))
+            paths = [name.relpath for name in batch]
+            with self.registry.engine.connect() as connection:
+                held = held_paths(connection, self.storage.id)
+                abandoned = abandoned_paths(connection, self.storage.id)
+                # Read after the listing: what was saved in between has a record by now.
+                left_alone = held | known_paths(connection, self.storage.id, paths)
+            unknown = [name for name in batch if name.relpath not in left_alone]
+            yield from self._take(self._old(unknown), abandoned)
+
+    def _old(self, names: list[ReservedName]) -> list[StoredName]:
+        measured = (bytes_room.measure(self.storage.location, name) for name in names)
+        return [found for found in measured if found is not None and found.modified <= self._limit]
+
+    def _take(self, names: list[StoredName], abandoned: set[str]) -> Iterator[Garbage]:
+        if not self.dry_run:
+            free = bury(self.registry, self.storage.id, [name.relpath for name in names])
+            names = [name for name in names if name.relpath in free]
+        for name in names:
+            reason = Reason.ABANDONED if name.relpath in abandoned else Reason.UNCLAIMED
+            found = Garbage(self.storage.root, name.relpath, name.is_folder, name.modified, name.size, reason)
+            yield self._removed(found)
+
+    def _removed(self, found: Garbage) -> Garbage:
+        if self.dry_run:
+            return found
+        try:
+            bytes_room.delete(self.storage.location, found.path, is_folder=found.is_folder)
+        except errors.StorageError as error:
+            logger.warning("%s/%s could not be removed: %s", found.root, found.path, error)
+            return found
+        return replace(found, is_removed=True)
+
+    def _uploads(self) -> Iterator[Garbage]:
+        location = self.storage.location
+        for batch in batches(bytes_room.iter_uploads(location)):
+            self.progress(len(batch))
+            with self.registry.engine.connect() as connection:
+                held = held_paths(connection, self.storage.id)
+            for upload in batch:
+                if upload.begun > self._limit or not _is_ours(upload.relpath) or _object_of(upload.relpath) in held:
+                    continue
+                found = Garbage(
+                    self.storage.root, upload.relpath, is_folder=False, modified=upload.begun, reason=Reason.UPLOAD
+                )
+                if not self.dry_run:
+                    if bytes_room.is_stored_name(_object_of(upload.relpath)):
+                        # A save that is still at it meets the tombstone, and uploads again.
+                        bury(self.registry, self.storage.id, {_object_of(upload.relpath)})
+                    bytes_room.abort_upload(location, upload)
+                    found = replace(found, is_removed=True)
+                yield found
+
+    def _staging(self) -> Iterator[Garbage]:
+        if self.staging is None:
+            return
+        location, cache_dir = self.storage.location, self.registry.settings.cache_dir
+        root = self.storage.root if location.is_local else str(cache_dir)
+        for name in bytes_room.abandoned_staging(location, older_than=self.grace, cache_dir=cache_dir):
+            path = (self.staging / name.relpath).relative_to(root).as_posix()
+            gone = not self.dry_run and bytes_room.remove_staged(location, name, cache_dir=cache_dir)
+            yield Garbage(root, path, name.is_folder, name.modified, name.size, Reason.STAGING, gone)
+
+
+def _is_ours(relpath: str) -> bool:
+    """Whether a path is a real key, or lies in the version store of this location and not of one inside it."""
+    return relpath.startswith(f"{bytes_room.RESERVED}/") or not bytes_room.is_reserved(relpath)
+
+
+def _object_of(relpath: str) -> str:
+    """Return the path of the object of a version store that a file belongs to."""
+    return "/".join(relpath.split("/")[:2])

@@ -1,0 +1,1 @@
+"""Another key, another storage, another registry, or nowhere: moving, transferring and deleting artifacts."""

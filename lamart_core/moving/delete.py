@@ -1,0 +1,138 @@
+"""Deleting: the record first, then exactly the bytes that no other record refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, or_, select, update
+
+from lamart_core import errors
+from lamart_core.db import TRASH_BRANCH_ID, Registry
+from lamart_core.families.heads import in_family, promote_newest
+from lamart_core.families.placement import check_unlocked, place
+from lamart_core.families.remove import delete_rows, read_row
+from lamart_core.logging import logger
+from lamart_core.objects.copies import DOOMED
+from lamart_core.objects.remove import remove_bytes
+from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, forget_foreign
+from lamart_core.places.publish import settle
+from lamart_core.records import ArtifactRecord
+
+
+@dataclass(frozen=True)
+class _Removed:
+    """Objects whose rows are gone, those at real keys or in place whose bytes go next, those that are kept although
+    nothing refers to them, and those still in use.
+    """
+
+    unclaimed: tuple[Unclaimed, ...] = ()
+    doomed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+
+
+def delete(
+    record: ArtifactRecord,
+    *,
+    permanent: bool | None = None,
+    storage: bool | None = None,
+    using_key: str | None = None,
+) -> None:
+    """Move an artifact to the trash, or delete it for good; see `Artifact.delete`."""
+    if not record.is_saved:
+        logger.warning("%r was never saved; there is nothing to delete", record)
+        return
+    _check_registry(record.registry, using_key)
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    # Whoever does not know that it lies in the trash did not ask to delete it for good.
+    known_as_trash = record.branch_id == TRASH_BRANCH_ID
+
+    def work(connection: Connection) -> _Removed | None:
+        row = read_row(connection, table, record)
+        check_unlocked(connection, table, [record.id])
+        in_trash = known_as_trash and row["branch_id"] == TRASH_BRANCH_ID
+        if permanent is False or (permanent is None and not in_trash):
+            place(connection, table, record._placed_together(connection), TRASH_BRANCH_ID)
+            return None
+        _check_managed(record, storage)
+        return _remove_rows(connection, table, row, _deleted_together(connection, table, row), storage)
+
+    removed = record.registry.unit_of_work(work)
+    if removed is None:
+        record.refresh()
+        return
+    for item in removed.unclaimed:
+        remove_bytes(record.storage, item.path, is_folder=item.is_folder)
+    for path in removed.doomed:
+        settle(record.registry, record.storage, path)
+    for path in removed.kept:
+        logger.warning("the record is deleted, its file %s/%s is kept; pass storage=True", record.storage.root, path)
+    for path in removed.shared if storage else ():
+        logger.warning("%s/%s is kept: other artifacts refer to it", record.storage.root, path)
+
+
+def _check_registry(registry: Registry, using_key: str | None) -> None:
+    names = ("default", registry.uid, registry.url.render_as_string(), str(registry.url.database))
+    if using_key is not None and using_key not in names:
+        raise errors.InvalidArgument(
+            f"using_key={using_key!r} names another registry than that of the artifact, {registry!r}; "
+            "get the artifact from that registry and delete it there"
+        )
+
+
+def _check_managed(record: ArtifactRecord, storage: bool | None) -> None:
+    if storage is not False and not record.storage.is_managed:
+        raise errors.IntegrityError(
+            f"{record.storage.root} is not managed by this registry, so its files cannot be deleted; "
+            "pass storage=False to delete the record only"
+        )
+
+
+def _deleted_together(connection: Connection, table: Table, row: dict[str, Any]) -> list[Any]:
+    """Return (id, object) of the rows to delete: of an overwritten folder, the latest takes all others along.
+
+    They share its files. What is on other branches stays; so do the files, as long as anything refers to them.
+    """
+    columns = table.c
+    rows = connection.execute(
+        select(columns.id, columns.uid, columns.branch_id, columns.object_id)
+        .where(in_family(table, row["uid"]))
+        .where(or_(columns.branch_id == row["branch_id"], columns.branch_id == TRASH_BRANCH_ID))
+        .order_by(columns.uid.desc())
+    ).all()
+    own = [item for item in rows if item.branch_id == row["branch_id"]]
+    if row["_overwrite_versions"] and own[0].id == row["id"] and not _lives_elsewhere(connection, table, row):
+        return list(rows)
+    return [item for item in rows if item.id == row["id"]]
+
+
+def _lives_elsewhere(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Whether a version in the trash belongs to a family that is alive on some branch."""
+    if row["branch_id"] != TRASH_BRANCH_ID:
+        return False
+    alive = select(table.c.id).where(in_family(table, row["uid"]), table.c.branch_id != TRASH_BRANCH_ID)
+    return connection.execute(alive.limit(1)).first() is not None
+
+
+def _remove_rows(
+    connection: Connection, table: Table, row: dict[str, Any], rows: Sequence[Any], storage: bool | None
+) -> _Removed:
+    columns = table.c
+    delete_rows(connection, table, [item.id for item in rows])
+    promote_newest(connection, table, row["uid"], row["branch_id"])
+    objects = {item.object_id for item in rows}
+    if storage is False:
+        forget_foreign(connection, table, objects)
+        return _Removed()
+    gone = delete_unreferenced(connection, table, objects)
+    referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
+    left = and_(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred)
+    # Where other bytes lie by now, there is nothing to remove but the row.
+    connection.execute(OBJECT.delete().where(left, OBJECT.c.fate.is_not(None)))
+    going = update(OBJECT).where(left).values(fate=DOOMED) if storage else OBJECT.delete().where(left)
+    paths = tuple(connection.execute(going.returning(OBJECT.c.path)).scalars())
+    in_use = select(OBJECT.c.path).where(OBJECT.c.id.in_(objects), OBJECT.c.fate.is_(None))
+    shared = tuple(connection.execute(in_use).scalars())
+    return _Removed(tuple(gone), paths, (), shared) if storage else _Removed(tuple(gone), (), paths, shared)

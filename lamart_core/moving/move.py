@@ -1,0 +1,254 @@
+"""Renaming and moving: another key for a family, another place or another storage for its bytes. Nothing here asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, select, update
+
+from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry, now
+from lamart_core.families.heads import in_family, lock_family
+from lamart_core.families.naming import check_key_free, rename_family
+from lamart_core.families.placement import check_unlocked
+from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, record_copy
+from lamart_core.objects.plan import Row
+from lamart_core.objects.remove import remove_bytes
+from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
+from lamart_core.objects.scatter import ObjectVanished
+from lamart_core.objects.tombstones import BytesCollected
+from lamart_core.places.publish import settle
+from lamart_core.places.real_keys import PlaceChanged, check_free, hand_over, vacate
+from lamart_core.places.rows import is_real
+from lamart_core.records import ArtifactRecord, Storage
+
+_ATTEMPTS = 20
+
+
+class _FamilyChanged(errors.LamartError):
+    """A version was saved, replaced or deleted while the family was copied: look again."""
+
+
+def check_rename(record: ArtifactRecord, key: str | None) -> str:
+    """Check that a saved artifact may get another key, and return that as it is stored.
+
+    Raises:
+        InvalidKey: The key is no clean relative path.
+        InvalidArgument: It has another suffix than the artifact, is None, or the storage is not managed here.
+    """
+    if key is None:
+        raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
+    key = bytes_room.clean_key(key)
+    suffix = bytes_room.suffix_of(key, is_folder=record.n_files is not None)
+    if suffix != record.suffix:
+        raise errors.InvalidArgument(
+            f"the key {key!r} has the suffix {suffix!r}, but {record.uid} has {record.suffix!r}; they must be equal"
+        )
+    if not record._key_is_virtual and not record.storage.is_managed:
+        raise errors.InvalidArgument(
+            f"{record.uid} lies at its real key in {record.storage.root}, which is not managed by this registry"
+        )
+    if not record._key_is_virtual:
+        bytes_room.check_place(key, is_local=record.storage.location.is_local)
+    return key
+
+
+def move_real_key(record: ArtifactRecord, key: str) -> None:
+    """Move the bytes at a real key to another one: copied and verified, recorded, published, then the old ones removed.
+
+    Raises:
+        ObjectExists: Something is at the new key.
+        InvalidArgument: Another family has the new key.
+        IntegrityError: The bytes are not those that the record describes; they are not moved.
+        StorageError: The copy failed; nothing is left of it.
+    """
+    registry, storage = record.registry, record.storage
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    with registry.engine.connect() as connection:
+        old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
+        check_key_free(connection, table, record.uid, key, storage.id)
+    check_free(registry, storage, key)
+    for _ in range(_ATTEMPTS):
+        site = vacate(registry, storage, old, uids.stem_of(record.uid))
+
+        def work(connection: Connection, site: Any = site) -> str | None:
+            rename_family(connection, table, record.uid, key)
+            return hand_over(connection, table, site)
+
+        try:
+            kept = registry.unit_of_work(work)
+            break
+        except (PlaceChanged, BytesCollected):
+            site.withdraw()
+        except errors.LamartError:
+            site.withdraw()
+            raise
+        # Any other error may have come after the commit: then the record refers to the copy, which stays.
+    else:
+        raise errors.DatabaseBusy(f"{old} could not be renamed: its bytes are changed again and again")
+    if site.copy is not None and kept != site.copy.path:
+        site.withdraw()
+    settle(registry, storage, key)
+    settle(registry, storage, old)
+
+
+# ---------------------------------------------------------------------- to another storage
+
+
+@dataclass(frozen=True)
+class _Family:
+    """The versions of a family as they are before they move, and the objects that hold their bytes."""
+
+    rows: dict[int, Row]
+    objects: dict[int, Row]
+
+    @property
+    def state(self) -> set[tuple[int, int]]:
+        """Which version refers to which object."""
+        return {(row["id"], row["object_id"]) for row in self.rows.values()}
+
+    @property
+    def real_key(self) -> str | None:
+        """The key that the bytes of the latest version lie at."""
+        return next((row["key"] for row in self.rows.values() if is_real(row)), None)
+
+    @property
+    def keeps_versions(self) -> bool:
+        """Whether the bytes of all versions are kept in the version store."""
+        return self.real_key is None and not any(row["_overwrite_versions"] for row in self.rows.values())
+
+
+@dataclass(frozen=True)
+class _Moved:
+    used: frozenset[str]
+    gone: tuple[Unclaimed, ...]
+    doomed: tuple[str, ...]
+
+
+def check_move(record: ArtifactRecord, source: Storage, target: Storage) -> None:
+    """Check that an artifact may move from one storage location to another.
+
+    Raises:
+        InvalidArgument: One of them is not managed by this registry, they belong to two spaces, or the target is not
+            of this registry.
+    """
+    if not target.is_saved or target.registry != record.registry:
+        raise errors.InvalidArgument(f"{target!r} is no storage location of {record.registry!r}")
+    for location in (source, target):
+        if not location.is_managed:
+            raise errors.InvalidArgument(
+                f"{location.root} is not managed by this registry: nothing can be moved from or to it"
+            )
+    if source.space_id != target.space_id:
+        raise errors.InvalidArgument(
+            f"{source.root} and {target.root} belong to two spaces: {record.uid} cannot move between them. Save a copy "
+            "with Artifact(artifact.cache(), storage=…, skip_hash_lookup=True)"
+        )
+
+
+def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
+    """Move an artifact with all versions of its family to another storage location.
+
+    The bytes are copied and verified, then one transaction lets all versions refer to the copies, then the old bytes
+    are removed, unless other artifacts refer to them. Never asks.
+
+    Args:
+        record: A saved artifact.
+        storage: The target.
+
+    Raises:
+        InvalidArgument: See `check_move`; or another family has the key in the target.
+        ObjectExists: The family has a real key, and something lies at it in the target.
+        ContentMismatch: Bytes are missing or altered; nothing was moved.
+        StorageError: A storage failed; nothing was moved.
+    """
+    registry = record.registry
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    with registry.engine.connect() as connection:
+        source_id = connection.execute(select(table.c.storage_id).where(table.c.id == record.id)).scalar_one()
+    if source_id == storage.id:
+        return
+    source = registry.Storage.get(source_id)
+    check_move(record, source, storage)
+    for _ in range(_ATTEMPTS):
+        family = _read_family(registry, table, record.uid)
+        key = family.real_key
+        if key is not None:
+            check_free(registry, storage, key)
+        copies: list[Copy] = []
+        stem = uids.stem_of(record.uid)
+        try:
+            for row in family.objects.values():
+                if row["fate"] != LOST:
+                    kept = family.keeps_versions
+                    copy = copy_object(registry, row, source, storage, stem, before=copies, keeps_versions=kept)
+                    copies.append(copy)
+            moved = registry.unit_of_work(
+                lambda connection, family=family, copies=copies: _record_move(
+                    connection, table, record, storage, family, copies
+                )
+            )
+            break
+        except (_FamilyChanged, BytesCollected, ObjectVanished):
+            _discard(copies)
+        except errors.LamartError:
+            _discard(copies)
+            raise
+    else:
+        raise errors.DatabaseBusy(f"{record.uid} could not be moved: its family is changed again and again")
+    _discard([copy for copy in copies if copy.path not in moved.used])
+    for item in moved.gone:
+        remove_bytes(source, item.path, is_folder=item.is_folder)
+    for path in moved.doomed:
+        settle(registry, source, path)
+    if key is not None:
+        settle(registry, storage, key)
+    changes = {name: value for name, value in record._changes().items() if name != "storage_id"}
+    record.refresh()
+    for name, value in changes.items():
+        setattr(record, name, value)
+
+
+def _discard(copies: list[Copy]) -> None:
+    for copy in copies:
+        copy.discard()
+
+
+def _read_family(registry: Registry, table: Table, uid: str) -> _Family:
+    with registry.engine.connect() as connection:
+        rows = [row._asdict() for row in connection.execute(select(table).where(in_family(table, uid)))]
+        ids = {row["object_id"] for row in rows}
+        query = select(OBJECT).where(OBJECT.c.id.in_(ids)).order_by(OBJECT.c.id)
+        objects = [row._asdict() for row in connection.execute(query)]
+    return _Family({row["id"]: row for row in rows}, {row["id"]: row for row in objects})
+
+
+def _record_move(
+    connection: Connection, table: Table, record: ArtifactRecord, storage: Storage, family: _Family, copies: list[Copy]
+) -> _Moved:
+    columns = table.c
+    lock_family(connection, table, record.uid)
+    rows = connection.execute(select(columns.id, columns.object_id, columns.key).where(in_family(table, record.uid)))
+    now_there = rows.all()
+    if {(row.id, row.object_id) for row in now_there} != family.state:
+        raise _FamilyChanged(f"the family of {record.uid} changed while it was copied")
+    check_unlocked(connection, table, list(family.rows))
+    for key in {row.key for row in now_there if row.key is not None}:
+        check_key_free(connection, table, record.uid, key, storage.id)
+    used: set[str] = set()
+    before: int | None = None
+    for copy in copies:
+        ids = {row["id"] for row in family.rows.values() if row["object_id"] == copy.row["id"]}
+        recording = record_copy(connection, table, copy, artifact_ids=ids, base_id=before)
+        used.add(recording.path)
+        before = recording.object_id
+    values = {"storage_id": storage.id, "_real_key": None, "updated_at": now()}
+    connection.execute(update(table).where(columns.id.in_(family.rows)).values(values))
+    old = {copy.row["id"] for copy in copies}
+    gone = delete_unreferenced(connection, table, old)
+    referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
+    left = and_(OBJECT.c.id.in_(old), ~OBJECT.c.is_managed, ~referred)
+    doomed = connection.execute(update(OBJECT).where(left).values(fate=DOOMED).returning(OBJECT.c.path))
+    return _Moved(frozenset(used), tuple(gone), tuple(doomed.scalars()))

@@ -1,0 +1,1 @@
+"""Stored objects: bytes in a storage with a row, shared by whoever names them, removed when nobody does."""

@@ -1,0 +1,203 @@
+"""Known content whose bytes are not whole any more: the caller has them, so they are stored again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+
+from lamart_core import errors
+from lamart_core import storage as bytes_room
+from lamart_core.db import TRASH_BRANCH_ID, Registry
+from lamart_core.families.naming import rename_family
+from lamart_core.logging import logger
+from lamart_core.objects.copies import is_whole
+from lamart_core.objects.mend_folder import mend_folder, torn_folders
+from lamart_core.objects.plan import Pending, Row, Staged
+from lamart_core.objects.remove import remove_bytes
+from lamart_core.objects.rows import OBJECT, Share, note_sizes
+from lamart_core.query.dialects import dialect_of
+from lamart_core.records import ArtifactRecord, Storage
+
+_THREADS = 16
+
+
+def mend(record: ArtifactRecord, pending: Pending) -> bool:
+    """Store the bytes of an existing artifact again if they are gone or cut off, or note where they moved to.
+
+    Args:
+        record: The artifact that was found by its content.
+        pending: The equal content that the caller passed.
+
+    Returns:
+        Whether the artifact is there: False if it was deleted meanwhile, or put into the trash.
+
+    Raises:
+        SourceChanged: The source was modified since the artifact was constructed.
+        StorageError: The storage refused the bytes.
+    """
+    stored = _stored(record.registry, [record]).get(record.id)
+    if stored is None:
+        return False
+    storage = record.registry.Storage.get(stored["storage_id"])
+    staged = pending.staged
+    if staged.in_place is not None:
+        if not stored["is_scattered"] and not is_whole(storage, stored):
+            _follow(record, stored, staged)
+        return True
+    if not make_whole(storage, stored, staged):
+        return True
+    # Bytes are gone also where another process deletes the artifact: first its row, then they.
+    stored = _stored(record.registry, [record]).get(record.id)
+    if stored is not None and stored["size"] != record.size:
+        _take_sizes(record, stored["size"], stored["n_files"])
+    return stored is not None
+
+
+def make_whole(storage: Storage, stored: Row, staged: Staged) -> bool:
+    """Look whether a stored object is whole, and if not, store its bytes again from equal content.
+
+    Args:
+        storage: The location of the object.
+        stored: Its row.
+        staged: The equal content.
+
+    Returns:
+        Whether something was stored again.
+
+    Raises:
+        SourceChanged, StorageError: As for `mend`.
+    """
+    source = staged.source
+    if not storage.is_managed or not isinstance(source, Path) or not source.exists():
+        return False
+    if stored["is_scattered"]:
+        return mend_folder(storage, stored, staged)
+    if is_whole(storage, stored):
+        return False
+    _store_again(stored, staged, storage)
+    with storage.registry.engine.connect() as connection:
+        is_named = connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == stored["id"])).first() is not None
+    if not is_named:
+        remove_bytes(storage, stored["path"], is_folder=staged.is_folder)
+    return True
+
+
+def see(shares: Sequence[Share], seen: set[int]) -> None:
+    """Make objects whole that content is going to share.
+
+    Args:
+        shares: What was found by its digest, and the equal content.
+        seen: Ids of objects that were looked at; these are added.
+
+    Raises:
+        SourceChanged, StorageError: As for `mend`.
+    """
+    new = list({share.object["id"]: share for share in shares if share.object["id"] not in seen}.values())
+
+    def look(share: Share) -> None:
+        make_whole(share.storage, share.object, share.staged)
+
+    if len(new) == 1:
+        look(new[0])
+    elif new:
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            list(pool.map(look, new))
+    seen.update(share.object["id"] for share in new)
+
+
+def not_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+    """Return those of many existing artifacts that `mend` has something to do for, or that were deleted.
+
+    Their objects are read by one statement, and looked at side by side; what a listing has just shown is not. The
+    contents of folders that are objects of their own are looked at together, for each storage location.
+
+    Args:
+        registry: Their registry.
+        records: Artifacts that were found by their content, with what the caller passed.
+    """
+    if not records:
+        return []
+    objects = _stored(registry, records)
+    locations = {storage.id: storage for storage in registry.Storage.filter()}
+    torn = torn_folders(registry, [row for row in objects.values() if row["is_scattered"]], locations)
+
+    def is_well(record: ArtifactRecord) -> bool:
+        stored = objects.get(record.id)
+        if stored is None or stored["is_scattered"]:
+            return stored is not None and stored["id"] not in torn
+        staged, storage = record._pending.staged, locations[stored["storage_id"]]
+        if staged.root == storage.root and staged.in_place == stored["path"]:
+            return stored["size"] is None or staged.size == stored["size"]
+        return is_whole(storage, stored)
+
+    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+        return [item for item, well in zip(records, pool.map(is_well, records), strict=True) if not well]
+
+
+def _stored(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, Row]:
+    """Return the stored objects that artifacts refer to now, by the ids of the artifacts that are there."""
+    columns: Any = type(records[0]).__table__.c
+    seen = {item.id: item.branch_id for item in records}
+    ids = dialect_of(registry.engine.dialect.name).among(columns.id, sorted(seen))
+    names = columns.id.label("artifact_id"), columns.branch_id.label("artifact_branch_id")
+    query = select(OBJECT, *names).join(OBJECT, columns.object_id == OBJECT.c.id).where(ids)
+    with registry.engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return {
+        row.artifact_id: row._asdict()
+        for row in rows
+        if row.artifact_branch_id != TRASH_BRANCH_ID or seen[row.artifact_id] == TRASH_BRANCH_ID
+    }
+
+
+def _store_again(stored: Row, staged: Staged, storage: Storage) -> None:
+    """Put equal bytes where those that are not whole lie; what is there was readable for nobody."""
+    source, location, path = staged.source, storage.location, stored["path"]
+    assert isinstance(source, Path)
+    logger.warning("the bytes at %s/%s were not whole; storing them again", storage.root, path)
+    bytes_room.delete(location, path, is_folder=staged.is_folder)
+    try:
+        if staged.tree is not None:
+            bytes_room.put_folder(source, location, path, tree=staged.tree)
+        else:
+            bytes_room.put_file(source, location, path, digest=staged.digest)
+    except errors.ObjectExists:  # another process does the same
+        return
+    if staged.size != stored["size"]:
+        change = partial(note_sizes, object_id=stored["id"], size=staged.size, n_files=staged.n_files)
+        storage.registry.unit_of_work(change)
+
+
+def _take_sizes(record: ArtifactRecord, size: int | None, n_files: int | None) -> None:
+    set_committed_value(record, "size", size)
+    set_committed_value(record, "n_files", n_files)
+
+
+def _follow(record: ArtifactRecord, stored: Row, staged: Staged) -> None:
+    """Let an artifact whose file was moved inside its storage location follow it, and a key that is its path too."""
+    if stored["is_managed"] or staged.root != record.storage.root or staged.in_place is None:
+        return
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    path = staged.in_place
+    key = None if record._key_is_virtual else bytes_room.clean_key(path)
+
+    def work(connection: Connection) -> None:
+        connection.execute(update(OBJECT).where(OBJECT.c.id == stored["id"]).values(path=path))
+        note_sizes(connection, stored["id"], staged.size, staged.n_files)
+        if key is not None:
+            rename_family(connection, table, record.uid, key)
+        else:
+            connection.execute(update(table).where(table.c.object_id == stored["id"]).values(_real_key=path))
+
+    record.registry.unit_of_work(work)
+    if path == stored["path"]:  # equal content of other bytes
+        _take_sizes(record, staged.size, staged.n_files)
+        return
+    logger.warning("%s moved from %r to %r and is known there now", record.uid, stored["path"], path)
+    set_committed_value(record, "key" if key is not None else "_real_key", key if key is not None else path)

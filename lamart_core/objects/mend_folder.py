@@ -1,0 +1,122 @@
+"""Folders whose files are stored objects of their own: which of them are not whole, and having them whole again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, Table, select
+
+from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry, model_class
+from lamart_core.logging import logger
+from lamart_core.objects import folders
+from lamart_core.objects.contents import contents_of, damaged, held_contents, put_again
+from lamart_core.objects.plan import Row, Staged
+from lamart_core.objects.remove import remove_bytes
+from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, insert_files, note_sizes
+from lamart_core.objects.scatter import ObjectVanished, PutFile, put_contents
+from lamart_core.objects.tombstones import BytesCollected
+from lamart_core.records import Storage
+
+_ATTEMPTS = 20
+
+
+def mend_folder(storage: Storage, stored: Row, staged: Staged) -> bool:
+    """Put those files of a folder again that are not whole, from a folder of equal content.
+
+    Args:
+        storage: The location of the folder; it is managed here.
+        stored: The row of the folder.
+        staged: The equal content.
+
+    Returns:
+        Whether something was stored again.
+
+    Raises:
+        SourceChanged, StorageError: As for `put_again`.
+    """
+    source, tree = staged.source, staged.tree
+    if tree is None or not isinstance(source, Path):
+        return False
+    with storage.registry.engine.connect() as connection:
+        contents = contents_of(connection, stored["id"])
+    found = damaged(storage, contents)
+    put_again(source, tree, storage, found)
+    if {content.value for content in found} - {entry.value for entry in tree.entries}:
+        _take_files(storage, stored, staged)
+    return bool(found)
+
+
+def torn_folders(registry: Registry, rows: Sequence[Row], locations: Mapping[int, Storage]) -> set[int]:
+    """Return the ids of those folders of which files are not whole; those of one location are looked at together.
+
+    Args:
+        registry: The registry.
+        rows: The rows of the folders.
+        locations: The storage locations by id; what is not managed here is not looked at.
+    """
+    by_storage: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        if locations[row["storage_id"]].is_managed:
+            by_storage[row["storage_id"]].append(row)
+    torn: set[int] = set()
+    for storage_id, there in by_storage.items():
+        with registry.engine.connect() as connection:
+            contents = {row["id"]: contents_of(connection, row["id"]) for row in there}
+        together = {content.id: content for found in contents.values() for content in found}
+        wrong = {content.id for content in damaged(locations[storage_id], list(together.values()))}
+        torn |= {row_id for row_id, found in contents.items() if any(content.id in wrong for content in found)}
+    return torn
+
+
+def _take_files(storage: Storage, stored: Row, staged: Staged) -> None:
+    """Let a folder consist of the files at hand: in some formats equal contents have other bytes."""
+    source, tree = staged.source, staged.tree
+    assert isinstance(source, Path)
+    assert tree is not None
+    logger.warning("%s/%s was not whole; storing it again with the files at hand", storage.root, stored["path"])
+    stem = str(stored["path"]).rpartition("/")[2][: uids.STEM_LENGTH]
+    puts: Mapping[str, PutFile] = {}
+
+    def work(connection: Connection) -> list[Unclaimed]:
+        """Record the files; return what nothing refers to."""
+        folders.lock_histories(connection, [stored["id"]])
+        place = select(OBJECT.c.history_id, OBJECT.c.position).where(OBJECT.c.id == stored["id"])
+        row = connection.execute(place).first()
+        if row is None:
+            return [Unclaimed(put.relpath, is_folder=False) for put in puts.values()]
+        folder = folders.NewFolder(stored["id"], storage.id, tree, is_scattered=True)
+        spare = insert_files(connection, folder, puts, stored["id"])
+        before = folders.forget(connection, row.history_id, [row.position])
+        note_sizes(connection, stored["id"], tree.size, tree.n_files)
+        table: Table = model_class("Artifact").__table__  # pyright: ignore[reportAssignmentType]
+        gone = delete_unreferenced(connection, table, before)
+        return [*(Unclaimed(path, is_folder=False) for path in spare), *gone]
+
+    for _ in range(_ATTEMPTS):
+        try:
+            puts = put_contents(
+                source, tree, storage, stem, held_contents(source, tree, storage), puts, bytes_room.NO_BAR
+            )
+            left = storage.registry.unit_of_work(work)
+            break
+        except ObjectVanished:
+            continue
+        except BytesCollected:
+            _remove(storage, puts)
+            puts = {}
+        except errors.LamartError:
+            _remove(storage, puts)
+            raise
+    else:
+        raise errors.DatabaseBusy(f"{storage.root}/{stored['path']} is changed again and again")
+    for item in left:
+        remove_bytes(storage, item.path, is_folder=item.is_folder)
+
+
+def _remove(storage: Storage, puts: Mapping[str, PutFile]) -> None:
+    for put in puts.values():
+        remove_bytes(storage, put.relpath, is_folder=False)

@@ -1,0 +1,1 @@
+"""Real keys: where the bytes of the newest version must lie."""

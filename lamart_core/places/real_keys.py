@@ -1,0 +1,205 @@
+"""Real keys: the bytes of the latest version lie at `<root>/<key>`, those of all others in the version store.
+
+New bytes go to the version store first, under a name that no other save can choose, and the transaction of the save
+refers to them there. Only then are they published: the object at the key is replaced, and a second transaction records
+the new place. So whatever happens in between, every record refers to bytes that are its own. What was at the key was
+copied before, and is `doomed` from the first transaction on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, and_, func, or_, select, update
+
+from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry
+from lamart_core.logging import logger
+from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, holds, record_copy
+from lamart_core.objects.plan import Row
+from lamart_core.objects.rows import OBJECT
+from lamart_core.places.rows import Seen, artifact_table, doomed_objects, live_object, look
+from lamart_core.records import Storage
+
+
+class PlaceChanged(errors.LamartError):
+    """What lies at a real key changed between looking and recording: look again."""
+
+
+@dataclass(frozen=True)
+class Overwritten:
+    """The versions of a family that a new one overwrites: all but the latest ones on other branches.
+
+    Attributes:
+        stem: Stem of their uids.
+        branch_id: Branch of the new version.
+    """
+
+    stem: str
+    branch_id: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """What lies at a real key before something else does.
+
+    Attributes:
+        row: The stored object that is registered there, if one is.
+        copy: Its bytes in the version store, where a record still needs them.
+        is_lost: Whether the bytes are others than those that were registered, so that there was nothing to copy.
+    """
+
+    storage: Storage
+    key: str
+    row: Row | None = None
+    copy: Copy | None = None
+    is_lost: bool = False
+
+    def withdraw(self) -> None:
+        """Remove the copy, which no record came to refer to."""
+        if self.copy is not None:
+            self.copy.discard()
+
+
+def occupy(
+    registry: Registry,
+    storage: Storage,
+    key: str,
+    content: Row,
+    *,
+    overwrites: Overwritten | None = None,
+    leaving: int | None = None,
+) -> Place:
+    """See what lies at a real key, and copy it to the version store where a record needs it.
+
+    Args:
+        registry: The registry.
+        storage: The location.
+        key: The key.
+        content: What is going to lie there, as the row of a stored object.
+        overwrites: Versions that need no bytes, because others overwrite theirs.
+        leaving: Id of an artifact that needs no bytes there, because it gets others.
+
+    Raises:
+        ObjectExists: Something lies there that is no version of this key, and not the content itself.
+        StorageError: The storage failed; nothing is changed.
+    """
+    table = artifact_table()
+    with registry.engine.connect() as connection:
+        before = look(connection, storage.id, key)
+        row = before.live
+        own = row is not None and connection.execute(_versions_at(table, row["id"], key)).first() is not None
+        needing = _needing(table, row["id"], overwrites, leaving) if row is not None else None
+        needed = needing is not None and connection.execute(needing).first() is not None
+    if row is None or not own:
+        # A file that is the content already, but for a record, comes from a copy by hand or from a save by others.
+        known = [content] if row is not None else [content, *before.known]
+        is_taken = not before.is_held and bytes_room.exists(storage.location, key)
+        if is_taken and (needed or not holds(storage, key, *known)):
+            raise _taken(registry, storage, key, before)
+        return Place(storage, key, row)
+    if not needed:
+        return Place(storage, key, row)
+    try:
+        return Place(storage, key, row, copy_object(registry, row, storage, storage, _stem(registry, row["id"])))
+    except errors.ContentMismatch as error:
+        logger.warning(
+            "%s. The version that lay there is no longer available; what is there now is replaced by the new one", error
+        )
+        return Place(storage, key, row, is_lost=True)
+
+
+def vacate(registry: Registry, storage: Storage, key: str, stem: str) -> Place:
+    """See what lies at a real key that is going to be left, and copy it to the version store.
+
+    Raises:
+        ContentMismatch: The bytes are not those that were registered.
+        StorageError: The storage failed; nothing is changed.
+    """
+    table = artifact_table()
+    with registry.engine.connect() as connection:
+        row = live_object(connection, storage.id, key)
+        needed = row is not None and connection.execute(_versions_at(table, row["id"], key)).first() is not None
+    if row is None or not needed:
+        return Place(storage, key, row)
+    return Place(storage, key, row, copy_object(registry, row, storage, storage, stem))
+
+
+def check_free(registry: Registry, storage: Storage, key: str) -> None:
+    """Check that nothing lies at a real key, but for old bytes of ours that are going to be removed.
+
+    Raises:
+        ObjectExists: Something does.
+        StorageError: The storage failed or refused.
+    """
+    if not bytes_room.exists(storage.location, key):
+        return
+    with registry.engine.connect() as connection:
+        doomed = [] if live_object(connection, storage.id, key) else doomed_objects(connection, storage.id, key)
+    if not holds(storage, key, *doomed):
+        raise errors.ObjectExists(f"there is something at {storage.root}/{key} already")
+
+
+def _versions_at(table: Table, object_id: int, key: str) -> Select[Any]:
+    columns = table.c
+    return select(columns.id).where(columns.object_id == object_id, columns.key == key, ~columns._key_is_virtual)
+
+
+def _needing(
+    table: Table, object_id: int, overwrites: Overwritten | None = None, leaving: int | None = None
+) -> Select[Any]:
+    columns = table.c
+    query = select(columns.id).where(columns.object_id == object_id)
+    if leaving is not None:
+        query = query.where(columns.id != leaving)
+    if overwrites is not None:
+        is_own = func.substr(columns.uid, 1, uids.STEM_LENGTH) == overwrites.stem
+        is_older = or_(columns.branch_id == overwrites.branch_id, ~columns.is_latest)
+        query = query.where(~and_(is_own, columns._overwrite_versions, is_older))
+    return query.limit(1)
+
+
+def _stem(registry: Registry, object_id: int) -> str:
+    table = artifact_table()
+    with registry.engine.connect() as connection:
+        uid = connection.execute(select(table.c.uid).where(table.c.object_id == object_id).limit(1)).scalar()
+    return uids.stem_of(uid) if uid is not None else uids.new_stem()
+
+
+def hand_over(connection: Connection, table: Table, place: Place) -> str | None:
+    """Record, in the transaction of a save, that what lies at the key is going to be replaced.
+
+    To be called when the artifact refers to its new object already.
+
+    Returns:
+        Where the bytes are kept: the copy of the place, or an object of equal content; None if they are not.
+
+    Raises:
+        PlaceChanged: It is not what `occupy` saw.
+        BytesCollected: Garbage collection has taken the copy.
+    """
+    row = live_object(connection, place.storage.id, place.key, lock=True)
+    if (row["id"] if row is not None else None) != (place.row["id"] if place.row is not None else None):
+        raise PlaceChanged(f"{place.key} was published or registered by another writer")
+    if row is None:
+        return None
+    kept = record_copy(connection, table, place.copy).path if place.copy is not None else None
+    referred = connection.execute(_needing(table, row["id"])).first() is not None
+    if referred and not place.is_lost:
+        raise PlaceChanged(f"another artifact began to refer to what lies at {place.key}")
+    connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(fate=LOST if referred else DOOMED))
+    return kept
+
+
+def _taken(registry: Registry, storage: Storage, key: str, before: Seen) -> errors.LamartError:
+    """Return the error for a key where there is something: whose it is, another process may have changed just now."""
+    with registry.engine.connect() as connection:
+        now_there = look(connection, storage.id, key)
+    if now_there.state != before.state:
+        return PlaceChanged(f"another writer publishes at {key}")
+    return errors.ObjectExists(
+        f"there is something at {storage.root}/{key} that is no version of this key; register it with "
+        "Artifact(path), move it away, or choose another key"
+    )

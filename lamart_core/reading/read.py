@@ -1,0 +1,328 @@
+"""Reading: the path, a local copy, the object in memory, or a lazy view, and never other bytes than the record's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import Table, func, select
+from upath import UPath
+
+from lamart_core import errors, formats, hashing
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry
+from lamart_core.hashing import Digest, TreeDigest
+from lamart_core.lineage.links import track_input
+from lamart_core.objects import folders
+from lamart_core.objects.digests import local_digest
+from lamart_core.objects.folders import OBJECT
+from lamart_core.records import ArtifactRecord, Run, Storage
+from lamart_core.storage import ScatteredFolder
+
+_NAMED = 5  # files in a message
+
+_STORAGE: Table = Storage.__table__  # pyright: ignore[reportAssignmentType]
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Where the bytes of an artifact are at this moment, as the database says."""
+
+    storage: Storage
+    relpath: str
+    size: int | None
+    digest: Digest | None
+    is_folder: bool
+    object_id: int
+    scattered: ScatteredFolder | None = None
+
+    @property
+    def path(self) -> Path | UPath:
+        return self.scattered.path if self.scattered is not None else self.storage.location.path(self.relpath)
+
+
+def path(record: ArtifactRecord) -> Path | UPath:
+    """Return where the bytes are: the source of an unsaved artifact, the object in storage of a saved one."""
+    pending = record._pending
+    if not record.is_saved:
+        assert pending is not None
+        return pending.staged.source
+    return _where(record).path
+
+
+def cache(record: ArtifactRecord, *, is_run_input: bool | Run | None = None, mute: bool = False) -> Path:
+    """Return a local path with the bytes; see `Artifact.cache`."""
+    local = _local(record, mute=mute)
+    if record.is_saved:
+        track_input(record, is_run_input)
+    return local
+
+
+def load(
+    record: ArtifactRecord,
+    *,
+    as_type: Any = None,
+    is_run_input: bool | Run | None = None,
+    mute: bool = False,
+    **options: Any,
+) -> Any:
+    """Return the content in memory; see `Artifact.load`."""
+    memory = record._memory
+    if memory is not None and as_type is None and not options:
+        if record.is_saved:
+            track_input(record, is_run_input)
+        return memory
+    local = _local(record, mute=mute)
+    content = formats.for_path(local, record.suffix).load(local, suffix=record.suffix, as_type=as_type, **options)
+    if record.is_saved:
+        track_input(record, is_run_input)
+    return content
+
+
+def open_lazily(
+    record: ArtifactRecord,
+    *,
+    engine: str = "pyarrow",
+    is_run_input: bool | Run | None = None,
+    **options: Any,
+) -> Any:
+    """Open the content for reading; see `Artifact.open`."""
+    if not record.is_saved:
+        raise errors.InvalidArgument("save the artifact before opening it")
+    where = _where(record)
+    target = where.path
+    chosen = _format_of(record, where)
+    if isinstance(target, Path):
+        _check(record, where, target)
+    if where.scattered is not None and chosen.needs_own_folder:
+        target = _fetch(record, where, mute=False)
+    opened = chosen.open(target, suffix=record.suffix, engine=engine, **options)
+    track_input(record, is_run_input)
+    return opened
+
+
+def format_of(record: ArtifactRecord) -> formats.Format:
+    """Return the format that opens a saved artifact.
+
+    Raises:
+        InvalidArgument: Nothing opens it.
+        StorageError: It is remote, only its content can tell, and the server failed.
+    """
+    return _format_of(record, _where(record))
+
+
+def _format_of(record: ArtifactRecord, where: _Where) -> formats.Format:
+    target = where.path
+    if isinstance(target, Path):
+        return formats.for_path(target, record.suffix)
+    fitting = [
+        item
+        for item in formats.all_formats()
+        if item.otype == record.otype and item.otype and item.is_folder == where.is_folder
+    ]
+    # A suffix that is passed with `otype=` may be that of no format.
+    of_suffix = [item for item in fitting if record.suffix in (*item.suffixes, *item.shared_suffixes)]
+    if of_suffix or fitting:
+        return (of_suffix or fitting)[0]
+    with bytes_room.reading(where.storage.location.root, where.relpath):
+        found = formats.for_remote(target, record.suffix, is_folder=where.is_folder)
+    if not found.modes:
+        raise errors.InvalidArgument(f"{record.suffix!r} cannot be opened; use cache()")
+    return found
+
+
+def fetch(record: ArtifactRecord) -> Path:
+    """Return a local path with the bytes of a saved artifact, without recording that they are read."""
+    return _fetch(record, _where(record), mute=False)
+
+
+def stored_digest(record: ArtifactRecord) -> Digest | None:
+    """Return the digest of a saved artifact if it tells of its content, by the algorithm of the registry."""
+    digest = _where(record).digest
+    if digest is None or not digest.is_exact:
+        return None
+    algorithm = digest.algorithm.removesuffix("-tree")
+    is_other = algorithm in hashing.ALGORITHMS and algorithm != record.registry.hash_algorithm
+    return None if is_other else digest
+
+
+def verify(record: ArtifactRecord) -> bool:
+    """Hash the stored bytes again; see `Artifact.verify`."""
+    where = _where(record)
+    target = where.path
+    if isinstance(target, Path):
+        _check(record, where, target)
+        _check_digest(record, where, target)
+        return True
+    if where.digest is not None and not where.digest.is_exact:
+        # Only the server knows what such a digest means: it is asked again.
+        found = bytes_room.stat(where.storage.location, where.relpath)
+        if found.digest != where.digest:
+            raise errors.ContentMismatch(f"the bytes of {record.uid} at {target} were altered: {found} is there now")
+        return True
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / target.name
+        if where.scattered is not None:
+            bytes_room.get_files(where.storage.location, {copy / file.path: file for file in where.scattered.files})
+        else:
+            bytes_room.get(where.storage.location, where.relpath, copy, is_folder=where.is_folder)
+        _check(record, where, copy)
+        _check_digest(record, where, copy)
+    return True
+
+
+def keep_copy(record: ArtifactRecord, file: Path) -> None:
+    """Make a file with the bytes of an artifact in a remote location the copy that the cache holds of it."""
+    where = _where(record)
+    if where.storage.location.is_local:
+        return
+    bytes_room.Cache(record.registry.settings.cache_dir).keep(
+        file, where.storage.location, where.relpath, size=where.size, digest=where.digest
+    )
+
+
+def _local(record: ArtifactRecord, *, mute: bool) -> Path:
+    if not record.is_saved:
+        source = path(record)
+        if not isinstance(source, Path):
+            raise errors.InvalidArgument("save the artifact before loading it: its source is remote")
+        if not source.exists():
+            raise errors.PathNotFound(f"the source {source} of the unsaved artifact is gone")
+        return source
+    return _fetch(record, _where(record), mute=mute)
+
+
+def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
+    settings = record.registry.settings
+    verify = settings.verify_on_read
+    target = where.path
+    if isinstance(target, Path):
+        _check(record, where, target)
+        if verify:
+            _check_digest(record, where, target)
+        return target
+    cache = bytes_room.Cache(settings.cache_dir)
+    shown = False if mute else settings.progress
+    copy = _from_cache(cache, where, verify=verify, shown=shown)
+    if verify and where.digest is not None and where.digest.file_algorithm not in hashing.ALGORITHMS:
+        # The cache knows bytes only; what they mean to their format is looked at here.
+        try:
+            _check_digest(record, where, copy)
+        except errors.ContentMismatch:
+            cache.evict(where.storage.location, where.relpath)
+            copy = _from_cache(cache, where, verify=verify, shown=shown)
+            _check_digest(record, where, copy)
+    return copy
+
+
+def _from_cache(cache: bytes_room.Cache, where: _Where, *, verify: bool, shown: bool | None) -> Path:
+    if where.scattered is not None:
+        return cache.fetch_scattered(
+            where.scattered,
+            size=where.size,
+            digest=where.digest,
+            verify=verify,
+            show_progress=shown,
+        )
+    return cache.fetch(
+        where.storage.location,
+        where.relpath,
+        size=where.size,
+        digest=where.digest,
+        is_folder=where.is_folder,
+        verify=verify,
+        show_progress=shown,
+    )
+
+
+def _where(record: ArtifactRecord) -> _Where:
+    """Read from the database where the bytes are now: the record in hand may be older than a move or an overwrite."""
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    columns = OBJECT.c
+    later = OBJECT.alias("later")
+    overwritten = (
+        select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
+    ).where(later.c.storage_id == columns.storage_id, later.c.fate.is_(None))
+    query = (
+        select(
+            OBJECT,
+            table.c.hash.label("artifact_hash"),
+            overwritten.scalar_subquery().label("later"),
+            _STORAGE.c.root.label("root"),
+        )
+        .join(OBJECT, table.c.object_id == columns.id)
+        .join(_STORAGE, columns.storage_id == _STORAGE.c.id)
+        .where(table.c.id == record.id)
+    )
+    with record.registry.engine.connect() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        raise errors.ObjectDoesNotExist(f"{record!r} was deleted from {record.registry!r}")
+    if row.artifact_hash != row.hash:
+        raise errors.OutdatedVersion(
+            f"{record.uid} is an outdated version: its files were overwritten by a later one. "
+            f"Get the latest with get(key={record.key!r}), or save with overwrite_versions=False to keep all"
+        )
+    if row.fate is not None or (not row.is_managed and row.later):
+        raise errors.ContentMismatch(
+            f"{record.uid} is no longer available: its file at {row.path} was changed in place since, by others or by "
+            "a later version that was registered there"
+        )
+    storage = _storage(record.registry, row.storage_id, row.root)
+    digest = Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
+    scattered = None
+    if row.is_scattered:
+        with record.registry.engine.connect() as connection:
+            scattered = folders.scattered_folder(connection, row.id, row.path, storage.location)
+    return _Where(storage, row.path, row.size, digest, row.n_files is not None, row.id, scattered)
+
+
+def _storage(registry: Registry, storage_id: int, root: str) -> Storage:
+    storage: Storage = registry.memo(("storage", storage_id), lambda: registry.Storage.get(storage_id))
+    if storage.root == root:
+        return storage
+    registry.forget(("storage", storage_id))  # it was moved since this process first read it
+    return registry.memo(("storage", storage_id), lambda: registry.Storage.get(storage_id))
+
+
+def _check(record: ArtifactRecord, where: _Where, local: Path) -> None:
+    """Compare what is cheap: that the object is there and has the right size."""
+    if not local.exists():
+        raise errors.ContentMismatch(f"the bytes of {record.uid} are missing: there is nothing at {local}")
+    size = _folder_size(local) if where.is_folder else local.stat().st_size
+    if where.size is not None and size != where.size:
+        raise errors.ContentMismatch(
+            f"the bytes of {record.uid} were altered: {local} has {size} bytes, the record says {where.size}"
+        )
+
+
+def _folder_size(folder: Path) -> int:
+    return sum(item.stat().st_size for item in folder.rglob("*") if item.is_file())
+
+
+def _check_digest(record: ArtifactRecord, where: _Where, local: Path) -> None:
+    if where.digest is None or not where.digest.is_exact:
+        return
+    tree = hashing.hash_tree(local, where.digest.file_algorithm) if where.digest.is_tree else None
+    actual = (
+        tree.digest if tree is not None else local_digest(local, record.suffix, where.digest, is_folder=where.is_folder)
+    )
+    if actual.value != where.digest.value:
+        raise errors.ContentMismatch(
+            f"the bytes of {record.uid} were altered: {local} has the {actual.algorithm} digest {actual.value}, "
+            f"the record says {where.digest.value}{_different(record, where, tree)}"
+        )
+
+
+def _different(record: ArtifactRecord, where: _Where, tree: TreeDigest | None) -> str:
+    """Say which files of a folder are not what they should be, where that is known."""
+    with record.registry.engine.connect() as connection:
+        stored = {file.path: file.value for file in folders.files_of(connection, where.object_id)}
+    if tree is None or not stored:
+        return ""
+    found = {entry.path: entry.value for entry in tree.entries}
+    different = sorted(path for path in found.keys() | stored.keys() if found.get(path) != stored.get(path))
+    more = f" and {len(different) - _NAMED:,} more" if len(different) > _NAMED else ""
+    return f"; it differs in {', '.join(map(repr, different[:_NAMED]))}{more}"

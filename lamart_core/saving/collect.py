@@ -1,0 +1,338 @@
+"""Collections: what a constructor is asked for, and the one transaction that saves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, insert, select, update
+
+from lamart_core import errors, hashing, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class, now
+from lamart_core.families.deleted import given_before, highest_given, was_deleted
+from lamart_core.families.heads import in_family, lock_family, lock_versions
+from lamart_core.families.placement import check_unlocked, place
+from lamart_core.lineage import context
+from lamart_core.lineage.links import add_collection_recreation, track_collection_input
+from lamart_core.logging import logger
+from lamart_core.objects.rows import OBJECT
+from lamart_core.query.dialects import dialect_of, insert_once
+from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space
+
+_MEMBER: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class CollectionRequest:
+    """The keywords of the constructor, as they were passed."""
+
+    key: str | None
+    description: str | None
+    run: Run | bool | None
+    revises: Any
+    branch: Branch | None
+    space: Space | None
+    version_tag: str | None
+    reference: str | None
+    reference_type: str | None
+    is_append: bool = False
+
+
+@dataclass(frozen=True)
+class PendingCollection:
+    """What an unsaved collection carries until it is saved.
+
+    Attributes:
+        members: Ids of the artifacts in their order.
+        run: The run that makes it.
+        branch_id: Branch that it is made on.
+        revises_uid: Uid of the version that is revised explicitly.
+        expected_head: Uid of the latest version on the branch when that was decided; None where there was none.
+    """
+
+    members: tuple[int, ...]
+    run: Run | None
+    branch_id: int
+    revises_uid: str | None = None
+    expected_head: str | None = None
+
+
+def construct(record: CollectionRecord, registry: Registry, artifacts: Any, request: CollectionRequest) -> None:
+    """Fill a new collection, or with the row of the one that has these members under this key already."""
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    members = _check_members(registry, artifacts)
+    revises = _checked_revises(request.revises)
+    key = request.key if request.key is not None or revises is None else revises.key
+    if key is None:
+        raise errors.InvalidArgument("a collection needs a key, or the version that it revises")
+    bytes_room.check_key(key)
+    branch_id = request.branch.id if request.branch is not None else registry.branch_id
+    pending = PendingCollection(
+        tuple(member.id for member in members), context.run_for(registry, request.run), branch_id
+    )
+    with registry.engine.connect() as connection:
+        digest = _digest(connection, registry, members)
+        equal = _equal(connection, table, key, digest)
+        if equal is not None and equal["branch_id"] != TRASH_BRANCH_ID:
+            _become(record, registry, connection, equal, pending, request.description)
+            return
+        if revises is not None:
+            pending = _revising(connection, table, pending, revises, is_append=request.is_append)
+    record._registry = registry
+    values: dict[str, Any] = {
+        "uid": uids.first_uid(uids.new_stem()),
+        "key": key,
+        "description": request.description
+        if request.description is not None or revises is None
+        else revises.description,
+        "hash": digest,
+        "reference": request.reference,
+        "reference_type": request.reference_type,
+        "version_tag": request.version_tag,
+        "is_latest": True,
+        "run_id": pending.run.id if pending.run is not None else None,
+        "branch_id": branch_id,
+        "space_id": request.space.id if request.space is not None else registry.space_id,
+    }
+    for name, value in values.items():
+        setattr(record, name, value)
+    record._pending = pending
+
+
+def save(record: CollectionRecord) -> None:
+    """Save a collection: a new one with its members, an existing one with its changed fields."""
+    pending: PendingCollection | None = record._pending
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    if record.is_saved:
+        if pending is not None:
+            record.registry.unit_of_work(lambda connection: _made_again(connection, record.id, record.run_id, pending))
+            record._pending = None
+        changes = record._changes()
+        if "key" in changes:
+            _rename(record, table, changes["key"])
+        super(CollectionRecord, record).save()
+        return
+    assert pending is not None
+    record._defaults(record.registry)
+    values = record._values()
+    row = record.registry.unit_of_work(lambda connection: _commit(connection, table, dict(values), pending))
+    record._adopt_row(row)
+    record._pending = None
+
+
+def cache(record: CollectionRecord, *, is_run_input: bool | Run | None = None) -> list[Path]:
+    """Return local paths of all members, in their order, and record the collection as what was read."""
+    ordered: Any = record.ordered_artifacts  # pyright: ignore[reportAttributeAccessIssue]  # on the class above
+    paths = [artifact.cache(is_run_input=False) for artifact in ordered]
+    track_collection_input(record, is_run_input)
+    return paths
+
+
+# ---------------------------------------------------------------------- checks
+
+
+def _check_members(registry: Registry, artifacts: Any) -> list[ArtifactRecord]:
+    if isinstance(artifacts, ArtifactRecord):
+        artifacts = [artifacts]
+    if isinstance(artifacts, str | bytes) or not isinstance(artifacts, Iterable):
+        raise errors.UnsupportedObject(f"a collection is made of a list of artifacts, got {artifacts!r}")
+    members: list[Any] = list(artifacts)
+    if not members:
+        raise errors.InvalidArgument("a collection needs at least one artifact; the list is empty")
+    seen: set[int] = set()
+    for member in members:
+        if not isinstance(member, ArtifactRecord):
+            raise errors.UnsupportedObject(f"a collection is made of artifacts, got {member!r}")
+        if not member.is_saved:
+            raise errors.InvalidArgument(f"{member!r} is not saved yet; save it before collecting it")
+        if member.registry != registry:
+            raise errors.InvalidArgument(f"{member!r} belongs to another registry, {member.registry!r}")
+        if member.branch_id == TRASH_BRANCH_ID:
+            raise errors.InvalidArgument(f"{member!r} lies in the trash; restore() it before collecting it")
+        if member.id in seen:
+            raise errors.InvalidArgument(f"{member!r} is in the list twice; a collection has each artifact once")
+        seen.add(member.id)
+    return members
+
+
+def _checked_revises(revises: Any) -> CollectionRecord | None:
+    if revises is None:
+        return None
+    if not isinstance(revises, CollectionRecord):
+        raise errors.UnsupportedObject(f"`revises` has to be a Collection, got {type(revises).__name__}")
+    if not revises.is_saved:
+        raise errors.InvalidArgument(f"{revises!r} is not saved yet; save it before revising it")
+    return revises
+
+
+def _digest(connection: Connection, registry: Registry, members: Sequence[ArtifactRecord]) -> str:
+    """Return the digest over what the members are, whatever their order and their names."""
+    inexact = select(OBJECT.c.id).where(
+        dialect_of(connection.dialect.name).among(OBJECT.c.id, [member.object_id for member in members]),
+        ~OBJECT.c.is_exact,
+    )
+    vague = set(connection.execute(inexact).scalars())
+    # What only a server vouches for says nothing about equality: such a member is equal to itself only.
+    identities = (
+        f"{member._hash_type}:{member.hash}" if member.hash and member.object_id not in vague else f"uid:{member.uid}"
+        for member in members
+    )
+    return hashing.hash_bytes("\n".join(sorted(identities)).encode(), registry.hash_algorithm).value
+
+
+def _revising(
+    connection: Connection, table: Table, pending: PendingCollection, revises: CollectionRecord, *, is_append: bool
+) -> PendingCollection:
+    columns = table.c
+    heads = select(columns.uid).where(
+        in_family(table, revises.uid), columns.is_latest, columns.branch_id == pending.branch_id
+    )
+    head = connection.execute(heads).scalar_one_or_none()
+    if head is not None and head != revises.uid:
+        if is_append:  # the members of the later version would be missing
+            raise errors.IntegrityError(f"cannot append to {revises.uid}: {head} is the latest now; append to that one")
+        logger.warning("%s is not the latest version any more; revising %s", revises.uid, head)
+    return PendingCollection(pending.members, pending.run, pending.branch_id, revises.uid, head)
+
+
+def _become(
+    record: CollectionRecord,
+    registry: Registry,
+    connection: Connection,
+    row: dict[str, Any],
+    pending: PendingCollection,
+    description: str | None,
+) -> None:
+    record._registry = registry
+    record._adopt_row(row)
+    record._pending = pending
+    if tuple(_members_of(connection, row["id"])) != pending.members:
+        logger.warning("the collection is known as %s; it keeps its members in their order", row["uid"])
+    if description is not None and description != record.description:
+        logger.warning("the description of %s changes to %r", record.uid, description)
+        record.description = description
+
+
+# ---------------------------------------------------------------------- statements
+
+
+def _equal(connection: Connection, table: Table, key: str, digest: str) -> dict[str, Any] | None:
+    """Return the newest collection of equal content under a key; one outside of the trash comes first."""
+    columns = table.c
+    query = select(table).where(columns.key == key, columns.hash == digest)
+    rows = connection.execute(query.order_by(columns.id.desc())).mappings().all()
+    alive = [row for row in rows if row["branch_id"] != TRASH_BRANCH_ID]
+    return dict((alive or rows)[0]) if rows else None
+
+
+def _commit(connection: Connection, table: Table, values: dict[str, Any], pending: PendingCollection) -> dict[str, Any]:
+    equal = _equal(connection, table, values["key"], values["hash"])
+    if equal is not None:
+        return _existing(connection, table, equal, pending)
+    _check_still_there(connection, pending.members)
+    columns = table.c
+    head, newest = _family_of(connection, table, values["key"], pending)
+    if pending.revises_uid is not None and (head.uid if head is not None else None) != pending.expected_head:
+        raise errors.IntegrityError(
+            f"cannot revise {pending.revises_uid}: {head.uid if head is not None else 'no version'} is the latest "
+            "now; get it and revise that one"
+        )
+    if newest is not None:
+        values["uid"] = uids.next_uid(newest.highest_uid)
+        if head is None:
+            lock_versions(connection, table, [newest.id])
+    if head is not None:
+        # One that was merged into another branch meanwhile stays the latest there.
+        there = and_(columns.id == head.id, columns.branch_id == pending.branch_id)
+        demoted = update(table).where(there, columns.is_latest).values(is_latest=False)
+        if connection.execute(demoted).rowcount != 1:
+            raise errors.Conflict(f"another writer made a version after collection {head.id}")
+        if _equal(connection, table, values["key"], values["hash"]) is not None:
+            # Saved after this transaction looked, and before it had the latest version to itself.
+            raise errors.Conflict("another writer saved equal content")
+        if head.key != values["key"]:
+            _rename_family(connection, table, head.uid, values["key"])
+    inserted = connection.execute(insert(table).values(values).returning(columns.id, was_deleted(table)))
+    row_id, was_given = inserted.one()
+    if was_given:
+        raise given_before(values["uid"])
+    at = now()
+    rows = [
+        {"collection_id": row_id, "artifact_id": artifact_id, "position": position, "created_at": at}
+        for position, artifact_id in enumerate(pending.members)
+    ]
+    insert_once(connection, _MEMBER, rows)
+    return {column.name: values.get(column.name) for column in columns} | {"id": row_id}
+
+
+def _existing(connection: Connection, table: Table, row: dict[str, Any], pending: PendingCollection) -> dict[str, Any]:
+    if row["branch_id"] == TRASH_BRANCH_ID:
+        place(connection, table, [row["id"]], pending.branch_id)
+        logger.warning("the collection %s of equal content and key was restored from the trash", row["uid"])
+    _made_again(connection, row["id"], row["run_id"], pending)
+    return dict(connection.execute(select(table).where(table.c.id == row["id"])).mappings().one())
+
+
+def _made_again(connection: Connection, collection_id: int, run_id: int | None, pending: PendingCollection) -> None:
+    if pending.run is not None and run_id != pending.run.id:
+        add_collection_recreation(connection, pending.run.id, collection_id)
+
+
+def _family_of(connection: Connection, table: Table, key: str, pending: PendingCollection) -> tuple[Any, Any]:
+    """Return the latest version on the branch, and the one with the highest uid of its family on whatever branch."""
+    columns = table.c
+    revised = pending.revises_uid
+    family = columns.key == key if revised is None else in_family(table, revised)
+    head = connection.execute(
+        select(columns.id, columns.uid, columns.key).where(
+            family, columns.is_latest, columns.branch_id == pending.branch_id
+        )
+    ).one_or_none()
+    if head is not None:
+        family = in_family(table, head.uid)
+    query = select(columns.id, highest_given(table).label("highest_uid")).where(family)
+    newest = connection.execute(query.order_by(columns.uid.desc()).limit(1)).one_or_none()
+    if newest is None and revised is not None:
+        raise errors.IntegrityError(f"cannot revise {revised}: it was deleted")
+    return head, newest
+
+
+def _check_still_there(connection: Connection, members: Sequence[int]) -> None:
+    artifact: Table = model_class("Artifact").__table__  # pyright: ignore[reportAssignmentType]
+    # Held until the commit (where rows can be), so that none is deleted in between.
+    query = select(artifact.c.id).where(dialect_of(connection.dialect.name).among(artifact.c.id, members))
+    there = set(connection.execute(query.order_by(artifact.c.id).with_for_update(read=True, key_share=True)).scalars())
+    gone = [artifact_id for artifact_id in members if artifact_id not in there]
+    if gone:
+        raise errors.IntegrityError(f"{len(gone)} members were deleted meanwhile, for example id {gone[:_SHOWN]}")
+
+
+def _members_of(connection: Connection, collection_id: int) -> list[int]:
+    query = select(_MEMBER.c.artifact_id).where(_MEMBER.c.collection_id == collection_id).order_by(_MEMBER.c.position)
+    return list(connection.execute(query).scalars())
+
+
+def _rename(record: CollectionRecord, table: Table, key: Any) -> None:
+    if not isinstance(key, str):
+        raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
+    bytes_room.check_key(key)
+
+    def work(connection: Connection) -> None:
+        check_unlocked(connection, table, [record.id])
+        _rename_family(connection, table, record.uid, key)
+
+    record.registry.unit_of_work(work)
+
+
+def _rename_family(connection: Connection, table: Table, uid: str, key: str) -> None:
+    columns = table.c
+    lock_family(connection, table, uid)
+    other = select(columns.uid).where(columns.key == key, ~in_family(table, uid)).limit(1)
+    taken = connection.execute(other).scalar_one_or_none()
+    if taken is not None:
+        raise errors.NameTaken(f"the key {key!r} belongs to the family of {taken} already; choose another one")
+    connection.execute(update(table).where(in_family(table, uid)).values(key=key, updated_at=now()))

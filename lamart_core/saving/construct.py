@@ -1,0 +1,339 @@
+"""From what a caller passes to an artifact that can be saved: checks, staging, and whether it exists already."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Table, func, select
+from sqlalchemy import inspect as sa_inspect
+from sqlalchemy.orm import make_transient
+from upath import UPath
+
+from lamart_core import errors, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import TRASH_BRANCH_ID, Registry
+from lamart_core.lineage import context
+from lamart_core.logging import logger
+from lamart_core.objects.plan import Outcome, Pending, Plan, Resolution, Staged
+from lamart_core.records import ArtifactRecord, Storage, StoredObject, storage_locations
+from lamart_core.saving import resolve, stage, targets
+from lamart_core.saving.arguments import Request, checked
+from lamart_core.saving.put import check_managed
+
+
+def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
+    """Fill a new artifact from a path, or with the row that exists already."""
+    request = checked(registry, request)
+    source = stage.resolve_source(path, registry.storage_options)
+    storages = storage_locations(registry)
+    if _adopt_own_object(record, registry, source, storages):
+        return
+    roots = [item.root for item in storages]
+    seen = stage.look(source, roots, registry.storage_options) if isinstance(source, UPath) else None
+    is_folder = seen.stat.is_folder if seen is not None else source.is_dir()
+    suffix = request.suffix
+    if suffix is None:
+        suffix = bytes_room.suffix_of(source.name, is_folder=is_folder)
+    _check_suffix(request.key, suffix, is_folder=is_folder)
+    _check_named(registry, request, in_storage="://" in str(source) or targets.covering(source, storages) is not None)
+    target = targets.choose(registry, request, storages)
+    targets.check_place(source, targets.covering(source, storages), request)
+    staged = stage.stage_path(source, roots=roots, algorithm=registry.hash_algorithm, suffix=suffix, seen=seen)
+    if staged.root is not None:
+        remember_options(registry, staged.root, seen.options if seen is not None else {})
+        target = next((item for item in storages if item.root == staged.root), None) or registry.Storage.reference(
+            staged.root
+        )
+    else:
+        check_managed(target)
+    _fill(record, registry, staged, request, target)
+
+
+def remember_options(registry: Registry, root: str, options: dict[str, Any]) -> None:
+    """Keep the options of a path object, so that this process can read the artifact as the path could be read."""
+    if options and not registry.storage_options.for_root(root):
+        registry.set_storage_options(root, options)
+
+
+def from_object(
+    record: ArtifactRecord, registry: Registry, obj: object, request: Request, options: dict[str, Any] | None = None
+) -> None:
+    """Fill a new artifact from an object in memory, or with the row that exists already."""
+    request = checked(registry, request)
+    _check_named(registry, request, in_storage=False)
+    target = targets.choose(registry, request, storage_locations(registry))
+    check_managed(target)
+    suffix = request.suffix
+    if suffix is None and request.key is not None:
+        suffix = bytes_room.suffix_of(request.key) or None
+    staged = stage.stage_object(
+        obj,
+        location=target.location,
+        cache_dir=registry.settings.cache_dir,
+        suffix=suffix,
+        algorithm=registry.hash_algorithm,
+        options=options,
+    )
+    try:
+        _check_suffix(request.key, staged.suffix, is_folder=staged.is_folder)
+        _fill(record, registry, staged, request, target)
+    except BaseException:
+        stage.discard(staged)
+        raise
+
+
+def from_stored(record: ArtifactRecord, registry: Registry, staged: Staged, request: Request, target: Storage) -> None:
+    """Fill a new artifact from what lies in the version store already, or with the row that exists already."""
+    _fill(record, registry, staged, request, target)
+
+
+def target_of(registry: Registry, request: Request) -> Storage:
+    """Return the location that an artifact with these arguments is written to.
+
+    Raises:
+        InvalidArgument: The location is not managed, or nothing names the artifact.
+    """
+    _check_named(registry, request, in_storage=False)
+    target = targets.choose(registry, request, storage_locations(registry))
+    target._registry = registry
+    check_managed(target)
+    return target
+
+
+def _check_suffix(key: str | None, suffix: str, *, is_folder: bool) -> None:
+    if key is None:
+        return
+    of_key = bytes_room.suffix_of(key, is_folder=is_folder)
+    if of_key != suffix:
+        raise errors.InvalidArgument(
+            f"the key {key!r} has the suffix {of_key!r}, but the data has {suffix!r}; they must be equal"
+        )
+
+
+def _check_named(registry: Registry, request: Request, *, in_storage: bool) -> None:
+    has_run = context.run_for(registry, request.run) is not None
+    is_named = not (request.key is None and request.description is None and request.revises is None)
+    if not is_named and not has_run and not in_storage:
+        raise errors.InvalidArgument("pass one of key, run or description: without any nobody could find it again")
+
+
+def _adopt_own_object(record: ArtifactRecord, registry: Registry, source: Any, storages: Sequence[Storage]) -> bool:
+    """Become the newest artifact whose object in a version store is the source, if there is one."""
+    storage = targets.covering(source, storages)
+    if storage is None:
+        return False
+    relpath = bytes_room.relative_to(bytes_room.address_of(source), storage.root)
+    if not bytes_room.is_reserved(relpath):
+        return False
+    model = type(record)
+    named = select(StoredObject.id).where(StoredObject.storage_id == storage.id, StoredObject.path == relpath)
+    query = select(model).where(model.object_id.in_(named), model.branch_id != TRASH_BRANCH_ID)
+    with registry.read() as session:
+        row = session.scalars(query.order_by(model.id.desc()).limit(1)).one_or_none()
+    if row is None:
+        return False
+    record._registry = registry
+    record._adopt(row)
+    return True
+
+
+def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: Request, target: Storage) -> None:
+    """Resolve what the content means, and give the record its fields."""
+    plan = _plan(registry, staged, request, target)
+    if request.n_observations is not None:
+        staged = replace(staged, n_observations=request.n_observations)
+    record._registry = registry
+    record._memory = staged.memory
+    _become(record, replace(staged, memory=None), plan)
+    _discard_with(record, staged)  # kept so far: the stored bytes may turn out not to be whole
+    if not record.is_saved:
+        warn_without_run(registry, request, plan, plan.key or plan.description or staged.source)
+
+
+def _become(record: ArtifactRecord, staged: Staged, plan: Plan) -> None:
+    """Become the artifact that the content means: a new one, or the one that exists already."""
+    registry = record.registry
+    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    with registry.engine.connect() as connection:
+        found = resolve.find(connection, table, staged, plan)
+    if plan.revises_uid is not None:
+        plan = _rebase(plan, found.head["uid"] if found.head is not None else None)
+    resolution = resolve.decide(found, plan, stem=uids.new_stem())
+    pending = Pending(staged, plan)
+    if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
+        become_existing(record, resolution.existing, plan)
+        record._pending = pending
+        return
+    if plan.version_tag is not None and resolution.outcome is Outcome.NEW_VERSION:
+        _check_tag(registry, table, resolution.uid, plan.version_tag)
+    become_new(record, pending, resolution)
+
+
+def begin_anew(record: ArtifactRecord, pending: Pending) -> None:
+    """Let an artifact that was deleted since the constructor found it be saved as a new one: its content is at hand.
+
+    Raises:
+        SourceChanged: The source was modified since the artifact was constructed.
+    """
+    registry = record.registry
+    logger.warning("%s was deleted meanwhile; its content is saved again", record.uid)
+    make_transient(record)
+    for name in [name for name in vars(record) if name in _column_names(type(record)) or name.startswith("_cached_")]:
+        del vars(record)[name]
+    record._registry = registry
+    _become(record, pending.staged, pending.plan)
+
+
+@cache
+def _column_names(model: type[ArtifactRecord]) -> frozenset[str]:
+    return frozenset(attribute.key for attribute in sa_inspect(model).column_attrs)
+
+
+def become_new(record: ArtifactRecord, pending: Pending, resolution: Resolution) -> None:
+    """Give a new artifact its fields, and what saving it needs."""
+    staged, plan = pending.staged, pending.plan
+    digest, existing = staged.digest, resolution.existing
+    # Past the instrumentation: a record that was never saved has no history, and there may be thousands of them.
+    vars(record).update(
+        uid=resolution.uid if existing is None else existing["uid"],
+        key=resolution.key if existing is None else plan.key,
+        description=resolution.description if existing is None else plan.description,
+        _real_key=plan.real_key,
+        suffix=staged.suffix,
+        kind=plan.kind,
+        otype=plan.otype,
+        size=staged.size,
+        hash=digest.value if digest is not None else None,
+        _hash_type=digest.algorithm if digest is not None else None,
+        n_files=staged.n_files,
+        n_observations=staged.n_observations,
+        extra_data=plan.extra_data,
+        _key_is_virtual=plan.key_is_virtual,
+        _overwrite_versions=plan.overwrite_versions,
+        version_tag=plan.version_tag,
+        is_latest=True,
+        storage_id=plan.storage.id if plan.storage.is_saved else None,
+        run_id=plan.run.id if plan.run is not None else None,
+        branch_id=plan.branch_id,
+        space_id=plan.space_id,
+        _pending=pending,
+    )
+
+
+def warn_without_run(registry: Registry, request: Request, plan: Plan, what: Any) -> None:
+    """Warn that new content has no run, unless the caller or the settings say that none is wanted."""
+    if plan.run is None and request.run is None and not registry.settings.creation.artifact_silence_missing_run_warning:
+        logger.warning(
+            "%s has no run: nobody will see which code made it. Start one with track(), or pass run=False", what
+        )
+
+
+def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
+    stem = func.substr(table.c.uid, 1, uids.STEM_LENGTH) == uids.stem_of(uid)
+    with registry.engine.connect() as connection:
+        taken = connection.execute(select(table.c.uid).where(stem, table.c.version_tag == tag)).scalar_one_or_none()
+    if taken is not None:
+        raise errors.InvalidArgument(f"the version tag {tag!r} is already taken by {taken}")
+
+
+def _discard_with(record: ArtifactRecord, staged: Staged) -> None:
+    """Let an artifact that is never saved leave no staging file behind; a forked copy of it is not its owner."""
+    if staged.is_owned:
+        weakref.finalize(record, discard_own, replace(staged, memory=None), os.getpid())
+
+
+def discard_own(staged: Staged, pid: int) -> None:
+    """Remove the staging file of an artifact that is not there any more, in the process that wrote it."""
+    if os.getpid() == pid:
+        stage.discard(staged)
+
+
+def _plan(registry: Registry, staged: Staged, request: Request, target: Storage) -> Plan:
+    revises: ArtifactRecord | None = request.revises
+    key = request.key
+    if key is None and revises is not None:
+        key = revises.key
+    elif revises is not None and revises.key is not None and key != revises.key:
+        logger.warning("%s and its versions are renamed from %r to %r", revises.uid, revises.key, key)
+    virtual = request.key_is_virtual
+    real_key: str | None = None
+    if staged.in_place is not None:
+        name = name_in_place(staged.in_place, key)
+        if virtual is not None and virtual != name.is_virtual:
+            raise errors.InvalidArgument(
+                f"key_is_virtual={virtual} contradicts the path: {staged.source} lies in {staged.root} "
+                f"as {staged.in_place!r}"
+            )
+        key, virtual, real_key = name.key, name.is_virtual, name.real_key
+    elif virtual is None:
+        virtual = registry.settings.creation._artifact_use_virtual_keys
+    if not virtual and key is None:
+        raise errors.InvalidArgument("key_is_virtual=False needs a key: it is the path in the storage location")
+    if not virtual and staged.in_place is None:
+        assert key is not None
+        bytes_room.check_place(key, is_local=target.location.is_local)
+    skip = request.skip_hash_lookup
+    lookup = not skip if skip is not None else staged.in_place is None
+    overwrite = request.overwrite_versions
+    return Plan(
+        storage=target,
+        branch_id=request.branch.id if request.branch is not None else registry.branch_id,
+        space_id=request.space.id
+        if request.space is not None
+        else target.__dict__.get("space_id") or registry.space_id,
+        key=key,
+        description=request.description,
+        kind=request.kind,
+        otype=request.otype if request.otype is not None else staged.otype,
+        run=context.run_for(registry, request.run),
+        version_tag=request.version_tag,
+        overwrite_versions=overwrite if overwrite is not None else staged.is_folder,
+        key_is_virtual=virtual,
+        real_key=real_key,
+        dedup=request.dedup,
+        lookup=lookup,
+        revises_uid=revises.uid if revises is not None else None,
+        extra_data=request.extra_data,
+    )
+
+
+@dataclass(frozen=True)
+class NameInPlace:
+    """How content that is registered where it lies is called."""
+
+    key: str
+    is_virtual: bool
+    real_key: str | None
+
+
+def name_in_place(relpath: str, key: str | None) -> NameInPlace:
+    """Return the name of content at a path of its storage location: the path itself, or the key that was passed."""
+    normal = bytes_room.normal_form(relpath)
+    is_virtual = key is not None and key != normal
+    return NameInPlace(key if key is not None else normal, is_virtual, relpath if is_virtual else None)
+
+
+def _rebase(plan: Plan, head: str | None) -> Plan:
+    if head is not None and plan.revises_uid != head:
+        logger.warning("%s is not the latest version any more; revising %s", plan.revises_uid, head)
+    return replace(plan, expected_head=head)
+
+
+def become_existing(record: ArtifactRecord, row: Any, plan: Plan) -> None:
+    """Become the existing artifact of equal content; what was passed and differs is taken over or warned about."""
+    record._adopt_row(row)
+    if plan.key is not None and record.key != plan.key:
+        if record.key is None and record._key_is_virtual:
+            record.key = plan.key
+        else:
+            logger.warning("the content is known as %s; its key %r is kept", record.uid, record.key)
+    if plan.description is not None and plan.description != record.description:
+        logger.warning("the description of %s changes to %r", record.uid, plan.description)
+        record.description = plan.description
+    if plan.kind is not None and plan.kind != record.kind:
+        logger.warning("the kind of %s stays %r; assign it to change it", record.uid, record.kind)

@@ -1,0 +1,293 @@
+"""One artifact for each file of a folder: listed, hashed and looked up together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Table
+from upath import UPath
+
+from lamart_core import errors, formats, hashing, uids
+from lamart_core import storage as bytes_room
+from lamart_core.db import Registry
+from lamart_core.formats import Format
+from lamart_core.logging import logger
+from lamart_core.objects.plan import Dedup, Pending, Plan, Staged
+from lamart_core.records import ArtifactRecord, Run, Storage, storage_locations
+from lamart_core.saving import construct, hybrid, known, resolve, stage, targets
+from lamart_core.saving.arguments import Request, checked
+from lamart_core.saving.lists import SQLRecordList
+from lamart_core.saving.put import check_managed
+
+T = TypeVar("T", bound=ArtifactRecord)
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A part of the folder that lies in one storage location, or outside of all.
+
+    Attributes:
+        inside: Its path relative to the folder, with a slash at the end; "" for the folder itself.
+        root: Root of the location; None outside.
+        base: Path of the part relative to the root, with a slash at the end; "" for the root itself.
+        prefix: What the keys of its files begin with, before their path relative to the folder; None where their path
+            in the location is the key.
+    """
+
+    inside: str
+    root: str | None
+    base: str
+    prefix: str | None
+
+    def in_place(self, relative: str) -> str | None:
+        """Return the path relative to the root of a file with this path relative to the folder."""
+        return None if self.root is None else self.base + relative.removeprefix(self.inside)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the folder: its path relative to it, which place it lies in, and what it holds."""
+
+    relative: str
+    place: _Place
+    staged: Staged
+
+
+def from_dir(
+    model: type[T], registry: Registry, path: Any, *, key: str | None, run: Run | bool | None
+) -> SQLRecordList[T]:
+    """Return an unsaved artifact for each file of a folder, or the one that exists already; see `Artifact.from_dir`."""
+    request = checked(registry, Request(key=key, run=run, dedup=Dedup.HEAD))
+    source = stage.resolve_source(path, registry.storage_options)
+    if isinstance(source, Path) and not source.is_dir():
+        raise _no_folder(source)
+    locations = storage_locations(registry)
+    places = _places(bytes_room.address_of(source), [item.root for item in locations], request.key)
+    if isinstance(source, Path):
+        if places[-1].root is None:
+            check_managed(targets.choose(registry, request, locations))
+        files = _stage_local(source, places, registry.hash_algorithm)
+    else:
+        files = _stage_remote(registry, source, places[-1])
+    if not files:
+        logger.warning("%s holds no files", source)
+        return SQLRecordList()
+    plans = _plans(registry, files, request, locations)
+    records = _records(model, registry, [Pending(file.staged, plan) for file, plan in plans])
+    if not all(record.is_saved for record in records):
+        construct.warn_without_run(registry, request, plans[0][1], source)
+    return SQLRecordList(records)
+
+
+def _no_folder(source: Path | UPath) -> errors.NotAFolder:
+    return errors.NotAFolder(f"{source} is a file; from_dir() takes a folder, Artifact() takes a file")
+
+
+# ---------------------------------------------------------------------- where
+
+
+def _places(text: str, roots: Sequence[str], key: str | None) -> list[_Place]:
+    """Return the places of a folder, those deepest inside first, the folder itself last."""
+    root = bytes_room.match_root(text, roots)
+    relpath = bytes_room.relative_to(text, root) if root is not None else ""
+    if bytes_room.is_reserved(relpath if root is not None else text):
+        raise errors.InvalidArgument(f"{text} lies in the reserved folder {bytes_room.RESERVED}/")
+    prefix = key
+    if root is None and "://" in text:
+        # As for a single remote path: its bucket becomes a location, so that the next time gives the same keys.
+        root = bytes_room.bucket_of(text)
+        relpath = bytes_room.relative_to(text, root)
+    elif root is None and key is None:
+        prefix = bytes_room.clean_key(Path(text).name) if Path(text).name else None
+    nested = [
+        _Place(bytes_room.relative_to(other, text) + "/", other, "", key)
+        for other in roots
+        if other != root and bytes_room.match_root(other, [text]) is not None
+    ]
+    nested.sort(key=lambda place: len(place.inside), reverse=True)
+    return [*nested, _Place("", root, f"{relpath}/" if relpath else "", prefix)]
+
+
+def _place_of(relative: str, places: Sequence[_Place]) -> _Place:
+    return next(place for place in places if relative.startswith(place.inside))
+
+
+# ---------------------------------------------------------------------- what
+
+
+def _stage_local(folder: Path, places: Sequence[_Place], algorithm: str) -> list[_File]:
+    # The version store of a location, or an embedded registry, is no data of the folder.
+    found = hashing.list_files(folder, without=bytes_room.RESERVED)
+    where = [_place_of(file.path, places) for file in found]
+    paths = [folder / file.path for file in found]
+    names = [place.in_place(file.path) for file, place in zip(found, where, strict=True)]
+    for name in names:
+        if name is not None:
+            bytes_room.check_place(name, is_local=True)
+    # What lies in a storage location is not copied, and so not hashed again: its state tells whether it changed.
+    lying = [path for path, name in zip(paths, names, strict=True) if name is not None]
+    states = dict(zip(lying, bytes_room.state_at_rest(lying), strict=True)) if lying else {}
+    entries = hashing.hash_files(folder, found, algorithm)
+    suffixes = [bytes_room.suffix_of(path.name) for path in paths]
+    kinds = _formats(paths, suffixes)
+    counts = _counts(paths, suffixes, kinds)
+    return [
+        _File(
+            entry.path,
+            place,
+            Staged(
+                source=path,
+                suffix=suffix,
+                is_folder=False,
+                size=entry.size,
+                n_files=None,
+                digest=hashing.Digest(algorithm, entry.value),
+                state={"": states[path]} if name is not None else None,
+                otype=kind.otype,
+                n_observations=count,
+                in_place=name,
+                root=place.root,
+            ),
+        )
+        for entry, place, path, name, suffix, kind, count in zip(
+            entries, where, paths, names, suffixes, kinds, counts, strict=True
+        )
+    ]
+
+
+def _formats(paths: Sequence[Path], suffixes: Sequence[str]) -> list[Format]:
+    """Return the format of each file; a file is looked at only where its suffix does not tell."""
+    shared = {suffix for item in formats.all_formats() for suffix in item.shared_suffixes}
+    told: dict[str, Format] = {}
+    found: list[Format] = []
+    for path, suffix in zip(paths, suffixes, strict=True):
+        kind = told.get(suffix)
+        if kind is None:
+            kind = formats.for_path(path, suffix)
+            if suffix not in shared:
+                told[suffix] = kind
+        found.append(kind)
+    return found
+
+
+def _counts(paths: Sequence[Path], suffixes: Sequence[str], kinds: Sequence[Format]) -> list[int | None]:
+    counts: list[int | None] = [None] * len(paths)
+    datasets = [index for index, kind in enumerate(kinds) if kind.otype is not None]
+    if not datasets:
+        return counts
+
+    def count(index: int) -> None:
+        counts[index] = stage._count(kinds[index], paths[index], suffixes[index])
+
+    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+        list(pool.map(count, datasets))
+    return counts
+
+
+def _stage_remote(registry: Registry, source: UPath, place: _Place) -> list[_File]:
+    assert place.root is not None
+    given = bytes_room.given_options(place.root, source.storage_options)
+    location = bytes_room.Location(place.root, registry.storage_options.for_root(place.root) | given)
+    found = bytes_room.stat_files(location, place.base.rstrip("/"))
+    if not found and not stage.look(source, [place.root], registry.storage_options).stat.is_folder:
+        raise _no_folder(source)
+    construct.remember_options(registry, place.root, given)
+    files: list[_File] = []
+    for relative, stat in found.items():
+        if bytes_room.is_reserved(relative):
+            continue
+        name = place.base + relative
+        bytes_room.check_place(name, is_local=False)
+        suffix = bytes_room.suffix_of(relative)
+        kind = formats.for_suffix(suffix)
+        staged = Staged(
+            source=source / relative,
+            suffix=suffix,
+            is_folder=False,
+            size=stat.size,
+            n_files=None,
+            digest=stat.digest,
+            otype=kind.otype if kind is not None and not kind.is_folder else None,
+            in_place=name,
+            root=place.root,
+        )
+        files.append(_File(relative, place, staged))
+    return files
+
+
+# ---------------------------------------------------------------------- under which keys
+
+
+def _plans(
+    registry: Registry, files: Sequence[_File], request: Request, locations: Sequence[Storage]
+) -> list[tuple[_File, Plan]]:
+    """Return a plan for each file: all of one place differ in what follows from the file alone."""
+    first: dict[tuple[_Place, bool], Plan] = {}
+    uploaded = hybrid.uploaded(registry, [_key(file) for file in files])
+    plans: list[tuple[_File, Plan]] = []
+    taken: dict[tuple[str | None, str], str] = {}
+    for file in files:
+        place, staged = file.place, file.staged
+        key = _key(file)
+        other = taken.setdefault((place.root, key), file.relative)
+        if other is not file.relative:
+            raise errors.InvalidKey(
+                f"{other!r} and {file.relative!r} look the same and would have one key, {key!r}; rename one of them"
+            )
+        base = first.get((place, key in uploaded))
+        if base is None:
+            named = replace(request, key=key)
+            target = _target(registry, place, named, locations)
+            base = first[place, key in uploaded] = construct._plan(registry, staged, named, target)
+        if staged.in_place is not None:
+            name = construct.name_in_place(staged.in_place, key)
+            plan = replace(base, key=key, key_is_virtual=name.is_virtual, real_key=name.real_key, otype=staged.otype)
+        else:
+            plan = replace(base, key=key, otype=staged.otype)
+            if not plan.key_is_virtual:
+                bytes_room.check_place(key, is_local=plan.storage.location.is_local)
+        plans.append((file, plan))
+    return plans
+
+
+def _key(file: _File) -> str:
+    prefix, name = file.place.prefix, file.staged.in_place
+    text = f"{prefix}/{file.relative}" if prefix else file.relative if name is None else name
+    try:
+        return bytes_room.clean_key(text)
+    except errors.InvalidKey as error:
+        raise errors.InvalidKey(f"{file.relative!r} cannot be named: {error}. Rename the file") from error
+
+
+def _target(registry: Registry, place: _Place, request: Request, locations: Sequence[Storage]) -> Storage:
+    if place.root is None:
+        return targets.choose(registry, request, locations)
+    found = next((item for item in locations if item.root == place.root), None)
+    return found if found is not None else registry.Storage.reference(place.root)
+
+
+# ---------------------------------------------------------------------- as records
+
+
+def _records(model: type[T], registry: Registry, pending: Sequence[Pending]) -> list[T]:
+    table: Table = model.__table__  # pyright: ignore[reportAssignmentType]
+    with registry.engine.connect() as connection:
+        rows = known.read(connection, table, [(item.staged, item.plan) for item in pending])
+    records: list[T] = []
+    for item in pending:
+        record = model._blank()
+        record._registry = registry
+        found = rows.find(item.staged, item.plan)
+        resolution = resolve.decide(found, item.plan, stem=uids.new_stem())
+        if resolution.existing is not None:
+            construct.become_existing(record, resolution.existing, item.plan)
+            record._pending = item
+        else:
+            construct.become_new(record, item, resolution)
+        records.append(record)
+    return records
