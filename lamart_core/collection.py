@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from sqlalchemy import Table, inspect, select
+from sqlalchemy import inspect, select
 
 from lamart_core import errors
 from lamart_core.artifact import Artifact
@@ -107,7 +107,7 @@ class Collection(CollectionRecord):
     @property
     def ordered_artifacts(self) -> ArtifactSet[Artifact]:
         """The members in the order in which they were collected, as a query set."""
-        link: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
+        link = CollectionArtifact.__table__
         artifact = inspect(Artifact).local_table
         position = (
             select(link.c.position)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
@@ -21,7 +21,7 @@ from lamart_core.settings import Settings, default_cache_dir
 from lamart_core.storage.options import OptionsSource, StorageOptions
 
 EMBEDDED = Path(".lamart")
-_USER: Table = User.__table__  # pyright: ignore[reportAssignmentType]
+_USER = User.__table__
 
 
 def connect(

@@ -9,21 +9,21 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, exists, func, select
+from sqlalchemy import ColumnElement, Row, exists, func, select
 
 from lamart_core import errors
 from lamart_core import storage as bytes_room
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.care.gc import batches, is_referred
-from lamart_core.db import Registry, model_class
+from lamart_core.db import Registry
 from lamart_core.hashing import Digest
 from lamart_core.objects.candidates import has_candidate
 from lamart_core.objects.digests import digest_of_row, local_digest
 from lamart_core.objects.rows import OBJECT
-from lamart_core.records import FolderFile, Storage
+from lamart_core.records import FolderFile, Storage, artifact_table
 from lamart_core.storage import Location, ObjectStat
 
-_FILE: Table = FolderFile.__table__  # pyright: ignore[reportAssignmentType]
+_FILE = FolderFile.__table__
 _PAGE = 500
 _REQUESTS = 16  # to a remote store at once
 # What else may lie in a reserved folder: the marker, staging files, and an embedded database with its storage.
@@ -257,7 +257,7 @@ def content_digest(location: Location, relpath: str, suffix: str, expected: Dige
 
 def first_artifact(registry: Registry, object_id: int) -> str | None:
     """Return the uid of the oldest artifact that names an object, or a folder that the object is a file of."""
-    table: Any = model_class("Artifact").__table__
+    table = artifact_table()
     folder = OBJECT.alias("folder")
     file = _FILE.c
     parts = select(folder.c.id).where(

@@ -11,10 +11,10 @@ from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import TRASH_BRANCH_ID, Base, Registry, model_class, model_names
 from lamart_core.families.heads import stem
 from lamart_core.objects.rows import OBJECT
-from lamart_core.records import IsVersioned, Storage
+from lamart_core.records import IsVersioned, Storage, artifact_table
 
 _PAGE = 1000
-_STORAGE: Table = Storage.__table__  # pyright: ignore[reportAssignmentType]
+_STORAGE = Storage.__table__
 # Rows that say nothing but that two others belong together.
 LINKS = frozenset(
     f"lamart_{name}"
@@ -101,7 +101,7 @@ def _several_heads(registry: Registry, table: Table) -> Iterator[Finding]:
 
 
 def _shared_keys(registry: Registry) -> Iterator[Finding]:
-    table: Any = model_class("Artifact").__table__
+    table = artifact_table()
     columns = table.c
     query = (
         select(columns.key, columns.storage_id, func.min(columns.uid).label("uid"))
@@ -147,7 +147,7 @@ def _dangling(registry: Registry, table: Table, column: Column[Any], target: Col
 
 
 def _differing(registry: Registry) -> Iterator[Finding]:
-    table: Any = model_class("Artifact").__table__
+    table = artifact_table()
     columns, there = table.c, OBJECT.c
     copies = ((columns.hash, there.hash), (columns.size, there.size), (columns.n_files, there.n_files))
     different = [own.is_distinct_from(said) for own, said in copies]

@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, Connection, exists, select
 
 from lamart_core import errors
 from lamart_core import storage as bytes_room
-from lamart_core.db import Base, Registry, model_class
+from lamart_core.db import Base, Registry
 from lamart_core.logging import logger
 from lamart_core.objects.copies import DOOMED
 from lamart_core.objects.holds import abandoned_paths, bury, held_paths, known_paths, purge
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
-from lamart_core.records import Storage, storage_locations
+from lamart_core.records import Storage, artifact_table, storage_locations
 from lamart_core.storage import ReservedName, StoredName
 
 T = TypeVar("T")
@@ -223,7 +223,7 @@ class _Collector:
         """Delete rows that nothing refers to; return what was theirs, without those that somebody named meanwhile."""
         if self.dry_run:
             return [Unclaimed(row.path, row.n_files is not None) for row in rows if not row.is_scattered]
-        artifacts: Any = model_class("Artifact").__table__
+        artifacts = artifact_table()
         ids = {row.id for row in rows}
         return self.registry.unit_of_work(lambda connection: delete_unreferenced(connection, artifacts, ids))
 

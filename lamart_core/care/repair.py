@@ -15,7 +15,7 @@ from lamart_core import storage as bytes_room
 from lamart_core.care.check_bytes import content_digest
 from lamart_core.care.check_rows import LINKS
 from lamart_core.care.findings import Finding, Kind
-from lamart_core.db import Base, Registry, model_class
+from lamart_core.db import Base, Registry
 from lamart_core.families.heads import promote_newest
 from lamart_core.logging import logger
 from lamart_core.objects.candidates import cached_copies, candidates
@@ -24,7 +24,7 @@ from lamart_core.objects.holds import purge
 from lamart_core.objects.rows import OBJECT, note_sizes
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.places.publish import Publication, finish_publication, publish_pending
-from lamart_core.records import Storage
+from lamart_core.records import Storage, artifact_table
 
 
 def mend(registry: Registry, found: Finding) -> Finding:
@@ -101,7 +101,7 @@ def _publish(registry: Registry, found: Finding) -> bool:
 
 def _refresh_copies(registry: Registry, found: Finding) -> bool:
     """Copy hash and size of the stored object to the artifact, if the bytes are what the object says."""
-    table: Any = model_class("Artifact").__table__
+    table = artifact_table()
     with registry.engine.connect() as connection:
         query = select(OBJECT).join(table, table.c.object_id == OBJECT.c.id).where(table.c.id == found.row_id)
         row = connection.execute(query).first()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Integer, MetaData, String
+from sqlalchemy import BigInteger, DateTime, Integer, MetaData, String, Table
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
@@ -86,6 +86,9 @@ class Base(DeclarativeBase):
     """Declarative base of all record classes."""
 
     metadata = MetaData(naming_convention=NAMING)
+    if TYPE_CHECKING:
+        # SQLAlchemy allows any FROM clause here; ours are all tables.
+        __table__: ClassVar[Table]  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 def model_class(name: str) -> type[Base]:

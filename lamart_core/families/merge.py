@@ -35,7 +35,7 @@ def merge(branch: Branch, into: Branch, *, status_code: int) -> int:
         raise errors.InvalidArgument(f"the branch {branch.name!r} cannot be merged into itself")
 
     def work(connection: Connection) -> int:
-        own: Table = branch.__table__  # pyright: ignore[reportAssignmentType]
+        own = branch.__table__
         # Two who merge one branch take turns; writers on the branch do not wait.
         lock = select(own.c.id).where(own.c.id == branch.id).with_for_update(key_share=True)
         if connection.execute(lock).first() is None:

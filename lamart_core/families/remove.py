@@ -27,7 +27,7 @@ def remove(record: SQLRecord, *, permanent: bool | None) -> None:
     if not record.is_saved:
         logger.warning("%r was never saved; there is nothing to delete", record)
         return
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     has_trash = record.has_trash
     # Whoever does not know that it lies in the trash did not ask to delete it for good.
     known_as_trash = has_trash and record.__dict__.get("branch_id") == TRASH_BRANCH_ID
@@ -57,7 +57,7 @@ def move(record: SQLRecord, branch_id: int) -> None:
         RecordLocked: The record is locked.
     """
     _check_has_trash(record)
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
 
     def work(connection: Connection) -> None:
         read_row(connection, table, record)
@@ -76,7 +76,7 @@ def archive(record: SQLRecord) -> None:
 def restore(record: SQLRecord) -> None:
     """Bring a record back from the trash or the archive to the current branch; see `HasScope.restore`."""
     _check_has_trash(record)
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     target = record.registry.branch_id
 
     def work(connection: Connection) -> None:

@@ -39,7 +39,7 @@ def add_inputs(registry: Registry, run: Run, artifacts: Iterable[ArtifactRecord]
             {"run_id": run.id, "artifact_id": artifact_id, "kind": kind, "created_at": at}
             for artifact_id in sorted(wanted - again)
         ]
-        insert_once(connection, RunInput.__table__, rows)  # pyright: ignore[reportArgumentType]
+        insert_once(connection, RunInput.__table__, rows)
 
     registry.unit_of_work(work)
 
@@ -62,7 +62,7 @@ def add_recreations(connection: Connection, run_id: int, artifact_ids: Sequence[
         for artifact_id in artifact_ids
         if artifact_id not in read
     ]
-    insert_once(connection, Recreation.__table__, rows)  # pyright: ignore[reportArgumentType]
+    insert_once(connection, Recreation.__table__, rows)
 
 
 def claim(connection: Connection, table: Table, run_id: int, artifact_id: int) -> int | None:
@@ -117,7 +117,7 @@ def add_collection_recreation(connection: Connection, run_id: int, collection_id
     )
     if connection.execute(read).first() is None:
         row = {"run_id": run_id, "collection_id": collection_id, "created_at": now()}
-        insert_once(connection, CollectionRecreation.__table__, [row])  # pyright: ignore[reportArgumentType]
+        insert_once(connection, CollectionRecreation.__table__, [row])
 
 
 def track_collection_input(collection: CollectionRecord, is_run_input: bool | Run | None) -> None:
@@ -138,6 +138,6 @@ def track_collection_input(collection: CollectionRecord, is_run_input: bool | Ru
 
     def work(connection: Connection) -> None:
         if connection.execute(again).first() is None:
-            insert_once(connection, CollectionInput.__table__, [row])  # pyright: ignore[reportArgumentType]
+            insert_once(connection, CollectionInput.__table__, [row])
 
     registry.unit_of_work(work)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, func, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, text, update
 
 from lamart_core import hashing, uids
 from lamart_core.db import Base, Registry, now
@@ -26,8 +26,8 @@ MAX_ERROR = 1000
 MAX_TAG = 30
 SNAPSHOT = "artifacts_until"
 
-_TRANSFORM = cast("Table", Transform.__table__)
-_RUN = cast("Table", Run.__table__)
+_TRANSFORM = Transform.__table__
+_RUN = Run.__table__
 
 
 @dataclass(frozen=True)

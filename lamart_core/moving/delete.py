@@ -45,7 +45,7 @@ def delete(
         logger.warning("%r was never saved; there is nothing to delete", record)
         return
     _check_registry(record.registry, using_key)
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     # Whoever does not know that it lies in the trash did not ask to delete it for good.
     known_as_trash = record.branch_id == TRASH_BRANCH_ID
 

@@ -65,7 +65,7 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
         StorageError: The copy failed; nothing is left of it.
     """
     registry, storage = record.registry, record.storage
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     with registry.engine.connect() as connection:
         old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
         check_key_free(connection, table, record.uid, key, storage.id)
@@ -165,7 +165,7 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
         StorageError: A storage failed; nothing was moved.
     """
     registry = record.registry
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     with registry.engine.connect() as connection:
         source_id = connection.execute(select(table.c.storage_id).where(table.c.id == record.id)).scalar_one()
     if source_id == storage.id:

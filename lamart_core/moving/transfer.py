@@ -22,7 +22,7 @@ from lamart_core.records.mixins import new_row
 
 TRANSFER_KEY = "__lamart_transfer__"
 
-_STORAGE: Table = Storage.__table__  # pyright: ignore[reportAssignmentType]
+_STORAGE = Storage.__table__
 _FIELDS = (
     "key",
     "description",

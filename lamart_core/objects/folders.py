@@ -11,15 +11,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, union_all, update
 
 from lamart_core.hashing import FileEntry, TreeDigest
 from lamart_core.records import FolderFile, FolderHistory, StoredObject
 from lamart_core.storage import KnownFile, Location, ScatteredFolder, StoredFile
 
-OBJECT: Table = StoredObject.__table__  # pyright: ignore[reportAssignmentType]
-HISTORY: Table = FolderHistory.__table__  # pyright: ignore[reportAssignmentType]
-FILE: Table = FolderFile.__table__  # pyright: ignore[reportAssignmentType]
+OBJECT = StoredObject.__table__
+HISTORY = FolderHistory.__table__
+FILE = FolderFile.__table__
 
 _BATCH = 500  # parameters in one statement; databases have limits
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select, text
+from sqlalchemy import Connection, Row, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core.db import Registry, now
@@ -15,7 +15,7 @@ from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.tombstones import TOMBSTONE
 from lamart_core.records import Lease
 
-LEASE: Table = Lease.__table__  # pyright: ignore[reportAssignmentType]
+LEASE = Lease.__table__
 _KEPT = timedelta(days=30)
 
 

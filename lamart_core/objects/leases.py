@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from lamart_core.db import Registry, now
 from lamart_core.records import Lease, Storage
 
-LEASE: Table = Lease.__table__  # pyright: ignore[reportAssignmentType]
+LEASE = Lease.__table__
 DURATION = timedelta(days=7)
 _SEPARATOR = "|"
 

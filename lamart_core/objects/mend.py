@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
@@ -183,7 +183,7 @@ def _follow(record: ArtifactRecord, stored: Row, staged: Staged) -> None:
     """Let an artifact whose file was moved inside its storage location follow it, and a key that is its path too."""
     if stored["is_managed"] or staged.root != record.storage.root or staged.in_place is None:
         return
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     path = staged.in_place
     key = None if record._key_is_virtual else bytes_room.clean_key(path)
 

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import Registry, model_class
+from lamart_core.db import Registry
 from lamart_core.logging import logger
 from lamart_core.objects import folders
 from lamart_core.objects.contents import contents_of, damaged, held_contents, put_again
@@ -19,7 +19,7 @@ from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, insert_files, note_sizes
 from lamart_core.objects.scatter import ObjectVanished, PutFile, put_contents
 from lamart_core.objects.tombstones import BytesCollected
-from lamart_core.records import Storage
+from lamart_core.records import Storage, artifact_table
 
 _ATTEMPTS = 20
 
@@ -92,7 +92,7 @@ def _take_files(storage: Storage, stored: Row, staged: Staged) -> None:
         spare = insert_files(connection, folder, puts, stored["id"])
         before = folders.forget(connection, row.history_id, [row.position])
         note_sizes(connection, stored["id"], tree.size, tree.n_files)
-        table: Table = model_class("Artifact").__table__  # pyright: ignore[reportAssignmentType]
+        table = artifact_table()
         gone = delete_unreferenced(connection, table, before)
         return [*(Unclaimed(path, is_folder=False) for path in spare), *gone]
 

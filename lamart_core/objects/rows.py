@@ -12,12 +12,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import model_class, now
+from lamart_core.db import now
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, OBJECT
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
 from lamart_core.objects.scatter import ObjectVanished, PutFile, Recorded, record_contents
-from lamart_core.records import Storage
+from lamart_core.records import Storage, artifact_table
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def note_sizes(connection: Connection, object_id: int, size: int | None, n_files
     changed = update(OBJECT).where(OBJECT.c.id == object_id, OBJECT.c.size != size).values(values)
     content = connection.execute(changed.returning(OBJECT.c.hash)).scalar_one_or_none()
     if content is not None:
-        columns: Any = model_class("Artifact").__table__.c
+        columns = artifact_table().c
         named = (columns.object_id == object_id, columns.hash == content)
         connection.execute(update(columns.id.table).where(*named).values(values))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Table, exists, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, exists, select
 
 from lamart_core import errors
 from lamart_core.records import Tombstone
 
-TOMBSTONE: Table = Tombstone.__table__  # pyright: ignore[reportAssignmentType]
+TOMBSTONE = Tombstone.__table__
 _BATCH = 1000
 
 

@@ -23,8 +23,8 @@ from lamart_core.objects.copies import DOOMED, holds
 from lamart_core.objects.folders import files_of
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
-from lamart_core.places.rows import Owner, artifact_table, doomed_objects, live_object, look, unpublished
-from lamart_core.records import Storage, storage_locations
+from lamart_core.places.rows import Owner, doomed_objects, live_object, look, unpublished
+from lamart_core.records import Storage, artifact_table, storage_locations
 
 _LEASE = timedelta(days=1)
 

@@ -20,8 +20,8 @@ from lamart_core.logging import logger
 from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, holds, record_copy
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
-from lamart_core.places.rows import Seen, artifact_table, doomed_objects, live_object, look
-from lamart_core.records import Storage
+from lamart_core.places.rows import Seen, doomed_objects, live_object, look
+from lamart_core.records import Storage, artifact_table
 
 
 class PlaceChanged(errors.LamartError):

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, and_, select
+from sqlalchemy import Connection, and_, select
 
-from lamart_core.db import model_class
 from lamart_core.objects import leases
 from lamart_core.objects.copies import DOOMED
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
-
-
-def artifact_table() -> Table:
-    """Return the table of artifacts."""
-    return model_class("Artifact").__table__  # pyright: ignore[reportReturnType]
+from lamart_core.records import artifact_table
 
 
 def is_real(row: Row) -> bool:

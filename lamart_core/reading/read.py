@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import func, select
 from upath import UPath
 
 from lamart_core import errors, formats, hashing
@@ -23,7 +23,7 @@ from lamart_core.storage import ScatteredFolder
 
 _NAMED = 5  # files in a message
 
-_STORAGE: Table = Storage.__table__  # pyright: ignore[reportAssignmentType]
+_STORAGE = Storage.__table__
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def _from_cache(cache: bytes_room.Cache, where: _Where, *, verify: bool, shown: 
 
 def _where(record: ArtifactRecord) -> _Where:
     """Read from the database where the bytes are now: the record in hand may be older than a move or an overwrite."""
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     columns = OBJECT.c
     later = OBJECT.alias("later")
     overwritten = (

@@ -1,6 +1,6 @@
 """The record classes."""
 
-from lamart_core.records.artifact import ArtifactRecord
+from lamart_core.records.artifact import ArtifactRecord, artifact_table
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.blocks import ArtifactBlock, latest_readme
 from lamart_core.records.collection import CollectionRecord
@@ -51,6 +51,7 @@ __all__ = [
     "TracksUpdates",
     "Transform",
     "User",
+    "artifact_table",
     "latest_readme",
     "storage_locations",
 ]

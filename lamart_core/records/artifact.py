@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, Index, Strin
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import manager_of_class
 
-from lamart_core.db import Json, KeyText, uid_type
+from lamart_core.db import Base, Json, KeyText, uid_type
 from lamart_core.families.heads import in_family
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import SQLRecord
@@ -129,7 +129,7 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
 
         The versions of an overwritten folder share its files: they follow the newest of them that is on the branch.
         """
-        table: Table = self.__table__  # pyright: ignore[reportAssignmentType]
+        table = self.__table__
         columns = table.c
         rows = connection.execute(
             select(columns.id, columns.branch_id).where(in_family(table, self.uid)).order_by(columns.uid.desc())
@@ -137,3 +137,8 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
         here = next((row.branch_id for row in rows if row.id == self.id), None)
         together = [row.id for row in rows if row.branch_id == here]
         return together if self._overwrite_versions and together[:1] == [self.id] else [self.id]
+
+
+def artifact_table() -> Table:
+    """Return the table of artifacts, for the rooms below the class itself."""
+    return Base.metadata.tables["lamart_artifact"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import Connection, Integer, Table, insert, select, update
+from sqlalchemy import Connection, Integer, insert, select, update
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
@@ -189,12 +189,12 @@ class SQLRecord(Base):
         return self
 
     def _insert(self, connection: Connection) -> int:
-        table: Table = self.__table__  # pyright: ignore[reportAssignmentType]
+        table = self.__table__
         result = connection.execute(insert(table).values(**self._values()).returning(table.c.id))
         return int(result.scalar_one())
 
     def _update(self, connection: Connection) -> None:
-        table: Table = self.__table__  # pyright: ignore[reportAssignmentType]
+        table = self.__table__
         changes = self._changes()
         if changes.get("is_locked") is not False:
             check_unlocked(connection, table, [self.id])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Table, Text, select, text, update
+from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core import errors, hashing, uids
@@ -123,7 +123,7 @@ def latest_readme(artifact: ArtifactRecord) -> str | None:
 
 
 def _write(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
-    table: Table = ArtifactBlock.__table__  # pyright: ignore[reportAssignmentType]
+    table = ArtifactBlock.__table__
     columns = table.c
     artifact = Base.metadata.tables["lamart_artifact"]
     # Two who write about one artifact take turns, so that its read-mes are one family.

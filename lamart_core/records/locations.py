@@ -9,13 +9,14 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import model_class
 from lamart_core.logging import logger
+from lamart_core.records.artifact import artifact_table
 
 if TYPE_CHECKING:
     from lamart_core.records.storage import Storage
@@ -65,7 +66,7 @@ def _check_unknown(record: Storage, uid: str) -> None:
 
 
 def _root_of(record: Storage, uid: str) -> str | None:
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     with record.registry.engine.connect() as connection:
         return connection.execute(select(table.c.root).where(table.c.uid == uid)).scalar_one_or_none()
 
@@ -86,7 +87,7 @@ def check_move(record: Storage, old_root: str) -> None:
         IntegrityError: The marker there is not that of this location.
     """
     new_root = record.root
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     with record.registry.engine.connect() as connection:
         other = connection.execute(
             select(table.c.uid).where(table.c.root == new_root, table.c.id != record.id)
@@ -125,8 +126,8 @@ def remove(record: Storage, permanent: bool | None) -> None:
     if record.id == registry.local_storage_id:
         raise errors.ProtectedError(f"{record.root} is the local storage location of this connection")
     _check_unused(record)
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
-    objects: Table = model_class("StoredObject").__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
+    objects = model_class("StoredObject").__table__
 
     def work(connection: Connection) -> None:
         try:
@@ -145,7 +146,7 @@ def remove(record: Storage, permanent: bool | None) -> None:
 
 
 def _check_unused(record: Storage) -> None:
-    artifacts: Table = model_class("Artifact").__table__  # pyright: ignore[reportAssignmentType]
+    artifacts = artifact_table()
     query = select(func.count()).select_from(artifacts).where(artifacts.c.storage_id == record.id)
     with record.registry.engine.connect() as connection:
         count = connection.execute(query).scalar_one()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Table, Text, func, select, text
+from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core import errors
@@ -120,7 +120,7 @@ class _Named(SQLRecord):
             raise errors.InvalidArgument(
                 f"the name of a {what} has 1 to {MAX_NAME_LENGTH} characters and no space around it, got {name!r}"
             )
-        table: Table = self.__table__  # pyright: ignore[reportAssignmentType]
+        table = self.__table__
         # Few rows, and databases differ in what they take for the lower case of a letter.
         for row_id, other in connection.execute(select(table.c.id, table.c.name)):
             if other.casefold() == name.casefold() and row_id != self.__dict__.get("id"):

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert, update
 
 from lamart_core import errors
-from lamart_core.db import model_class
 from lamart_core.families.deleted import given_before, was_deleted
 from lamart_core.families.heads import lock_versions
 from lamart_core.lineage.links import add_recreations, claim_all
@@ -18,7 +17,7 @@ from lamart_core.objects.bulk_objects import Stored, ToStore, insert_objects
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Staged
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.query.dialects import dialect_of
-from lamart_core.records import ArtifactRecord, SQLRecord
+from lamart_core.records import ArtifactRecord, SQLRecord, artifact_table
 from lamart_core.saving import known, resolve
 from lamart_core.saving.known import Known, MutableRow
 
@@ -91,7 +90,7 @@ def write(connection: Connection, work: Work) -> Written:
     ids = _insert_others(connection, work.inserted)
     for record in work.updated:
         record._update(connection)
-    table: Table = model_class("Artifact").__table__  # pyright: ignore[reportAssignmentType]
+    table = artifact_table()
     rows: list[MutableRow | None] = []
     paths: set[tuple[int, str]] = set()
     if work.new:
@@ -259,7 +258,7 @@ def _insert_others(connection: Connection, records: Sequence[SQLRecord]) -> list
     for index, record in enumerate(records):
         groups[type(record), frozenset(values[index])].append(index)
     for (model, _), indices in groups.items():
-        table: Table = model.__table__  # pyright: ignore[reportAssignmentType]
+        table = model.__table__
         statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
         inserted = connection.execute(statement, [values[index] for index in indices]).scalars()
         for index, row_id in zip(indices, inserted, strict=True):

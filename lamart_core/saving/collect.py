@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, and_, insert, select, update
 
 from lamart_core import errors, hashing, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class, now
+from lamart_core.db import TRASH_BRANCH_ID, Registry, now
 from lamart_core.families.deleted import given_before, highest_given, was_deleted
 from lamart_core.families.heads import in_family, lock_family, lock_versions
 from lamart_core.families.placement import check_unlocked, place
@@ -20,9 +20,9 @@ from lamart_core.lineage.links import add_collection_recreation, track_collectio
 from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.query.dialects import dialect_of, insert_once
-from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space
+from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
 
-_MEMBER: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
+_MEMBER = CollectionArtifact.__table__
 _SHOWN = 5
 
 
@@ -63,7 +63,7 @@ class PendingCollection:
 
 def construct(record: CollectionRecord, registry: Registry, artifacts: Any, request: CollectionRequest) -> None:
     """Fill a new collection, or with the row of the one that has these members under this key already."""
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     members = _check_members(registry, artifacts)
     revises = _checked_revises(request.revises)
     key = request.key if request.key is not None or revises is None else revises.key
@@ -106,7 +106,7 @@ def construct(record: CollectionRecord, registry: Registry, artifacts: Any, requ
 def save(record: CollectionRecord) -> None:
     """Save a collection: a new one with its members, an existing one with its changed fields."""
     pending: PendingCollection | None = record._pending
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     if record.is_saved:
         if pending is not None:
             record.registry.unit_of_work(lambda connection: _made_again(connection, record.id, record.run_id, pending))
@@ -302,7 +302,7 @@ def _family_of(connection: Connection, table: Table, key: str, pending: PendingC
 
 
 def _check_still_there(connection: Connection, members: Sequence[int]) -> None:
-    artifact: Table = model_class("Artifact").__table__  # pyright: ignore[reportAssignmentType]
+    artifact = artifact_table()
     # Held until the commit (where rows can be), so that none is deleted in between.
     query = select(artifact.c.id).where(dialect_of(connection.dialect.name).among(artifact.c.id, members))
     there = set(connection.execute(query.order_by(artifact.c.id).with_for_update(read=True, key_share=True)).scalars())

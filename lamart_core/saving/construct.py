@@ -158,7 +158,7 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
 def _become(record: ArtifactRecord, staged: Staged, plan: Plan) -> None:
     """Become the artifact that the content means: a new one, or the one that exists already."""
     registry = record.registry
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     with registry.engine.connect() as connection:
         found = resolve.find(connection, table, staged, plan)
     if plan.revises_uid is not None:

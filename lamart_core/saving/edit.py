@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, and_, or_, select
+from sqlalchemy import and_, or_, select
 
 from lamart_core import errors, formats
 from lamart_core import storage as bytes_room
@@ -96,7 +96,7 @@ def _check_editable(record: ArtifactRecord) -> Storage:
 
 def _latest(record: ArtifactRecord) -> str | None:
     """Return the uid of the version that a new one would follow: that of the current branch, else of the record's."""
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     columns, branch_id = table.c, record.registry.branch_id
     on_branch = or_(columns.branch_id == branch_id, columns.branch_id == record.branch_id)
     query = select(columns.uid, columns.branch_id).where(and_(in_family(table, record.uid), columns.is_latest))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Table
 from upath import UPath
 
 from lamart_core import errors, formats, hashing, uids
@@ -275,7 +274,7 @@ def _target(registry: Registry, place: _Place, request: Request, locations: Sequ
 
 
 def _records(model: type[T], registry: Registry, pending: Sequence[Pending]) -> list[T]:
-    table: Table = model.__table__  # pyright: ignore[reportAssignmentType]
+    table = model.__table__
     with registry.engine.connect() as connection:
         rows = known.read(connection, table, [(item.staged, item.plan) for item in pending])
     records: list[T] = []

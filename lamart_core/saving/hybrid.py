@@ -8,14 +8,14 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sqlalchemy import Table, select
+from sqlalchemy import select
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import Registry, model_class
+from lamart_core.db import Registry
 from lamart_core.moving.move import move_to_storage
 from lamart_core.reading import read
-from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.records import ArtifactRecord, Storage, artifact_table
 from lamart_core.saving.arguments import Request
 
 _BATCH = 500  # keys in one statement
@@ -41,7 +41,7 @@ def uploaded(registry: Registry, keys: Iterable[str]) -> set[str]:
     """Return those keys that a family in the default location has."""
     if not registry.local_storage_id:
         return set()
-    table: Table = model_class("Artifact").__table__  # pyright: ignore[reportAssignmentType]
+    table = artifact_table()
     wanted = list(dict.fromkeys(keys))
     found: set[str] = set()
     with registry.engine.connect() as connection:

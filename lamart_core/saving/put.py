@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Table
-
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
@@ -107,7 +105,7 @@ def _known_files(
     """Return stored files that a new folder may share; None where others may write to it."""
     if not plan.key_is_virtual:
         return None
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     with record.registry.engine.connect() as connection:
         found = resolve.find(connection, table, staged, plan)
         base = found.head or found.newest

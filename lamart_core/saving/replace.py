@@ -40,7 +40,7 @@ from lamart_core.saving import stage
 from lamart_core.saving.construct import discard_own
 from lamart_core.saving.write import Committed, write
 
-_MEMBER: Table = CollectionArtifact.__table__  # pyright: ignore[reportAssignmentType]
+_MEMBER = CollectionArtifact.__table__
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _check_key(record: ArtifactRecord, staged: Staged) -> None:
     key = _key_for(record, staged)
     if key is None or key == record.key:
         return
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     with record.registry.engine.connect() as connection:
         check_key_free(connection, table, record.uid, key, record.storage_id)
     if is_real(_flags(record)):
@@ -213,7 +213,7 @@ def save_replacement(record: ArtifactRecord, pending: Replacement, *, show_progr
     if "storage_id" in record._changes():
         raise errors.InvalidArgument("an artifact cannot get other content and another storage at once; save one first")
     check_values(type(record), record._values())
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     plan = _plan(record, pending)
     with registry.engine.connect() as connection:
         shared = shared_object(connection, staged, plan) if staged.is_comparable else None

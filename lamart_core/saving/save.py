@@ -94,7 +94,7 @@ def _move(record: ArtifactRecord, changes: Row) -> None:
 
 
 def _rename(record: ArtifactRecord, key: str | None) -> None:
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     key = check_rename(record, key)
     record.key = key
     with record.registry.engine.connect() as connection:
@@ -114,7 +114,7 @@ def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
     discard(pending.staged)
     if run is not None:
         if record.run_id is None:
-            table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+            table = record.__table__
             maker = record.registry.unit_of_work(lambda connection: claim(connection, table, run.id, record.id))
             set_committed_value(record, "run_id", maker)
             vars(record).pop("_cached_run", None)
@@ -143,7 +143,7 @@ def save_anew(record: ArtifactRecord, pending: Pending) -> SaveResult:
 
 def _take_key(record: ArtifactRecord) -> None:
     """Give known content without a key the one that was passed, unless another family has it."""
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     key = str(record.key)
     try:
         record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
@@ -225,7 +225,7 @@ def _commit(
     site: Place | None,
     seen: Collection[int],
 ) -> _Saved:
-    table: Table = record.__table__  # pyright: ignore[reportAssignmentType]
+    table = record.__table__
     record._defaults(registry)
     values = record._values()
 
