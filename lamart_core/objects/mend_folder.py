@@ -9,7 +9,6 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.logging import logger
 from lamart_core.objects import folders
@@ -20,6 +19,7 @@ from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, ins
 from lamart_core.objects.scatter import ObjectVanished, PutFile, put_contents
 from lamart_core.objects.tombstones import BytesCollected
 from lamart_core.records import Storage, artifact_table
+from lamart_core.storage import NO_BAR
 
 _ATTEMPTS = 20
 
@@ -98,9 +98,7 @@ def _take_files(storage: Storage, stored: Row, staged: Staged) -> None:
 
     for _ in range(_ATTEMPTS):
         try:
-            puts = put_contents(
-                source, tree, storage, stem, held_contents(source, tree, storage), puts, bytes_room.NO_BAR
-            )
+            puts = put_contents(source, tree, storage, stem, held_contents(source, tree, storage), puts, NO_BAR)
             left = storage.registry.unit_of_work(work)
             break
         except ObjectVanished:
