@@ -23,7 +23,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.folders import FILE, OBJECT, batches, covers
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.tombstones import check_not_collected
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import Storage
 
 _THREADS = 16
