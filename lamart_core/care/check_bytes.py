@@ -60,7 +60,7 @@ def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
         return
     if marker is None:
         detail = f"{storage.root} is managed by this registry, but its marker file is missing"
-        yield Finding(Kind.MARKER, detail, storage=storage.root, path=MARKER, is_repairable=True, row_id=storage.id)
+        yield Finding(Kind.MARKER, detail, storage=storage.root, path=MARKER, is_repairable=True, storage_id=storage.id)
     elif marker != Marker(storage.uid, registry.uid):
         yield Finding(
             Kind.MARKER,
@@ -69,7 +69,7 @@ def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
             "here, or these are the files of another location",
             storage=storage.root,
             path=MARKER,
-            row_id=storage.id,
+            storage_id=storage.id,
         )
 
 
@@ -212,6 +212,7 @@ class BytesCheck:
             is_repairable=is_repairable and has_candidate(self.registry, self.storage, row),
             table=OBJECT.name,
             row_id=row.id,
+            storage_id=self.storage.id,
         )
 
 

@@ -19,7 +19,7 @@ from lamart_core.records import Storage
 from lamart_core.storage import Bar, FilePut, object_path, suffix_of
 
 
-class ObjectVanished(errors.LamartError):
+class ObjectVanished(errors.Overtaken):
     """Equal bytes that were going to be shared were deleted meanwhile: put our own, and try again."""
 
 
