@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, exists, func, select
@@ -24,7 +23,6 @@ from lamart_core.storage import MARKER, Backend, Marker, ObjectStat, is_stored_n
 
 _FILE = FolderFile.__table__
 _PAGE = 500
-_REQUESTS = 16  # to a remote store at once
 # What else may lie in a reserved folder: the marker, staging files, and an embedded database with its storage.
 _OWN_NAMES = ("storage_uid.txt", "tmp", "storage", "lamart.db", "lamart.db-wal", "lamart.db-shm", "lamart.db-journal")
 
@@ -48,11 +46,9 @@ def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
     """Check that a location can be read, and that its marker is that of this location and registry."""
     backend = storage.backend
     try:
-        if backend.is_local and not Path(backend.root).is_dir():
-            raise errors.PathNotFound(f"there is no folder {backend.root} (is its disk mounted?)")
         marker = backend.read_marker()
-        if marker is None and not backend.is_local:
-            next(iter(backend.list_reserved()), None)  # tells a missing marker from a missing bucket
+        if marker is None:
+            backend.check_reachable()
     except (errors.LamartError, OSError) as error:
         yield Finding(Kind.UNREACHABLE, f"{storage.root} cannot be read: {error}", storage=storage.root)
         return
@@ -94,7 +90,7 @@ class BytesCheck:
         seen = _Ids()
         if self.storage.is_managed:
             yield from self._listed(seen)
-        with ThreadPoolExecutor(1 if self.storage.backend.is_local else _REQUESTS) as pool:
+        with ThreadPoolExecutor(self.storage.backend.requests) as pool:
             for rows in self._pages(OBJECT.c.is_scattered):
                 yield from (found for row in rows if (found := self._scattered(row)) is not None)
             for rows in self._pages(~OBJECT.c.is_scattered):
@@ -245,12 +241,8 @@ def content_digest(backend: Backend, relpath: str, suffix: str, expected: Digest
         PathNotFound: It is not there.
         StorageError: The storage failed.
     """
-    if backend.is_local:
-        return local_digest(backend.local(relpath), suffix, expected, is_folder=is_folder)
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / f"object{suffix}"
-        backend.get(relpath, copy, is_folder=is_folder)
-        return local_digest(copy, suffix, expected, is_folder=is_folder)
+    with backend.on_disk(relpath, is_folder=is_folder) as path:
+        return local_digest(path, suffix, expected, is_folder=is_folder)
 
 
 def first_artifact(registry: Registry, object_id: int) -> str | None:

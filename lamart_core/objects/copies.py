@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -94,11 +93,7 @@ def holds(storage: Storage, path: str, *rows: Row) -> bool:
         exact = [(digest, suffix) for digest, suffix in digests if digest is not None and digest.is_exact]
         if not exact:
             return False
-        if backend.is_local:
-            return _is_one_of(backend.local(path), exact)
-        with TemporaryDirectory() as folder:
-            local = Path(folder, "object")
-            backend.get(path, local, is_folder=found.is_folder)
+        with backend.on_disk(path, is_folder=found.is_folder) as local:
             return _is_one_of(local, exact)
     except errors.PathNotFound:
         return False
@@ -191,7 +186,7 @@ def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None)
     if row["is_scattered"]:
         with registry.engine.connect() as connection:
             folder = scattered_folder(connection, row["id"], path, source.backend)
-        return cache.fetch_scattered(folder, size=size, digest=digest)
+        return cache.fetch_addressed(folder, size=size, digest=digest)
     verify = digest is not None and not digest.is_exact
     return cache.fetch(
         source.backend, path, size=size, digest=digest, is_folder=row["n_files"] is not None, verify=verify
@@ -202,7 +197,7 @@ def _put_copied_folder(
     copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_scattered: bool
 ) -> Copy:
     backend = copy.storage.backend
-    if is_scattered and not backend.is_local:
+    if is_scattered and not backend.keeps_links:
         already = {value: put for other in before for value, put in other.contents.items()}
         held = held_contents(local, tree, copy.storage)
         stem = PurePosixPath(copy.path).name[: uids.STEM_LENGTH]

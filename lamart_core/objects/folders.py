@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, un
 
 from lamart_core.hashing import FileEntry, TreeDigest
 from lamart_core.records import FolderFile, FolderHistory, StoredObject
-from lamart_core.storage import Backend, KnownFile, ScatteredFolder, StoredFile
+from lamart_core.storage import AddressedFolder, Backend, KnownFile, StoredFile
 
 OBJECT = StoredObject.__table__
 HISTORY = FolderHistory.__table__
@@ -103,7 +103,7 @@ def files_of(connection: Connection, object_id: int) -> list[StoredFile]:
     return sorted(found, key=lambda file: file.path.encode())
 
 
-def scattered_folder(connection: Connection, object_id: int, path: str, backend: Backend) -> ScatteredFolder:
+def scattered_folder(connection: Connection, object_id: int, path: str, backend: Backend) -> AddressedFolder:
     """Return a folder whose files are objects of their own.
 
     Args:
@@ -112,7 +112,7 @@ def scattered_folder(connection: Connection, object_id: int, path: str, backend:
         path: Path that stands for it in its location.
         backend: The location.
     """
-    return ScatteredFolder(backend, path, files_of(connection, object_id))
+    return AddressedFolder(backend, path, files_of(connection, object_id))
 
 
 def known_files(connection: Connection, base_id: int, tree: TreeDigest) -> dict[str, KnownFile]:

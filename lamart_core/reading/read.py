@@ -18,7 +18,7 @@ from lamart_core.objects import folders
 from lamart_core.objects.digests import local_digest
 from lamart_core.objects.folders import OBJECT
 from lamart_core.records import ArtifactRecord, Run, Storage
-from lamart_core.storage import Cache, ScatteredFolder, reading
+from lamart_core.storage import AddressedFolder, Cache, reading
 
 _NAMED = 5  # files in a message
 
@@ -35,7 +35,7 @@ class _Where:
     digest: Digest | None
     is_folder: bool
     object_id: int
-    scattered: ScatteredFolder | None = None
+    scattered: AddressedFolder | None = None
 
     @property
     def path(self) -> Path | UPath:
@@ -175,11 +175,10 @@ def verify(record: ArtifactRecord) -> bool:
 def keep_copy(record: ArtifactRecord, file: Path) -> None:
     """Make a file with the bytes of an artifact in a remote location the copy that the cache holds of it."""
     where = _where(record)
-    if where.storage.backend.is_local:
-        return
-    Cache(record.registry.settings.cache_dir).keep(
-        file, where.storage.backend, where.relpath, size=where.size, digest=where.digest
-    )
+    if where.storage.backend.is_cached:
+        Cache(record.registry.settings.cache_dir).keep(
+            file, where.storage.backend, where.relpath, size=where.size, digest=where.digest
+        )
 
 
 def _local(record: ArtifactRecord, *, mute: bool) -> Path:
@@ -218,7 +217,7 @@ def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
 
 def _from_cache(cache: Cache, where: _Where, *, verify: bool, shown: bool | None) -> Path:
     if where.scattered is not None:
-        return cache.fetch_scattered(
+        return cache.fetch_addressed(
             where.scattered,
             size=where.size,
             digest=where.digest,

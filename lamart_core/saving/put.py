@@ -75,10 +75,10 @@ def put_bytes(
             files = put_contents(staged.source, staged.tree, plan.storage, uids.stem_of(record.uid), held, already, bar)
             return Put(relpath, is_managed=True, is_scattered=True, files=files)
         if staged.tree is not None:
-            move = staged.is_owned and backend.is_local
+            move = staged.is_owned and backend.takes_staged
             known = _known_files(record, staged, plan, staged.tree)
             backend.put_folder(staged.source, relpath, tree=staged.tree, move=move, known=known)
-        elif staged.is_owned and backend.is_local:
+        elif staged.is_owned and backend.takes_staged:
             _put_staged(staged.source, staged, backend, relpath, bar)
         else:
             backend.put_file(staged.source, relpath, digest=staged.digest, bar=bar)
@@ -95,7 +95,7 @@ def check_managed(storage: Storage) -> None:
 
 def _is_scattered(plan: Plan) -> bool:
     """Whether the files of a folder are stored as objects of their own: where versions are kept and links are not."""
-    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.is_local
+    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.keeps_links
 
 
 def _known_files(
@@ -187,7 +187,7 @@ def _put_together(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list
             source, staged = item.staged.source, item.staged
             if not isinstance(source, Path) or not source.exists():
                 raise errors.PathNotFound(f"the source {source} vanished since the artifact was constructed")
-            link = _second_name(source, backend, staged.suffix) if staged.is_owned and backend.is_local else None
+            link = _second_name(source, backend, staged.suffix) if staged.is_owned and backend.takes_staged else None
             if link is not None:
                 links.append(link)
             relpath = object_path(uids.stem_of(item.record.uid), staged.suffix)

@@ -19,7 +19,7 @@ from lamart_core.db import Registry
 from lamart_core.models import StoredObject
 from lamart_core.objects import folders
 from lamart_core.saving import bulk, create
-from lamart_core.storage import Backend
+from lamart_core.storage import Backend, Local
 from tests.processes import run_together
 from tests.registries import contents as held
 from tests.registries import tree, write
@@ -364,7 +364,7 @@ def test_what_moves_to_where_equal_bytes_are_not_whole_keeps_its_own(
 ) -> None:
     source = folder_of(tmp_path, FILES)
     path, key = (source, "k") if kind == "folder" else (source / "a.txt", "k.txt")
-    is_local = lab.Storage.get(lab.storage_id).backend.is_local
+    is_local = isinstance(lab.Storage.get(lab.storage_id).backend, Local)
     target = ln.Storage(root=str(tmp_path / "second") if is_local else shared_server().new_root()).save()
     there = ln.Artifact(path, key=key, storage=target).save()
     harm(there, there.object.path + ("/a.txt" if kind == "folder" else ""), damage)

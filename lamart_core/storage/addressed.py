@@ -1,4 +1,4 @@
-"""Folders whose files lie apart in an object store: to be read like any other folder."""
+"""Content-addressed folders: their files lie apart in an object store, each content once. Read like any other."""
 
 from __future__ import annotations
 
@@ -14,31 +14,43 @@ from fsspec import AbstractFileSystem
 from upath import UPath
 from upath.registry import register_implementation
 
-from lamart_core.errors import ReadOnlyStorage
-from lamart_core.storage.filesystem import Location
-from lamart_core.storage.objects import StoredFile
+from lamart_core.errors import InvalidArgument, ReadOnlyStorage
+from lamart_core.storage.backend import Backend
+from lamart_core.storage.objectstore.filesystem import Remote
+from lamart_core.storage.values import StoredFile
 
 PROTOCOL = "lamart"
 _PREFIX = f"{PROTOCOL}://"
 
 
 @dataclass(frozen=True, repr=False)
-class ScatteredFolder:
-    """A folder of a remote location whose files are objects of their own.
+class AddressedFolder:
+    """A folder of a remote storage whose files are objects of their own.
 
     Attributes:
-        location: Where the objects lie.
-        relpath: Path that stands for the folder in the location; nothing lies there.
+        backend: Where the objects lie: an object store.
+        relpath: Path that stands for the folder there; nothing lies there.
         files: Its files.
     """
 
-    location: Location
+    backend: Backend
     relpath: str
     files: Sequence[StoredFile]
 
     def __repr__(self) -> str:
         # fsspec makes tokens out of it.
-        return f"ScatteredFolder({self.location.root!r}, {self.name!r}, {len(self.files):,} files)"
+        return f"AddressedFolder({self.backend.root!r}, {self.name!r}, {len(self.files):,} files)"
+
+    @property
+    def remote(self) -> Remote:
+        """How the store is reached.
+
+        Raises:
+            InvalidArgument: It is a folder of this machine, whose folders lie there as they are.
+        """
+        if not isinstance(self.backend, Remote):
+            raise InvalidArgument(f"{self.backend.root} keeps its folders whole; read {self.relpath!r} there")
+        return self.backend
 
     @property
     def name(self) -> str:
@@ -70,8 +82,8 @@ class ScatteredFolder:
         return {folder: list(below) for folder, below in found.items()}
 
 
-class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
-    """Shows the objects of a `ScatteredFolder` under their names in the folder; read-only.
+class AddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
+    """Shows the objects of a `AddressedFolder` under their names in the folder; read-only.
 
     fsspec's own `ReferenceFileSystem` does the same for chunks of files, but takes writes without an error, reads
     files into memory to download them, and knows no file that is called `version`.
@@ -82,7 +94,7 @@ class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedB
     # Path objects make one each; what costs time is kept by the folder.
     cachable = False
 
-    def __init__(self, folder: ScatteredFolder, **options: Any) -> None:
+    def __init__(self, folder: AddressedFolder, **options: Any) -> None:
         super().__init__(**options)
         self.folder = folder
 
@@ -113,7 +125,7 @@ class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedB
         file = self._file(path)
         if file.relpath is None:
             return b""
-        content: Any = self._remote.cat_file(self.folder.location.url(file.relpath), start=start, end=end)
+        content: Any = self.folder.remote.fs.cat_file(self.folder.remote.url(file.relpath), start=start, end=end)
         return content
 
     def get_file(self, rpath: str, lpath: Any, *args: Any, **kwargs: Any) -> None:
@@ -122,7 +134,7 @@ class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedB
         if file.relpath is None:
             super().get_file(rpath, lpath, *args, **kwargs)
         else:
-            self._remote.get_file(self.folder.location.url(file.relpath), lpath, *args, **kwargs)
+            self.folder.remote.fs.get_file(self.folder.remote.url(file.relpath), lpath, *args, **kwargs)
 
     def _open(self, path: str, mode: str = "rb", *args: Any, **kwargs: Any) -> Any:
         if mode != "rb":
@@ -131,7 +143,7 @@ class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedB
         if file.relpath is None:
             return io.BytesIO()
         # The size is known: it need not be asked for.
-        return self._remote.open(self.folder.location.url(file.relpath), mode, size=file.size)
+        return self.folder.remote.fs.open(self.folder.remote.url(file.relpath), mode, size=file.size)
 
     def _rm(self, path: str) -> None:
         raise self._refusal(path)
@@ -148,10 +160,6 @@ class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedB
         """Refuse to write."""
         raise self._refusal(path)
 
-    @property
-    def _remote(self) -> AbstractFileSystem:
-        return self.folder.location.fs
-
     def _file(self, path: str) -> StoredFile:
         stripped = self._strip_protocol(path)
         if stripped in self.folder.children:
@@ -165,19 +173,19 @@ class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedB
         return ReadOnlyStorage(f"{path!r} belongs to a stored version, which is never changed; change a copy of it")
 
 
-class ScatteredPath(UPath):
-    """A path in a `ScatteredFolder`."""
+class AddressedPath(UPath):
+    """A path in a `AddressedFolder`."""
 
     __slots__ = ()
 
     @property
     def address(self) -> str:
-        """The URL that stands for it in the location of the folder, where nothing lies."""
-        folder: ScatteredFolder = self.storage_options["folder"]  # pyright: ignore[reportUnknownVariableType]
-        base, option, endpoint = folder.location.root.partition("?")
+        """The URL that stands for it in the storage of the folder, where nothing lies."""
+        folder: AddressedFolder = self.storage_options["folder"]  # pyright: ignore[reportUnknownVariableType]
+        base, option, endpoint = folder.remote.root.partition("?")
         inside = self.path.removeprefix(folder.name)
         return f"{base.rstrip('/')}/{folder.relpath}{inside}{option}{endpoint}"
 
 
-fsspec.register_implementation(PROTOCOL, ScatteredFileSystem, clobber=True)
-register_implementation(PROTOCOL, ScatteredPath, clobber=True)
+fsspec.register_implementation(PROTOCOL, AddressedFileSystem, clobber=True)
+register_implementation(PROTOCOL, AddressedPath, clobber=True)
