@@ -35,7 +35,7 @@ def link(source: Path, target: Path) -> bool:
         FileExistsError: Something is at the target.
     """
     try:
-        os.link(source, target, follow_symlinks=True)
+        os.link(source, target)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
