@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import pytest
 
+from lamart_core.lineage import pictures
+
 
 def require_tool(*names: str) -> str:
     """Return the path of the first program of these names, or skip the test.
@@ -19,6 +21,12 @@ def require_tool(*names: str) -> str:
         if path := shutil.which(name):
             return path
     return missing_tool(f"the program {' or '.join(names)}")
+
+
+def hide_renderers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the programs that draw pictures, the one of the wheel and `dot`."""
+    monkeypatch.setattr(pictures, "_of_wheel", lambda: None)
+    monkeypatch.setenv("PATH", "")
 
 
 def missing_tool(what: str) -> NoReturn:
