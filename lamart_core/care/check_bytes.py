@@ -62,7 +62,7 @@ def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
     if marker is None:
         detail = f"{storage.root} is managed by this registry, but its marker file is missing"
         yield Finding(
-            Kind.MARKER, detail, storage=storage.root, path=bytes_room.MARKER, is_repairable=True, row_id=storage.id
+            Kind.MARKER, detail, storage=storage.root, path=bytes_room.MARKER, is_repairable=True, storage_id=storage.id
         )
     elif marker != bytes_room.Marker(storage.uid, registry.uid):
         yield Finding(
@@ -72,7 +72,7 @@ def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
             "here, or these are the files of another location",
             storage=storage.root,
             path=bytes_room.MARKER,
-            row_id=storage.id,
+            storage_id=storage.id,
         )
 
 
@@ -215,6 +215,7 @@ class BytesCheck:
             is_repairable=is_repairable and has_candidate(self.registry, self.storage, row),
             table=OBJECT.name,
             row_id=row.id,
+            storage_id=self.storage.id,
         )
 
 

@@ -160,7 +160,7 @@ def _leases(registry: Registry, storage: Storage) -> Iterator[Finding]:
             path=path,
             is_repairable=True,
             table=LEASE.name,
-            row_id=storage.id,
+            storage_id=storage.id,
         )
 
 
@@ -181,5 +181,5 @@ def _unpublished(registry: Registry, storage: Storage) -> Iterator[Finding]:
             path=pending.key,
             artifact=pending.uid,
             is_repairable=True,
-            row_id=storage.id,
+            storage_id=storage.id,
         )

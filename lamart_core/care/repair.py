@@ -49,7 +49,7 @@ def _table(found: Finding) -> Table:
 
 def _mend_heads(registry: Registry, found: Finding) -> bool:
     """Make the newest version of a family on the branch its only latest one."""
-    table, branch_id, uid = _table(found), found.row_id, found.artifact
+    table, branch_id, uid = _table(found), found.branch_id, found.artifact
     assert branch_id is not None
     assert uid is not None
     return registry.unit_of_work(lambda connection: promote_newest(connection, table, uid, branch_id)) is not None
@@ -78,24 +78,24 @@ def _drop_link(registry: Registry, found: Finding) -> bool:
 
 def _mark(registry: Registry, found: Finding) -> bool:
     """Write the marker of a location that the database says is ours; one that is there is never overwritten."""
-    storage = _storage(registry, found.row_id)
+    storage = _storage(registry, found.storage_id)
     bytes_room.write_marker(storage.location, bytes_room.Marker(storage.uid, registry.uid))
     return True
 
 
 def _drop_leases(registry: Registry, found: Finding) -> bool:
-    assert found.row_id is not None
-    purge(registry, found.row_id)
+    assert found.storage_id is not None
+    purge(registry, found.storage_id)
     return True
 
 
 def _publish(registry: Registry, found: Finding) -> bool:
     """Complete what a process that died had begun at a real key."""
-    assert found.row_id is not None
+    assert found.storage_id is not None
     assert found.path is not None
-    pending = Publication(found.row_id, found.path, found.artifact)
+    pending = Publication(found.storage_id, found.path, found.artifact)
     finish_publication(registry, pending)
-    return pending not in publish_pending(registry, _storage(registry, found.row_id))
+    return pending not in publish_pending(registry, _storage(registry, found.storage_id))
 
 
 def _refresh_copies(registry: Registry, found: Finding) -> bool:

@@ -21,7 +21,7 @@ from lamart_core.objects.mend_folder import mend_folder, torn_folders
 from lamart_core.objects.plan import Pending, Row, Staged
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Share, note_sizes
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
 
 _THREADS = 16

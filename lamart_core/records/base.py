@@ -16,7 +16,7 @@ from lamart_core.db import Base, Registry, current_registry, model_class, model_
 from lamart_core.families import remove
 from lamart_core.families.placement import check_unlocked, place
 from lamart_core.query import QuerySet, Relation, ToOne
-from lamart_core.query.model import model_info
+from lamart_core.query.language.model import model_info
 from lamart_core.records.checks import check_values
 
 

@@ -19,7 +19,7 @@ from lamart_core.lineage import context
 from lamart_core.lineage.links import add_collection_recreation, track_collection_input
 from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
-from lamart_core.query.dialects import dialect_of, insert_once
+from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
 
 _MEMBER = CollectionArtifact.__table__

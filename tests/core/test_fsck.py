@@ -280,7 +280,9 @@ def test_what_is_left_over_is_told_and_removed_only_when_asked(lab: Registry, tm
     orphan, held = leave_file(lab, tmp_path, "orphan"), leave_file(lab, tmp_path, "held")
     lease(lab, held, -DAY)
     overwrite(lab, ".lamart/notes.txt", b"somebody's notes")
-    assert kinds(lab) == [Kind.FOREIGN, Kind.LEASE], "younger than the grace time"
+    young = check_registry(lab).findings
+    assert [found.kind for found in young] == [Kind.FOREIGN, Kind.LEASE], "younger than the grace time"
+    assert (young[1].row_id, young[1].storage_id) == (None, lab.storage_id)
     findings = check_registry(lab, grace=AT_ONCE, repair=True).findings
     assert {(found.kind, found.path, found.is_repaired) for found in findings} == {
         (Kind.FOREIGN, ".lamart/notes.txt", False),
@@ -303,7 +305,8 @@ def test_markers(lab: Registry, tmp_path: Path) -> None:
     location = location_of(lab)
     uid = lab.Storage.get(lab.storage_id).uid
     bytes_room.delete(location, bytes_room.MARKER)
-    assert only(lab).kind is Kind.MARKER
+    found = only(lab)
+    assert (found.kind, found.row_id, found.storage_id) == (Kind.MARKER, None, lab.storage_id)
     assert only(lab, repair=True).is_repaired
     assert bytes_room.read_marker(location) == bytes_room.Marker(uid, lab.uid)
     assert check_registry(lab).is_clean
@@ -337,6 +340,7 @@ def test_a_family_without_a_latest_version_gets_its_newest(registry: Registry, t
     sql(registry, "UPDATE lamart_artifact SET is_latest = (1 = 0)")
     found = only(registry)
     assert (found.kind, found.artifact, found.is_repairable) == (Kind.HEADLESS, newest.uid, True)
+    assert (found.table, found.row_id, found.branch_id) == ("lamart_artifact", None, newest.branch_id)
     assert only(registry, repair=True).is_repaired
     assert Artifact.get(key="a.txt") == newest
     assert check_registry(registry).is_clean
@@ -352,7 +356,8 @@ def test_of_several_latest_versions_the_newest_stays(registry: Registry, tmp_pat
         "DROP INDEX uq_lamart_artifact_key",
         "UPDATE lamart_artifact SET is_latest = (1 = 1)",
     )
-    assert only(registry).kind is Kind.SEVERAL_HEADS
+    found = only(registry)
+    assert (found.kind, found.row_id, found.branch_id) == (Kind.SEVERAL_HEADS, None, newest.branch_id)
     assert only(registry, repair=True).is_repaired
     assert [artifact.uid for artifact in Artifact.filter(is_latest=True)] == [newest.uid]
     assert check_registry(registry).is_clean
