@@ -16,7 +16,7 @@ from lamart_core.lineage.links import add_recreations, claim_all
 from lamart_core.objects.bulk_objects import Stored, ToStore, insert_objects
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Staged
 from lamart_core.objects.tombstones import check_not_collected
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, SQLRecord, artifact_table
 from lamart_core.saving import known, resolve
 from lamart_core.saving.known import Known, MutableRow
