@@ -45,16 +45,16 @@ class Process:
         child_in, stdin = os.pipe()
         stdout, child_out = os.pipe()
         told, telling = os.pipe()
-        # A file, so that nobody waits until it is read.
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")
+        # A file, so that nobody waits until it is read. All are open until the process has ended: see `close`.
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         task = {"code": code, "arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
         given = [child_in, child_out, self._errors.fileno(), telling]
         socket.send_fds(_zygote(os.getpid()), [json.dumps(task).encode()], given)
         for file in (child_in, child_out, telling):
             os.close(file)
-        self.stdin = open(stdin, "w", encoding="utf-8")
-        self.stdout = open(stdout, encoding="utf-8")
-        self._told = open(told, encoding="utf-8")
+        self.stdin = os.fdopen(stdin, "w", encoding="utf-8")
+        self.stdout = os.fdopen(stdout, encoding="utf-8")
+        self._told = os.fdopen(told, encoding="utf-8")
         self.pid = int(self._told.readline())
         self.returncode: int | None = None
 

@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import pytest
 
-
 # `make test-all`: every database with every storage, and every step of the crash matrix.
 FULL = bool(os.environ.get("LAMART_FULL"))
 # Decides which steps of the crash matrix are tried, others each day. It is printed at the beginning, and passed on to

@@ -78,9 +78,8 @@ def test_whoever_is_still_connected_is_sent_away() -> None:
     ],
 )
 def test_a_database_with_other_tables_is_not_used_again(statement: str) -> None:
-    with postgres_database(fill) as url:
-        with connected(url) as connection:
-            connection.execute(statement)
+    with postgres_database(fill) as url, connected(url) as connection:
+        connection.execute(statement)
     with postgres_database(fill) as another:
         assert another != url
         assert content(another) == NEW
