@@ -45,6 +45,7 @@ from lamart_core.storage.values import (
     StoredName,
     UnfinishedUpload,
 )
+from lamart_core.storage.verdicts import Depth, Expected, State, Verdict
 
 __all__ = [
     "MARKER",
@@ -55,6 +56,8 @@ __all__ = [
     "Backend",
     "Bar",
     "Cache",
+    "Depth",
+    "Expected",
     "FilePut",
     "KnownFile",
     "Local",
@@ -64,10 +67,12 @@ __all__ = [
     "OptionsSource",
     "ReservedName",
     "Staging",
+    "State",
     "StorageOptions",
     "StoredFile",
     "StoredName",
     "UnfinishedUpload",
+    "Verdict",
     "address_of",
     "backend_at",
     "bucket_of",

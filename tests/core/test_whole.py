@@ -19,7 +19,7 @@ from lamart_core.db import Registry
 from lamart_core.models import StoredObject
 from lamart_core.objects import folders
 from lamart_core.saving import bulk, create
-from lamart_core.storage import Backend, Local
+from lamart_core.storage import Backend, Local, ObjectStore
 from tests.processes import run_together
 from tests.registries import contents as held
 from tests.registries import tree, write
@@ -154,7 +154,7 @@ def test_nobody_is_told_of_a_loss_that_is_none(
     def fail(*_: Any) -> set[str]:
         raise ln.errors.StorageError(5, "the server does not answer")
 
-    monkeypatch.setattr(Backend, "mismatched", fail)
+    monkeypatch.setattr(ObjectStore, "mismatched", fail)
     assert ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save() == first
     assert "does not answer" in caplog.text
     assert "storing them again" not in caplog.text

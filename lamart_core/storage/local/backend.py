@@ -50,6 +50,7 @@ from lamart_core.storage.values import (
     ObjectStat,
     ReservedName,
     StoredName,
+    describe_path,
     measure_path,
 )
 
@@ -243,12 +244,8 @@ class Local(Backend):
 
     def stat(self, relpath: str) -> ObjectStat:
         """Describe an object. See `Backend.stat`; its digest is not known without reading it."""
-        path = self.path(relpath)
         with reading(self.root, relpath):
-            if not path.is_dir():
-                return ObjectStat(path.stat().st_size, None, False, None)
-            sizes = [file.size for file in list_files(path)]
-            return ObjectStat(sum(sizes), len(sizes), True, None)
+            return describe_path(self.path(relpath))
 
     def exists(self, relpath: str) -> bool:
         """Return whether something is there, also a link that leads nowhere. See `Backend.exists`."""
@@ -277,7 +274,7 @@ class Local(Backend):
         except FileNotFoundError:
             return None
 
-    def mismatched(self, sizes: Mapping[str, int]) -> set[str]:
+    def mismatched(self, sizes: Mapping[str, int]) -> dict[str, int | None]:
         """Return what is missing or has another size. See `Backend.mismatched`."""
 
         def size_of(relpath: str) -> int | None:
@@ -287,7 +284,8 @@ class Local(Backend):
                 return None
 
         with reading(self.root, RESERVED):
-            return {relpath for relpath, size in sizes.items() if size_of(relpath) != size}
+            found = {relpath: size_of(relpath) for relpath in sizes}
+        return {relpath: size for relpath, size in found.items() if size != sizes[relpath]}
 
     # ------------------------------------------------------------------ change
 

@@ -190,7 +190,7 @@ class ObjectStore(Remote, Backend):
                     newest = modified if newest is None else max(newest, modified)
         return StoredName(name.relpath, name.is_folder, newest, size) if newest is not None else None
 
-    def mismatched(self, sizes: Mapping[str, int]) -> set[str]:
+    def mismatched(self, sizes: Mapping[str, int]) -> dict[str, int | None]:
         """Return what is missing or has another size, for few requests. See `Backend.mismatched`."""
         return presence.mismatched(self.client, sizes)
 

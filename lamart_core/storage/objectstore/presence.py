@@ -21,7 +21,7 @@ _SPARED = 50
 _FEW = 8
 
 
-def mismatched(client: Client, sizes: Mapping[str, int]) -> set[str]:
+def mismatched(client: Client, sizes: Mapping[str, int]) -> dict[str, int | None]:
     """Return those of many objects of a version store that are missing or have another size.
 
     The names of what belongs to one family begin with the same stem, so a listing of that beginning tells of up to
@@ -34,18 +34,22 @@ def mismatched(client: Client, sizes: Mapping[str, int]) -> set[str]:
         client: How the store is asked.
         sizes: Sizes in bytes that the objects should have, by path in the version store.
 
+    Returns:
+        The sizes that they have instead, by path; None for what is missing.
+
     Raises:
         StorageError: The storage failed or refused.
     """
     shown = _listed(client, sizes)
-    wrong: set[str] = set()
+    wrong: dict[str, int | None] = {}
 
     def look(path: str, size: int) -> None:
         try:
-            if head(client, path).size != size:
-                wrong.add(path)
+            found = head(client, path).size
         except PathNotFound:
-            wrong.add(path)
+            found = None
+        if found != size:
+            wrong[path] = found
 
     run_all([partial(look, path, size) for path, size in sizes.items() if shown.get(path) != size], THREADS)
     return wrong
