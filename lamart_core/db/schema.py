@@ -116,7 +116,7 @@ def types_differ(context: Any, _: Any, __: Any, there: TypeEngine[Any], wanted: 
 
 
 # How alembic compares a database with the models.
-COMPARE = {"version_table": VERSION_TABLE, "compare_type": types_differ}
+COMPARE: dict[str, Any] = {"version_table": VERSION_TABLE, "compare_type": types_differ}
 
 
 def alembic_config(connection: Connection | None = None) -> Config:

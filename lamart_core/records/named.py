@@ -94,7 +94,8 @@ class Named(SQLRecord):
             table.c.id != (values.get("id") or 0),
             *self._same_type(table),
         ]
-        return connection.execute(select(table).where(*same).limit(1)).mappings().first()
+        row = connection.execute(select(table).where(*same).limit(1)).mappings().first()
+        return None if row is None else {column.name: row[column.name] for column in table.columns}
 
     def _same_type(self, table: Table) -> list[ColumnElement[bool]]:
         return [table.c.type_id.is_not_distinct_from(self.__dict__.get("type_id"))] if "type_id" in table.c else []
