@@ -75,7 +75,7 @@ def covers(position: Any) -> tuple[ColumnElement[bool], ...]:
     return and_(since, FILE.c.until.is_(None)), and_(since, FILE.c.until > position)
 
 
-def of_folder(query: Select[Any], position: Any) -> CompoundSelect[Any]:
+def of_folder(query: Select[*tuple[Any, ...]], position: Any) -> CompoundSelect[Any]:
     """Restrict a query for rows of files to those of the folder at a position; see `covers`."""
     return union_all(*(query.where(part) for part in covers(position)))
 
