@@ -281,7 +281,8 @@ class Backend(Location, ABC):
             ObjectExists: Something is at the target.
             StorageError: The storage failed; nothing is left at the target.
         """
-        self.publish(source, target, is_folder=is_folder, by_link=True, replace=False)
+        self.check_writable()
+        self._publish(source, target, is_folder=is_folder, by_link=True, replace=False)
 
     def publish(self, source: str, target: str, *, is_folder: bool, by_link: bool, replace: bool = True) -> None:
         """Let the bytes of an object be those at another path too.

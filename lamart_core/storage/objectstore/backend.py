@@ -15,7 +15,7 @@ from typing import ClassVar
 from lamart_core.errors import ObjectExists, PathNotFound, StorageError
 from lamart_core.hashing import Digest, FileEntry, TreeDigest, tree_digest
 from lamart_core.storage.backend import Backend, exists_already
-from lamart_core.storage.failures import reading, writing
+from lamart_core.storage.failures import NoContainer, reading, writing
 from lamart_core.storage.names.keys import RESERVED, check_inside, is_reserved
 from lamart_core.storage.names.roots import MARKER
 from lamart_core.storage.objectstore import presence
@@ -273,11 +273,16 @@ class ObjectStore(Remote, Backend):
         return [path for path in paths if path and not path.endswith("/")]
 
     def _copy(self, source: str | None, target: str) -> None:
-        with reading(self.root, source or target), writing(self.root):
+        with writing(self.root):
             if source is None:
                 self.client.create_empty(target)
-            else:
+                return
+            try:
                 self.client.copy(source, target)
+            except NoContainer:
+                raise
+            except FileNotFoundError as error:
+                raise PathNotFound(f"there is no object {source!r} in the storage {self.root}") from error
 
     def _check_copied(self, target: str, size: int | None, n_files: int | None) -> None:
         copied = self.stat(target)
