@@ -23,7 +23,7 @@
     │   ├── SourceChanged                       a source was modified between staging and saving
     │   ├── ProtectedError                      another record still refers to what should be deleted
     │   ├── RecordLocked                        the record is locked against changes
-    │   ├── NameTaken                           another record has this name, another family this key
+    │   ├── NameTaken (InvalidArgument)         another record has this name, another family this key
     │   └── MergeConflict                       two branches have different families under one key
     ├── BulkSaveError (RuntimeError)            some of many records are saved, the others are not
     ├── EditNotSaved (RuntimeError)             what was written to a copy of an artifact could not be saved
@@ -143,7 +143,7 @@ class RecordLocked(IntegrityError):
     """A record is locked against changes."""
 
 
-class NameTaken(IntegrityError):
+class NameTaken(IntegrityError, InvalidArgument):
     """Another record has this name, or another family of versions this key."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text, func, select, text
+from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core import errors
@@ -21,7 +21,7 @@ from lamart_core.db import (
     UtcDateTime,
     uid_type,
 )
-from lamart_core.families.merge import merge
+from lamart_core.families.branches import merge
 from lamart_core.query import QuerySet, ToMany, ToOne
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import TracksUpdates
@@ -248,6 +248,26 @@ class Branch(_Named):
         if not isinstance(into, Branch):
             into = Branch.named(self.registry, into if into is not None else "main")
         assert isinstance(into, Branch)
-        moved = merge(self, into, status_code=int(BranchStatus.MERGED))
+        for each in (self, into):
+            if each.id in (TRASH_BRANCH_ID, ARCHIVE_BRANCH_ID):
+                raise errors.InvalidArgument(f"the {each.name} is no line of work: it takes no part in merges")
+        if self.id == into.id:
+            raise errors.InvalidArgument(f"the branch {self.name!r} cannot be merged into itself")
+        target_id, own = into.id, self.__table__
+
+        def work(connection: Connection) -> int:
+            # Two who merge one branch take turns; writers on the branch do not wait.
+            lock = select(own.c.id).where(own.c.id == self.id).with_for_update(key_share=True)
+            if connection.execute(lock).first() is None:
+                raise errors.ObjectDoesNotExist(f"{self!r} was deleted from {self.registry!r}")
+            moved = merge(connection, self.id, target_id)
+            merged = update(own).where(own.c.id == self.id).values(_status_code=int(BranchStatus.MERGED))
+            connection.execute(merged)
+            return moved
+
+        try:
+            moved = self.registry.unit_of_work(work)
+        except errors.MergeConflict as error:
+            raise errors.MergeConflict(f"{self.name!r} cannot be merged into {into.name!r}: {error}") from None
         self.refresh()
         return moved
