@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Index, Table, TextClause, func, text
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    FromClause,
+    Index,
+    Integer,
+    Table,
+    TextClause,
+    func,
+    literal_column,
+    text,
+)
+from sqlalchemy import column as sql_column
 
 from lamart_core import uids
 from lamart_core.db import Base
@@ -90,9 +102,26 @@ def is_versioned(table: FromClause) -> bool:
     return versions_of(table) is not None
 
 
-def stem(source: FromClause) -> ColumnElement[str]:
-    """Return the SQL expression for the stem of a uid, as the indexes of the latest versions write it."""
-    return func.substr(source.c.uid, 1, _uid_length(source) - uids.VERSION_LENGTH)
+def stem(source: FromClause, uid: ColumnElement[str] | None = None) -> ColumnElement[str]:
+    """Return the SQL expression for the stem of a uid, as the indexes of the latest versions write it.
+
+    Args:
+        source: Where the uids are of which it is the stem.
+        uid: Expression for one of them; the column, if not given.
+    """
+    of = source.c.uid if uid is None else uid
+    # Written as in the index: Postgres does not find a parameter in its expression again.
+    return func.substr(of, literal_column("1"), literal_column(str(_uid_length(source) - uids.VERSION_LENGTH)))
+
+
+def is_latest(source: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a version is a latest one, as the indexes of the latest versions write it.
+
+    SQLAlchemy compares with 1 on SQLite, which does not use an index whose condition is written otherwise.
+    """
+    column: ColumnClause[Any] = sql_column(_LATEST, Integer)
+    column.table = source
+    return column
 
 
 def identity(source: FromClause) -> ColumnElement[str]:

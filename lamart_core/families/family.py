@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, Table, and_, select, true, update
+from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, Select, Table, and_, select, true, update
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, now
-from lamart_core.families.declare import stem, versions_of
+from lamart_core.families.declare import is_latest, stem, versions_of
 from lamart_core.query.dialects import dialect_of
 
 Row = Mapping[str, Any]
-_LOWEST = uids.ALPHABET[0] * uids.VERSION_LENGTH
-_HIGHEST = uids.ALPHABET[-1] * uids.VERSION_LENGTH
+LOWEST = uids.ALPHABET[0] * uids.VERSION_LENGTH
+HIGHEST = uids.ALPHABET[-1] * uids.VERSION_LENGTH
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,15 @@ class Family:
         columns = self.table.c
         conditions: list[ColumnElement[bool]] = [columns[name] == value for name, value in self.name]
         if self.stem is not None:
-            conditions.append(columns.uid.between(self.stem + _LOWEST, self.stem + _HIGHEST))
+            conditions.append(columns.uid.between(self.stem + LOWEST, self.stem + HIGHEST))
         return and_(*conditions)
 
     def head(self, branch_id: Any) -> ColumnElement[bool]:
         """Return the condition that a row is its latest version on a branch."""
         columns = self.table.c
-        return and_(self.members, columns.is_latest, columns.branch_id == branch_id)
+        # In the words of the index of the latest versions: of a long history the others need not be read.
+        indexed = true() if self.stem is None else stem(self.table) == self.stem
+        return and_(self.members, indexed, is_latest(self.table), columns.branch_id == branch_id)
 
     def newest(self, branch_id: Any = None) -> ScalarSelect[Any]:
         """Return the id of its version with the highest uid, of all or of those on a branch."""
@@ -89,11 +91,6 @@ class Family:
         return connection.execute(other.limit(1)).scalar_one_or_none()
 
 
-def end_of_family(source: FromClause) -> ColumnElement[str]:
-    """Return the SQL expression for the highest uid that the family of a row can have."""
-    return stem(source).concat(_HIGHEST)
-
-
 def lock(connection: Connection, *families: Family) -> None:
     """Make others who move or remove versions of families of one table wait until this transaction ends.
 
@@ -101,8 +98,8 @@ def lock(connection: Connection, *families: Family) -> None:
     version that they follow where there is none.
     """
     if connection.dialect.name == "postgresql" and families:
-        listed, table = _listed(connection, families), families[0].table
-        rows = select(table.c.id).where(Family.like(table, listed).members).order_by(table.c.id)
+        table = families[0].table
+        rows = select(table.c.id).where(_each(connection, table, families).family.members).order_by(table.c.id)
         # Not the strongest lock: links to these rows may be written meanwhile.
         connection.execute(rows.with_for_update(key_share=True, of=table)).all()
 
@@ -122,11 +119,9 @@ def promote_newest(connection: Connection, branch_id: int, *families: Family) ->
         return []
     table = cast("Table", families[0].table)
     columns, among = table.c, dialect_of(connection.dialect.name).among
-    listed, versions = _listed(connection, families), table.alias("versions")
-    family = Family.like(versions, listed)
-    found = connection.execute(select(family.newest(branch_id)).select_from(listed)).scalars()
-    newest = sorted(row_id for row_id in found if row_id is not None)
-    heads = select(versions.c.id).where(family.head(branch_id))
+    each = _each(connection, table.alias("versions"), families)
+    newest = sorted(row_id for row_id in connection.execute(each.newest(branch_id)).scalars() if row_id is not None)
+    heads = select(each.family.table.c.id).where(each.family.head(branch_id))
     outdone = update(table).where(columns.id.in_(heads), ~among(columns.id, newest))
     connection.execute(outdone.values(is_latest=False))
     connection.execute(update(table).where(among(columns.id, newest), ~columns.is_latest).values(is_latest=True))
@@ -176,11 +171,24 @@ def check_key_free(connection: Connection, family: Family, **name: Any) -> None:
         raise errors.NameTaken(f"the key {name['key']!r} belongs to the family of {taken} already; choose another one")
 
 
-def _listed(connection: Connection, families: Sequence[Family]) -> FromClause:
-    """Return a table that has for each family what tells it from others."""
-    table = families[0].table
+@dataclass(frozen=True)
+class _Each:
+    """Some families: one as it is, several as those of the rows of a list."""
+
+    family: Family
+    listed: FromClause | None
+
+    def newest(self, branch_id: int) -> Select[Any]:
+        query = select(self.family.newest(branch_id))
+        return query if self.listed is None else query.select_from(self.listed)
+
+
+def _each(connection: Connection, table: FromClause, families: Sequence[Family]) -> _Each:
+    if len(families) == 1:
+        return _Each(replace(families[0], table=table), None)
     declared = versions_of(table)
     assert declared is not None
     column = table.c[declared.identity]
-    values = {item.name[0][1] if declared.is_by_name else item.stem + _LOWEST for item in families}
-    return dialect_of(connection.dialect.name).listed(sorted(values), column.name, column.type)
+    values = {item.name[0][1] if declared.is_by_name else item.stem + LOWEST for item in families}
+    listed = dialect_of(connection.dialect.name).listed(sorted(values), column.name, column.type)
+    return _Each(Family.like(table, listed), listed)

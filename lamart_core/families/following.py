@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, ScalarSelect, Select, Table, and_, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    ScalarSelect,
+    Select,
+    Table,
+    and_,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy import Row as SqlRow
 
 from lamart_core import errors, uids
-from lamart_core.families.declare import new_uid
+from lamart_core.families.declare import is_latest, new_uid, stem
 from lamart_core.families.deleted import given_before, highest_given, was_deleted
 from lamart_core.families.family import Family, Row
 from lamart_core.query.dialects import dialect_of
@@ -64,8 +76,17 @@ def tip_of(rows: Iterable[Row], branch_id: int) -> Tip:
 
 def deciding(family: Family, branch_id: Any) -> list[ScalarSelect[Any]]:
     """Return the ids of the rows that say where a family ends: its newest version and the latest one on the branch."""
-    head = select(family.table.c.id).where(family.head(branch_id)).limit(1)
-    return [family.newest(), head.scalar_subquery()]
+    head = select(family.table.c.id).where(family.head(branch_id)).scalar_subquery()
+    if family.stem is not None:
+        return [family.newest(), head]
+    # A long history is sorted by name only row by row. By the stem of any of its versions, a latest one where there is
+    # one, its end is found at once.
+    named = replace(family, table=family.table.alias("named"))
+    columns = named.table.c
+    uid = select(columns.uid).where(named.members)
+    latest = uid.where(is_latest(named.table)).order_by(columns.branch_id).limit(1).scalar_subquery()
+    found = func.coalesce(latest, uid.order_by(columns.uid.desc()).limit(1).scalar_subquery())
+    return [Family(family.table, stem(family.table, found)).newest(), head]
 
 
 def with_highest(table: Table) -> Select[Any]:
