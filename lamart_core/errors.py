@@ -15,6 +15,7 @@
     ├── UnsupportedObject (TypeError)           no format takes this object
     ├── NoLoader (NotImplementedError)          a format that can be cached, but not loaded into memory
     ├── MissingExtra (ImportError)              an optional library is not installed
+    ├── DrawingError (RuntimeError)             a lineage could not be drawn as a picture
     ├── MissingRunContext (RuntimeError)        a step without a run around it
     ├── ObjectDoesNotExist (LookupError)        a query that must find one record found none
     ├── MultipleObjectsReturned (LookupError)   a query that must find one record found several
@@ -25,6 +26,7 @@
     │   ├── RecordLocked                        the record is locked against changes
     │   ├── NameTaken (InvalidArgument)         another record has this name, another family this key
     │   └── MergeConflict                       two branches have different families under one key
+    ├── Overtaken                               others came in between; internal, the step is done again
     ├── BulkSaveError (RuntimeError)            some of many records are saved, the others are not
     ├── EditNotSaved (RuntimeError)             what was written to a copy of an artifact could not be saved
     ├── PathNotFound (FileNotFoundError)        a path that should exist does not
@@ -108,6 +110,10 @@ class MissingExtra(LamartError, ImportError):
         )
 
 
+class DrawingError(LamartError, RuntimeError):
+    """A lineage could not be drawn: no program here draws pictures, or it failed."""
+
+
 class MissingRunContext(LamartError, RuntimeError):
     """A step was called without a run around it."""
 
@@ -149,6 +155,13 @@ class NameTaken(IntegrityError, InvalidArgument):
 
 class MergeConflict(IntegrityError):
     """Two branches have different families of versions under one key."""
+
+
+class Overtaken(LamartError):
+    """Others came in between what a step had seen, or had put, and its commit.
+
+    Internal: its classes say what happened, and `lamart_core.db.attempting` undoes the step and does it again.
+    """
 
 
 class BulkSaveError(LamartError, RuntimeError):

@@ -11,7 +11,7 @@ from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Base
 from lamart_core.families.declare import identity, versions_of
 from lamart_core.families.family import Family, lock, promote_newest
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 
 _SHOWN = 10
 

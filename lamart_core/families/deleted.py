@@ -15,7 +15,7 @@ from lamart_core import errors, uids
 from lamart_core.db import Base, UtcDateTime, now, uid_type
 from lamart_core.families.declare import class_name, stem
 from lamart_core.families.family import Family
-from lamart_core.query.dialects import insert_once
+from lamart_core.query.sql.dialects import insert_once
 
 DELETED = Table(
     "lamart_deletedversion",

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, Sele
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, now
 from lamart_core.families.declare import is_latest, stem, versions_of
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 
 Row = Mapping[str, Any]
 LOWEST = uids.ALPHABET[0] * uids.VERSION_LENGTH

@@ -27,7 +27,7 @@ from lamart_core import errors, uids
 from lamart_core.families.declare import is_latest, new_uid, stem
 from lamart_core.families.deleted import given_before, highest_given, was_deleted
 from lamart_core.families.family import Family, Row
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 
 
 @dataclass(frozen=True)

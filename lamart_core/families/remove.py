@@ -12,7 +12,7 @@ from lamart_core import errors
 from lamart_core.db import Base
 from lamart_core.families.declare import class_name, is_versioned
 from lamart_core.families.deleted import note_deleted
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 
 _SHOWN = 5
 

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from lamart_core import errors
 from lamart_core.objects.plan import Plan, Put, Row, Staged
 from lamart_core.objects.rows import OBJECT, ObjectVanished, Share, Unseen, may_be_shared, put_values
-from lamart_core.query.dialects import among, dialect_of
+from lamart_core.query.sql.dialects import among, dialect_of
 
 _COLUMNS = tuple(OBJECT.c[name] for name in ("id", "path", "hash", "hash_type", "suffix"))
 

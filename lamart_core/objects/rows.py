@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, selec
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import now
 from lamart_core.families.family import Family
 from lamart_core.objects import folders
@@ -19,6 +18,7 @@ from lamart_core.objects.folders import FILE, OBJECT
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
 from lamart_core.objects.scatter import ObjectVanished, PutFile, Recorded, record_contents
 from lamart_core.records import Storage, artifact_table
+from lamart_core.storage import RESERVED
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Share:
     staged: Staged
 
 
-class Unseen(errors.LamartError):
+class Unseen(errors.Overtaken):
     """Equal bytes are stored, and nobody has looked whether they are whole: do that, and try again.
 
     Attributes:
@@ -268,7 +268,7 @@ def forget_foreign(connection: Connection, table: Table, object_ids: Collection[
 
     The bytes are theirs. Rows of files in place stay.
     """
-    in_store = OBJECT.c.path.startswith(f"{bytes_room.RESERVED}/", autoescape=True)
+    in_store = OBJECT.c.path.startswith(f"{RESERVED}/", autoescape=True)
     _delete_rows(connection, table, object_ids, in_store & ~OBJECT.c.is_managed)
 
 

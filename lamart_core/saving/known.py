@@ -12,7 +12,7 @@ from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.families.family import Family
 from lamart_core.families.following import with_highest
 from lamart_core.objects.plan import Dedup, Found, Plan, Staged
-from lamart_core.query.dialects import among
+from lamart_core.query.sql.dialects import among
 from lamart_core.saving import resolve
 
 BATCH = 1000

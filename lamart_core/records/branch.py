@@ -1,4 +1,4 @@
-"""Who and where: users, branches and spaces."""
+"""Branches: lines of work."""
 
 from __future__ import annotations
 
@@ -7,26 +7,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text, func, select, text, update
+from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, Text, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core import errors
-from lamart_core.db import (
-    ARCHIVE_BRANCH_ID,
-    DEFAULT_SPACE_ID,
-    MAIN_BRANCH_ID,
-    TRASH_BRANCH_ID,
-    Json,
-    Registry,
-    UtcDateTime,
-    uid_type,
-)
+from lamart_core.db import ARCHIVE_BRANCH_ID, MAIN_BRANCH_ID, TRASH_BRANCH_ID, Json, UtcDateTime, uid_type
 from lamart_core.families.branches import merge
-from lamart_core.query import QuerySet, ToMany, ToOne
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import TracksUpdates
+from lamart_core.query import ToOne
+from lamart_core.records.own_name import HasOwnName
 
-MAX_NAME_LENGTH = 100
 BUILT_IN_BRANCHES = frozenset({MAIN_BRANCH_ID, ARCHIVE_BRANCH_ID, TRASH_BRANCH_ID})
 
 
@@ -40,127 +29,7 @@ class BranchStatus(enum.IntEnum):
     REVIEW = 2
 
 
-class User(TracksUpdates, SQLRecord):
-    """A person or service that creates records."""
-
-    __tablename__ = "lamart_user"
-    __uid_length__ = 8
-
-    uid: Mapped[str] = mapped_column(uid_type(8), unique=True)
-    handle: Mapped[str] = mapped_column(String(30), unique=True)
-    name: Mapped[str | None] = mapped_column(String(150))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-    created_artifacts = ToMany("Artifact", column="created_by_id", fixed="who created an artifact never changes")
-    created_runs = ToMany("Run", column="created_by_id")
-    created_transforms = ToMany("Transform", column="created_by_id")
-    artifacts = ToMany("Artifact", link="lamart_artifactuser", source="user_id", target_column="artifact_id")
-
-
-class _Named(SQLRecord):
-    """A record whose name no other of its class has, in whatever case, and of which some are built in."""
-
-    __abstract__ = True
-    __one_by_one__ = frozenset({"name"})
-    __built_in__: frozenset[int] = frozenset()
-
-    name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
-
-    @classmethod
-    def named(cls, registry: Registry, name: str) -> Any:
-        """Return the record with a name, in whatever case.
-
-        Raises:
-            ObjectDoesNotExist: There is none; the message lists the names.
-        """
-        records = QuerySet(cls, registry).order_by("id").to_list()
-        for record in records:
-            if record.name.casefold() == name.casefold():
-                return record
-        what = cls.__name__.lower()
-        raise errors.ObjectDoesNotExist(
-            f"there is no {what} {name!r}; known are: {', '.join(record.name for record in records)}. "
-            f"Make it with {cls.__name__}(name={name!r}).save()"
-        )
-
-    def _insert(self, connection: Connection) -> int:
-        self._check_name(connection, self.__dict__.get("name"))
-        return super()._insert(connection)
-
-    def _update(self, connection: Connection) -> None:
-        changes = self._changes()
-        if "name" in changes:
-            self._check_built_in("renamed")
-            self._check_name(connection, changes["name"])
-        super()._update(connection)
-
-    def delete(self, permanent: bool | None = None) -> None:
-        """Delete the record; there is no trash for it.
-
-        Args:
-            permanent: Not used.
-
-        Raises:
-            ProtectedError: It is built in, or current, or other records refer to it.
-        """
-        if self.is_saved:
-            self._check_built_in("deleted")
-            column = f"{type(self).__name__.lower()}_id"
-            if getattr(self.registry, column) == self.id:
-                raise errors.ProtectedError(f"{self!r} is the current one; switch to another one before deleting it")
-        super().delete(permanent=permanent)
-
-    def _check_built_in(self, verb: str) -> None:
-        if self.id in type(self).__built_in__:
-            raise errors.ProtectedError(f"{self!r} is built in and cannot be {verb}")
-
-    def _check_name(self, connection: Connection, name: Any) -> None:
-        what = type(self).__name__.lower()
-        if not isinstance(name, str) or not name or name != name.strip() or len(name) > MAX_NAME_LENGTH:
-            raise errors.InvalidArgument(
-                f"the name of a {what} has 1 to {MAX_NAME_LENGTH} characters and no space around it, got {name!r}"
-            )
-        table = self.__table__
-        # Few rows, and databases differ in what they take for the lower case of a letter.
-        for row_id, other in connection.execute(select(table.c.id, table.c.name)):
-            if other.casefold() == name.casefold() and row_id != self.__dict__.get("id"):
-                raise errors.NameTaken(
-                    f"there is a {what} {other!r} already: get it with {type(self).__name__}.get(name={other!r})"
-                )
-
-
-class Space(_Named):
-    """A part of the registry with its own storage locations; everything lies in the space `all` by default.
-
-    Args:
-        name: Name; no two spaces have the same in whatever case.
-        description: Free text.
-
-    Raises:
-        InvalidArgument: The name is empty, too long or has spaces around it.
-        NameTaken: Another space has the name; raised by `save()`.
-
-    Examples:
-        >>> import lamart_core as ln
-        >>> space = ln.Space(name="clinic").save()
-        >>> location = ln.Storage(root="./clinic", space=space).save()
-        >>> location.space.name
-        'clinic'
-    """
-
-    __tablename__ = "lamart_space"
-    __table_args__ = (Index("uq_lamart_space_name", func.lower(text("name")), unique=True),)
-    __built_in__ = frozenset({DEFAULT_SPACE_ID})
-
-    uid: Mapped[str] = mapped_column(uid_type(12), unique=True)
-    description: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_user.id", ondelete="CASCADE"))
-
-    created_by = ToOne("User", "created_by_id")
-
-
-class Branch(_Named):
+class Branch(HasOwnName):
     """A line of work: records of other branches than main are hidden until the branch is current or merged.
 
     Args:
