@@ -16,7 +16,10 @@ from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksU
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
     from lamart_core.query import RelatedManager
+    from lamart_core.records.project import Project
+    from lamart_core.records.reference import Reference
     from lamart_core.records.run import Run
+    from lamart_core.records.ulabel import ULabel
 
 
 class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
@@ -30,6 +33,9 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
         artifacts: RelatedManager[Artifact]
         input_of_runs: RelatedManager[Run]
         recreating_runs: RelatedManager[Run]
+        projects: RelatedManager[Project]
+        references: RelatedManager[Reference]
+        ulabels: RelatedManager[ULabel]
 
     # What an unsaved collection is going to be; no column.
     _pending: Any = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -13,6 +13,12 @@ from lamart_core.families.declare import named_families, new_uid
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksUpdates
+
+if TYPE_CHECKING:
+    from lamart_core.query import RelatedManager
+    from lamart_core.records.project import Project
+    from lamart_core.records.reference import Reference
+    from lamart_core.records.ulabel import ULabel
 
 
 class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
@@ -34,6 +40,11 @@ class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
         *named_families("uq_lamart_transform_latest", "key", is_by_name=True),
     )
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest"}
+
+    if TYPE_CHECKING:  # the ends of links
+        projects: RelatedManager[Project]
+        references: RelatedManager[Reference]
+        ulabels: RelatedManager[ULabel]
 
     uid: Mapped[str] = mapped_column(uid_type(16), unique=True)
     key: Mapped[str] = mapped_column(uid_type(1024))

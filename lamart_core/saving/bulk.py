@@ -189,8 +189,7 @@ def _save_batch(batch: _Batch[Any], bar: Bar) -> None:
     for record in again:
         _take_maker(record, written)
     for record, row_id in zip(inserted, written.ids, strict=True):
-        set_committed_value(record, "id", row_id)
-        record._settle()
+        record._inserted(row_id)
     for record in updated:
         record._settle()
 

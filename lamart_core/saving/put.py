@@ -14,8 +14,8 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest
 from lamart_core.objects import folders
-from lamart_core.objects.contents import held_contents
 from lamart_core.objects.plan import Plan, Put, Staged
+from lamart_core.objects.put_again import held_contents
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.scatter import put_contents
 from lamart_core.objects.tombstones import check_not_collected
