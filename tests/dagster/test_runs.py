@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,8 @@ def test_loads_of_checks_are_marked(lab: Lab) -> None:
 def lab_on_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     with a_lab(request.param, tmp_path, on_disk=True) as lab:
         yield lab
+    # The next server of forked steps must see the variables of its own test. There is no public way to end one.
+    forkserver._forkserver._stop()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.slow
