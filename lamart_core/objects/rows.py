@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, func,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, uids
-from lamart_core.db import now
+from lamart_core.db import batches, now
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, OBJECT
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
@@ -283,7 +283,7 @@ def _delete_rows(
     columns = (OBJECT.c.path, OBJECT.c.n_files, OBJECT.c.is_scattered, OBJECT.c.history_id, OBJECT.c.position)
     gone: list[Unclaimed] = []
     positions: dict[int, list[int]] = {}
-    for ids in folders.batches(sorted(object_ids)):
+    for ids in batches(sorted(object_ids)):
         delete = OBJECT.delete().where(OBJECT.c.id.in_(ids), wanted, ~named, ~part)
         for row in connection.execute(delete.returning(*columns)).all():
             if not row.is_scattered:
