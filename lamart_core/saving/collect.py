@@ -15,7 +15,7 @@ from lamart_core.families.deleted import given_before, highest_given, was_delete
 from lamart_core.families.heads import in_family, lock_family, lock_versions
 from lamart_core.families.placement import check_unlocked, place
 from lamart_core.lineage import context
-from lamart_core.lineage.links import add_collection_recreation, track_collection_input
+from lamart_core.lineage.edges import add_collection_recreation, track_collection_input
 from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.query.sql.dialects import dialect_of, insert_once

@@ -16,7 +16,7 @@ from lamart_core.families.deleted import given_before, was_deleted
 from lamart_core.families.heads import lock_versions
 from lamart_core.families.naming import rename_family
 from lamart_core.families.placement import check_unlocked, place
-from lamart_core.lineage.links import add_recreation, claim
+from lamart_core.lineage.edges import add_recreation, claim
 from lamart_core.logging import logger
 from lamart_core.moving.move import check_rename, move_real_key, move_to_storage
 from lamart_core.objects import leases

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.subset import AnnDataSubset, chosen
 from lamart_core.formats.arrays import unannounced
+from lamart_core.formats.containers.accessor import AnnotatedAccessor, close_nothing
 from lamart_core.formats.guards import reading
-from lamart_core.formats.stores import AnnotatedAccessor, close_nothing
 
 if TYPE_CHECKING:
     import anndata as ad

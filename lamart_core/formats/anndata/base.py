@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BACKED
-from lamart_core.formats.containers import ContainerFormat
+from lamart_core.formats.containers.base import ContainerFormat
 from lamart_core.formats.contract import ColumnInfo, Preview, ReadablePath
 from lamart_core.formats.libraries import ANNDATA, PythonType
 from lamart_core.formats.markdown import code

@@ -10,11 +10,11 @@ from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root
 from lamart_core.formats.anndata.base import AnnDataFormat, unchanged
 from lamart_core.formats.anndata.early import EarlyAccessor, is_early
+from lamart_core.formats.arrays.hdf5_file import open_hdf5, refuse_other_files
+from lamart_core.formats.arrays.open_store import opened
+from lamart_core.formats.containers.accessor import count
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.hdf5_file import open_hdf5, refuse_other_files
-from lamart_core.formats.open_store import opened
-from lamart_core.formats.stores import count
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, lazy_anndata
 from lamart_core.formats.anndata.base import AnnDataFormat, unchanged
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes, unannounced
-from lamart_core.formats.containers import ZarrContainerFormat, writing_zarr_version
+from lamart_core.formats.arrays.open_store import opened
+from lamart_core.formats.containers.accessor import count, open_zarr_folder
+from lamart_core.formats.containers.base import ZarrContainerFormat, writing_zarr_version
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.open_store import opened
-from lamart_core.formats.stores import count, open_zarr_folder
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
+from lamart_core.formats.arrays.open_store import OpenStore
+from lamart_core.formats.containers.accessor import AnnotatedAccessor, close_nothing, quiet
 from lamart_core.formats.guards import reading
-from lamart_core.formats.open_store import OpenStore
-from lamart_core.formats.stores import AnnotatedAccessor, close_nothing, quiet
 
 if TYPE_CHECKING:
     import mudata as md

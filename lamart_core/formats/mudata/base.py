@@ -9,14 +9,14 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lamart_core.formats.anndata.base import anndata_preview, columns_of, keys_of, unchanged
-from lamart_core.formats.containers import ContainerFormat
+from lamart_core.formats.arrays.open_store import OpenStore, opened
+from lamart_core.formats.containers.accessor import count, ordered, quiet
+from lamart_core.formats.containers.base import ContainerFormat
 from lamart_core.formats.contract import ColumnInfo, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import MUDATA, PythonType
 from lamart_core.formats.markdown import code
 from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root
-from lamart_core.formats.open_store import OpenStore, opened
-from lamart_core.formats.stores import count, ordered, quiet
 from lamart_core.formats.tables.base import pandas_markdown
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lamart_core.formats.arrays.hdf5_file import open_hdf5, refuse_other_files
+from lamart_core.formats.arrays.open_store import OpenStore
+from lamart_core.formats.containers.accessor import quiet
 from lamart_core.formats.contract import ReadablePath
-from lamart_core.formats.hdf5_file import open_hdf5, refuse_other_files
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import check_root
 from lamart_core.formats.mudata.base import MuDataFormat, untouched
-from lamart_core.formats.open_store import OpenStore
-from lamart_core.formats.stores import quiet
 
 
 class H5muFormat(MuDataFormat):

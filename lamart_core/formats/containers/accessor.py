@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, unannounced
+from lamart_core.formats.arrays.open_store import OpenStore
 from lamart_core.formats.contract import ReadablePath
-from lamart_core.formats.open_store import OpenStore
 
 if TYPE_CHECKING:
     import pandas as pd
