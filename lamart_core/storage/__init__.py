@@ -1,8 +1,8 @@
 """Storage: where bytes lie, and how they get there."""
 
-from lamart_core.storage.addressed import AddressedFolder
 from lamart_core.storage.backend import Backend
 from lamart_core.storage.cache import Cache
+from lamart_core.storage.content_addressed import ContentAddressedFolder
 from lamart_core.storage.copying import check_state, content_state, state_at_rest
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.local.backend import Local
@@ -52,10 +52,10 @@ __all__ = [
     "NO_BAR",
     "PROTOCOLS",
     "RESERVED",
-    "AddressedFolder",
     "Backend",
     "Bar",
     "Cache",
+    "ContentAddressedFolder",
     "Depth",
     "Expected",
     "FilePut",

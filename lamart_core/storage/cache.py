@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from lamart_core import uids
 from lamart_core.errors import PathNotFound
 from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes
-from lamart_core.storage.addressed import AddressedFolder
 from lamart_core.storage.backend import Backend
+from lamart_core.storage.content_addressed import ContentAddressedFolder
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.names.keys import RESERVED, suffix_of
@@ -92,9 +92,9 @@ class Cache:
 
         return self._fetch(wanted, download, verify=verify)
 
-    def fetch_addressed(
+    def fetch_content_addressed(
         self,
-        folder: AddressedFolder,
+        folder: ContentAddressedFolder,
         *,
         size: int | None,
         digest: Digest | None,
@@ -133,7 +133,7 @@ class Cache:
         return self._fetch(wanted, assemble, verify=verify)
 
     def _assemble(
-        self, folder: AddressedFolder, target: Path, algorithm: str | None, *, show_progress: bool | None
+        self, folder: ContentAddressedFolder, target: Path, algorithm: str | None, *, show_progress: bool | None
     ) -> None:
         """Link the files of a folder together from what is here, after fetching what is not."""
         places = {
