@@ -24,13 +24,8 @@ _PREFIX = f"{PROTOCOL}://"
 
 
 @dataclass(frozen=True, repr=False)
-<<<<<<<< HEAD:lamart_core/storage/addressed.py
 class ContentAddressedFolder:
     """A folder of a remote storage whose files are objects of their own.
-========
-class ContentAddressedFolder:
-    """A folder of a remote location whose files are objects of their own.
->>>>>>>> main:lamart_core/storage/content_addressed.py
 
     Attributes:
         backend: Where the objects lie: an object store.
@@ -44,7 +39,6 @@ class ContentAddressedFolder:
 
     def __repr__(self) -> str:
         # fsspec makes tokens out of it.
-<<<<<<<< HEAD:lamart_core/storage/addressed.py
         return f"ContentAddressedFolder({self.backend.root!r}, {self.name!r}, {len(self.files):,} files)"
 
     @property
@@ -57,9 +51,6 @@ class ContentAddressedFolder:
         if not isinstance(self.backend, Remote):
             raise InvalidArgument(f"{self.backend.root} keeps its folders whole; read {self.relpath!r} there")
         return self.backend
-========
-        return f"ContentAddressedFolder({self.location.root!r}, {self.name!r}, {len(self.files):,} files)"
->>>>>>>> main:lamart_core/storage/content_addressed.py
 
     @property
     def name(self) -> str:
@@ -91,13 +82,8 @@ class ContentAddressedFolder:
         return {folder: list(below) for folder, below in found.items()}
 
 
-<<<<<<<< HEAD:lamart_core/storage/addressed.py
 class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
     """Shows the objects of a `ContentAddressedFolder` under their names in the folder; read-only.
-========
-class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
-    """Shows the objects of a `ContentAddressedFolder` under their names in the folder; read-only.
->>>>>>>> main:lamart_core/storage/content_addressed.py
 
     fsspec's own `ReferenceFileSystem` does the same for chunks of files, but takes writes without an error, reads
     files into memory to download them, and knows no file that is called `version`.
@@ -108,11 +94,7 @@ class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportU
     # Path objects make one each; what costs time is kept by the folder.
     cachable = False
 
-<<<<<<<< HEAD:lamart_core/storage/addressed.py
     def __init__(self, folder: ContentAddressedFolder, **options: Any) -> None:
-========
-    def __init__(self, folder: ContentAddressedFolder, **options: Any) -> None:
->>>>>>>> main:lamart_core/storage/content_addressed.py
         super().__init__(**options)
         self.folder = folder
 
@@ -191,35 +173,19 @@ class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportU
         return ReadOnlyStorage(f"{path!r} belongs to a stored version, which is never changed; change a copy of it")
 
 
-<<<<<<<< HEAD:lamart_core/storage/addressed.py
 class ContentAddressedPath(UPath):
     """A path in a `ContentAddressedFolder`."""
-========
-class ContentAddressedPath(UPath):
-    """A path in a `ContentAddressedFolder`."""
->>>>>>>> main:lamart_core/storage/content_addressed.py
 
     __slots__ = ()
 
     @property
     def address(self) -> str:
-<<<<<<<< HEAD:lamart_core/storage/addressed.py
         """The URL that stands for it in the storage of the folder, where nothing lies."""
         folder: ContentAddressedFolder = self.storage_options["folder"]  # pyright: ignore[reportUnknownVariableType]
         base, option, endpoint = folder.remote.root.partition("?")
-========
-        """The URL that stands for it in the location of the folder, where nothing lies."""
-        folder: ContentAddressedFolder = self.storage_options["folder"]  # pyright: ignore[reportUnknownVariableType]
-        base, option, endpoint = folder.location.root.partition("?")
->>>>>>>> main:lamart_core/storage/content_addressed.py
         inside = self.path.removeprefix(folder.name)
         return f"{base.rstrip('/')}/{folder.relpath}{inside}{option}{endpoint}"
 
 
-<<<<<<<< HEAD:lamart_core/storage/addressed.py
 fsspec.register_implementation(PROTOCOL, ContentAddressedFileSystem, clobber=True)
 register_implementation(PROTOCOL, ContentAddressedPath, clobber=True)
-========
-fsspec.register_implementation(PROTOCOL, ContentAddressedFileSystem, clobber=True)
-register_implementation(PROTOCOL, ContentAddressedPath, clobber=True)
->>>>>>>> main:lamart_core/storage/content_addressed.py
