@@ -2,6 +2,8 @@
 
 from lamart_core.query.language.expressions import And, Clause, Comparison, Expression, Not, Or, Q
 from lamart_core.query.language.model import QueryRegistry, Relation, model_info
+from lamart_core.query.language.paths import Path, Resolver, Step, register_resolver, resolve
+from lamart_core.query.language.virtual import Virtual, virtual
 from lamart_core.query.results.autocomplete import Lookup
 from lamart_core.query.results.manager import RelatedManager
 from lamart_core.query.results.queryset import QuerySet
@@ -16,13 +18,20 @@ __all__ = [
     "Lookup",
     "Not",
     "Or",
+    "Path",
     "Q",
     "QueryRegistry",
     "QuerySet",
     "RelatedManager",
     "Relation",
+    "Resolver",
     "Rows",
+    "Step",
     "ToMany",
     "ToOne",
+    "Virtual",
     "model_info",
+    "register_resolver",
+    "resolve",
+    "virtual",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, Index, String, Table, Text, select, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
@@ -35,6 +35,13 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
         "suffix",
         "created_by_id",
         "created_by",
+    }
+
+    # What queries know under another name.
+    __aliases__: ClassVar[dict[str, str]] = {
+        "transform": "run__transform",
+        "key_is_virtual": "_key_is_virtual",
+        "overwrite_versions": "_overwrite_versions",
     }
 
     # What an unsaved artifact is going to be, and the object in memory that it was made from; no columns.
