@@ -1,8 +1,8 @@
 """Query expressions, their translation to SQL, and query sets."""
 
 from lamart_core.query.language.expressions import And, Clause, Comparison, Expression, Not, Or, Q
-from lamart_core.query.language.model import QueryRegistry, Relation, model_info
-from lamart_core.query.language.paths import Path, Resolver, Step, register_resolver, resolve
+from lamart_core.query.language.model import ModelInfo, QueryRegistry, Relation, model_info
+from lamart_core.query.language.paths import FieldPath, Resolver, Step, register_resolver, resolve
 from lamart_core.query.language.virtual import Virtual, virtual
 from lamart_core.query.results.autocomplete import Lookup
 from lamart_core.query.results.manager import RelatedManager
@@ -15,10 +15,11 @@ __all__ = [
     "Clause",
     "Comparison",
     "Expression",
+    "FieldPath",
     "Lookup",
+    "ModelInfo",
     "Not",
     "Or",
-    "Path",
     "Q",
     "QueryRegistry",
     "QuerySet",

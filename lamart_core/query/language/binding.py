@@ -9,7 +9,7 @@ from typing import Any
 from lamart_core import errors
 from lamart_core.query.language.expressions import And, Bound, Clause, Comparison, Expression, Not, Or, Subquery
 from lamart_core.query.language.model import Kind, ModelInfo, QueryRegistry
-from lamart_core.query.language.paths import Path, find, resolve
+from lamart_core.query.language.paths import FieldPath, find, resolve
 
 
 def bind(info: ModelInfo, expression: Expression, registry: QueryRegistry | None = None) -> Expression:
@@ -53,7 +53,7 @@ def _bound(info: ModelInfo, comparison: Comparison, registry: QueryRegistry | No
     return Bound(comparison, path.steps, path.info, path.field, path.keys, lookup, value)
 
 
-def _further(path: Path, name: str, registry: QueryRegistry | None) -> Path:
+def _further(path: FieldPath, name: str, registry: QueryRegistry | None) -> FieldPath:
     found = find(path.info, (name,), registry)
     if found is not None:
         return replace(found, steps=(*path.steps, *found.steps))
@@ -64,7 +64,7 @@ def _further(path: Path, name: str, registry: QueryRegistry | None) -> Path:
     )
 
 
-def _check_related(path: Path, lookup: str, value: Any) -> None:
+def _check_related(path: FieldPath, lookup: str, value: Any) -> None:
     is_list = lookup == "in" and isinstance(value, Iterable) and not isinstance(value, str | bytes | Subquery)
     for each in value if is_list else [value]:
         if isinstance(each, str):
@@ -75,6 +75,6 @@ def _check_related(path: Path, lookup: str, value: Any) -> None:
             )
 
 
-def _described(path: Path) -> str:
+def _described(path: FieldPath) -> str:
     last = path.steps[-1]
     return f"{last.source.name}.{last.relation.name} is a relation to {last.target.name}"

@@ -156,6 +156,7 @@ class ModelInfo:
         self.relations: Mapping[str, Relation] = _inherited_relations(model)
         self.id: ColumnElement[Any] = self.fields["id"].column
         self.is_scoped = "branch_id" in self.fields
+        self.walked: dict[tuple[str, ...], Any] = {}  # paths of the class, which lead the same way each time
         self._targets: dict[Relation, ModelInfo] = {}
 
     @cached_property

@@ -49,7 +49,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Path:
+class FieldPath:
     """Where a path leads.
 
     Attributes:
@@ -78,7 +78,7 @@ class Path:
         """Whether a record has a set of these values."""
         return any(step.has_many for step in self.steps)
 
-    def shortened(self) -> Path:
+    def shortened(self) -> FieldPath:
         """Return the path that ends at the foreign key, where this one ends at the id which that refers to."""
         if not self.steps or self.field.name != "id" or not self.steps[-1].is_plain:
             return self
@@ -90,14 +90,14 @@ class Path:
 class Resolver(Protocol):
     """Knows names of a record class that the class does not declare."""
 
-    def resolve(self, registry: QueryRegistry, info: ModelInfo, names: tuple[str, ...]) -> Path | None:
+    def resolve(self, registry: QueryRegistry, info: ModelInfo, names: tuple[str, ...]) -> FieldPath | None:
         """Return where names lead from a model; None: they are not known here.
 
         It may ask the database, and is asked only for a first name that is no field, relation or alias of the class.
-        What can be compared and sorted by is a `Path` to a field, for example
+        What can be compared and sorted by is a `FieldPath` to a field, for example
 
             step = Step(relation, info, info.target(relation), where=Comparison(("name",), "exact", names[0]))
-            Path(names[:1], (step,), step.target, step.target.field("value"), keys=names[1:])
+            FieldPath(names[:1], (step,), step.target, step.target.field("value"), keys=names[1:])
 
         or one without steps to `info.computed(names[0], Virtual(…))`. An expression object, which is anything with an
         attribute `expression`, may hold names in a `Comparison` that no keyword could spell.
@@ -134,7 +134,7 @@ def register_resolver(model: type[Any], resolver: Resolver) -> Callable[[], None
     return lambda: registered.remove(resolver)
 
 
-def resolve(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None = None) -> Path:
+def resolve(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None = None) -> FieldPath:
     """Return where a path leads.
 
     Args:
@@ -146,20 +146,20 @@ def resolve(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | N
         FieldError: There is no such field; the message lists what exists.
     """
     path = _walk(info, names, registry)
-    if isinstance(path, Path):
+    if isinstance(path, FieldPath):
         return path
     end, name = path
     known = [known for each in _resolvers_of(end) for known in each.names(registry, end)] if registry else []
     raise end.unknown(name, known)
 
 
-def find(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None = None) -> Path | None:
+def find(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None = None) -> FieldPath | None:
     """Return where a path leads, None where it leads nowhere; the arguments are those of `resolve`."""
     path = _walk(info, names, registry)
-    return path if isinstance(path, Path) else None
+    return path if isinstance(path, FieldPath) else None
 
 
-def resolve_value(info: ModelInfo, text: str, registry: QueryRegistry | None = None) -> Path:
+def resolve_value(info: ModelInfo, text: str, registry: QueryRegistry | None = None) -> FieldPath:
     """Return where a path leads whose values are wanted.
 
     Args:
@@ -178,10 +178,12 @@ def resolve_value(info: ModelInfo, text: str, registry: QueryRegistry | None = N
     return path
 
 
-def _walk(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None) -> Path | tuple[ModelInfo, str]:
+def _walk(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None) -> FieldPath | tuple[ModelInfo, str]:
     """Return where a path leads, else the model in which there is no such name, and the name."""
-    steps: list[Step] = []
-    rest = names
+    known: FieldPath | None = info.walked.get(names)
+    if known is not None:
+        return known
+    start, steps, rest = info, list[Step](), names
     while rest:
         name = rest[0]
         if relation := info.relations.get(name):
@@ -189,16 +191,17 @@ def _walk(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | Non
             steps.append(step)
             info, rest = step.target, rest[1:]
         elif own := info.fields.get(name) or info.virtuals.get(name):
-            return Path(names, tuple(steps), info, own, keys=rest[1:])
+            path = FieldPath(names, tuple(steps), info, own, keys=rest[1:])
+            return path if path.keys else start.walked.setdefault(names, path)
         elif alias := info.aliases.get(name):
             rest = (*split_path(alias), *rest[1:])
         else:
             further = _elsewhere(info, rest, registry)
             return replace(further, names=names, steps=(*steps, *further.steps)) if further else (info, name)
-    return Path(names, tuple(steps), info, info.field("id"), is_relation=True)
+    return FieldPath(names, tuple(steps), info, info.field("id"), is_relation=True)
 
 
-def _elsewhere(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None) -> Path | None:
+def _elsewhere(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None) -> FieldPath | None:
     if registry is None:
         return None
     found = (resolver.resolve(registry, info, names) for resolver in _resolvers_of(info))

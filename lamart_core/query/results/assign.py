@@ -30,7 +30,12 @@ def update_all(statement: Statement, values: Mapping[str, Any]) -> int:
     if not values:
         raise errors.InvalidArgument("update needs at least one field, for example update(description=None)")
     info = statement.info
-    assigned = dict(_assignment(statement, name, value) for name, value in values.items())
+    assigned: dict[str, Any] = {}
+    for name, value in values.items():
+        column, bound = _assignment(statement, name, value)
+        if column in assigned:
+            raise errors.InvalidArgument(f"{info.name}.{column} is assigned twice, once as {name!r}")
+        assigned[column] = bound
     if "updated_at" in info.fields and "updated_at" not in values:
         assigned["updated_at"] = datetime.now(UTC)
     where = info.id.in_(statement.ids().correlate(None)) if statement.is_slice else statement.where()

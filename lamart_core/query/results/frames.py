@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamart_core import errors
 from lamart_core.query.language.model import Field, Kind, ModelInfo, QueryRegistry
-from lamart_core.query.language.paths import Path, resolve_value
+from lamart_core.query.language.paths import FieldPath, resolve_value
 from lamart_core.query.results.rows import fetch
 from lamart_core.query.sql.statement import Statement
 
@@ -61,7 +61,7 @@ def records_to_dataframe(info: ModelInfo, records: Sequence[Any]) -> pd.DataFram
     return frame if all(record.is_saved for record in records) else frame.reset_index(drop=True)
 
 
-def _columns(info: ModelInfo, include: str | Sequence[str] | None, registry: QueryRegistry | None) -> list[Path]:
+def _columns(info: ModelInfo, include: str | Sequence[str] | None, registry: QueryRegistry | None) -> list[FieldPath]:
     wanted = [include] if isinstance(include, str) else list(include or ())
     private = "privates" in wanted
     foreign = [name for name in info.fields if info.foreign_key(name) is not None]
@@ -73,7 +73,7 @@ def _columns(info: ModelInfo, include: str | Sequence[str] | None, registry: Que
     return [resolve_value(info, name, registry) for name in names]
 
 
-def _frame(rows: Sequence[Sequence[Any]], selected: Sequence[Path]) -> pd.DataFrame:
+def _frame(rows: Sequence[Sequence[Any]], selected: Sequence[FieldPath]) -> pd.DataFrame:
     import pandas as pd
 
     ids, *columns = zip(*rows, strict=True) if rows else [()] * (len(selected) + 1)
@@ -81,7 +81,7 @@ def _frame(rows: Sequence[Sequence[Any]], selected: Sequence[Path]) -> pd.DataFr
     return pd.DataFrame(data, index=pd.Index(ids, name="id", dtype=None if None in ids else "int64"))
 
 
-def _series(pd: Any, each: Path, column: list[Any]) -> Any:
+def _series(pd: Any, each: FieldPath, column: list[Any]) -> Any:
     field: Field = each.field
     if each.has_many or each.keys:
         return pd.Series(column, dtype=object).to_numpy()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import ModelInfo, cache_name
-from lamart_core.query.language.paths import Path, Step, resolve
+from lamart_core.query.language.paths import FieldPath, Step, resolve
 from lamart_core.query.sql.dialects import Dialect
 from lamart_core.query.sql.statement import Statement
 
@@ -34,7 +34,7 @@ def prefetch(session: Session, statement: Statement, records: Sequence[Any], pat
     _fill(session, statement, records, [path.steps for path in resolved])
 
 
-def _check_to_one(path: Path) -> None:
+def _check_to_one(path: FieldPath) -> None:
     if not path.is_relation:
         raise errors.FieldError(f"select_related loads related records; {path.text!r} is a field of {path.info.name}")
     for step in path.steps:

@@ -12,12 +12,12 @@ from sqlalchemy.sql.selectable import FromClause
 
 from lamart_core import errors
 from lamart_core.query.language.model import ModelInfo, Relation
-from lamart_core.query.language.paths import Path, resolve_value
+from lamart_core.query.language.paths import FieldPath, resolve_value
 from lamart_core.query.sql.joins import many_values, single_value
 from lamart_core.query.sql.statement import Statement
 
 
-def fetch(session: Session, statement: Statement, selected: Sequence[Path], distinct: bool = False) -> list[Any]:
+def fetch(session: Session, statement: Statement, selected: Sequence[FieldPath], distinct: bool = False) -> list[Any]:
     """Return one row per record, with one value per selected field.
 
     One statement for all fields of records and of what they are related to once, and one more per field with many
@@ -41,7 +41,7 @@ def fetch(session: Session, statement: Statement, selected: Sequence[Path], dist
     return list(zip(*merged, strict=True))
 
 
-def _fetch_single(session: Session, statement: Statement, selected: Sequence[Path], distinct: bool) -> list[Any]:
+def _fetch_single(session: Session, statement: Statement, selected: Sequence[FieldPath], distinct: bool) -> list[Any]:
     source: FromClause = statement.info.table
     joined: dict[tuple[Relation, ...], ModelInfo] = {(): statement.info}
     columns: list[ColumnElement[Any]] = []
@@ -64,7 +64,7 @@ def _fetch_single(session: Session, statement: Statement, selected: Sequence[Pat
     return list(rows)
 
 
-def _fetch_sets(session: Session, statement: Statement, each: Path, ids: list[int]) -> dict[int, set[Any]]:
+def _fetch_sets(session: Session, statement: Statement, each: FieldPath, ids: list[int]) -> dict[int, set[Any]]:
     values, owner = many_values(statement.compiler, statement.info, each)
     found: dict[int, set[Any]] = {}
     for row in session.execute(values.where(statement.compiler.dialect.among(owner, ids))).all():

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, select
 
 from lamart_core.query.language.expressions import EVERYTHING
 from lamart_core.query.language.model import ModelInfo
-from lamart_core.query.language.paths import Path, Step
+from lamart_core.query.language.paths import FieldPath, Step
 from lamart_core.query.sql.compile import Compiler
 
 
@@ -33,7 +33,7 @@ def joined(
     return source, here
 
 
-def single_value(compiler: Compiler, info: ModelInfo, path: Path) -> ColumnElement[Any]:
+def single_value(compiler: Compiler, info: ModelInfo, path: FieldPath) -> ColumnElement[Any]:
     """Return the one value that a path leads to from a row of the model, null where there is none."""
     if not path.steps:
         return path.field.column
@@ -45,7 +45,7 @@ def single_value(compiler: Compiler, info: ModelInfo, path: Path) -> ColumnEleme
     return found.correlate(info.source).scalar_subquery()
 
 
-def many_values(compiler: Compiler, info: ModelInfo, path: Path) -> tuple[Select[Any, Any], ColumnElement[int]]:
+def many_values(compiler: Compiler, info: ModelInfo, path: FieldPath) -> tuple[Select[Any, Any], ColumnElement[int]]:
     """Return the SELECT of owner ids and the values that a path leads to from them, and the column of the ids."""
     first, *others = path.steps
     if first.relation.many:  # what leads to the owner names it: the owner's own table is not needed

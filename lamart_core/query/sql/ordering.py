@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement
 from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import Kind, ModelInfo, QueryRegistry
-from lamart_core.query.language.paths import Path, resolve
+from lamart_core.query.language.paths import FieldPath, resolve
 from lamart_core.query.sql.compile import Compiler
 from lamart_core.query.sql.joins import single_value
 
@@ -56,7 +56,7 @@ def _directed(
     return [directed.nulls_last() if path.steps or path.field.nullable else directed]
 
 
-def _sortable(info: ModelInfo, name: str, registry: QueryRegistry) -> Path:
+def _sortable(info: ModelInfo, name: str, registry: QueryRegistry) -> FieldPath:
     """Return where the path of a field leads that has one value per record, and an order.
 
     Raises:
