@@ -10,21 +10,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, exists, select, update
 
-from lamart_core import errors, hashing, uids
-from lamart_core import storage as bytes_room
-from lamart_core.care.check_bytes import content_digest
-from lamart_core.care.check_rows import LINKS
+from lamart_core import errors, hashing
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import Base, Registry
 from lamart_core.families.heads import promote_newest
 from lamart_core.logging import logger
 from lamart_core.objects.candidates import cached_copies, candidates
-from lamart_core.objects.digests import digest_of_row, local_digest
 from lamart_core.objects.holds import purge
+from lamart_core.objects.put_again import put_again, put_at
 from lamart_core.objects.rows import OBJECT, note_sizes
-from lamart_core.objects.tombstones import check_not_collected
+from lamart_core.objects.verify import digest_of, has_content, verify
 from lamart_core.places.publish import Publication, finish_publication, publish_pending
-from lamart_core.records import Storage, artifact_table
+from lamart_core.records import Storage, artifact_table, link_tables
+from lamart_core.storage import Depth, Marker
 
 
 def mend(registry: Registry, found: Finding) -> Finding:
@@ -50,7 +48,7 @@ def _table(found: Finding) -> Table:
 
 def _mend_heads(registry: Registry, found: Finding) -> bool:
     """Make the newest version of a family on the branch its only latest one."""
-    table, branch_id, uid = _table(found), found.row_id, found.artifact
+    table, branch_id, uid = _table(found), found.branch_id, found.artifact
     assert branch_id is not None
     assert uid is not None
     return registry.unit_of_work(lambda connection: promote_newest(connection, table, uid, branch_id)) is not None
@@ -59,7 +57,7 @@ def _mend_heads(registry: Registry, found: Finding) -> bool:
 def _drop_link(registry: Registry, found: Finding) -> bool:
     """Delete a row that links something with nothing; only if that is (still) so."""
     table = _table(found)
-    if table.name not in LINKS:
+    if table.name not in link_tables():
         return False
     dangling = [
         column.is_not(None) & ~exists().where(key.column.table.alias().c[key.column.name] == column)
@@ -79,24 +77,24 @@ def _drop_link(registry: Registry, found: Finding) -> bool:
 
 def _mark(registry: Registry, found: Finding) -> bool:
     """Write the marker of a location that the database says is ours; one that is there is never overwritten."""
-    storage = _storage(registry, found.row_id)
-    bytes_room.write_marker(storage.location, bytes_room.Marker(storage.uid, registry.uid))
+    storage = _storage(registry, found.storage_id)
+    storage.backend.write_marker(Marker(storage.uid, registry.uid))
     return True
 
 
 def _drop_leases(registry: Registry, found: Finding) -> bool:
-    assert found.row_id is not None
-    purge(registry, found.row_id)
+    assert found.storage_id is not None
+    purge(registry, found.storage_id)
     return True
 
 
 def _publish(registry: Registry, found: Finding) -> bool:
     """Complete what a process that died had begun at a real key."""
-    assert found.row_id is not None
+    assert found.storage_id is not None
     assert found.path is not None
-    pending = Publication(found.row_id, found.path, found.artifact)
+    pending = Publication(found.storage_id, found.path, found.artifact)
     finish_publication(registry, pending)
-    return pending not in publish_pending(registry, _storage(registry, found.row_id))
+    return pending not in publish_pending(registry, _storage(registry, found.storage_id))
 
 
 def _refresh_copies(registry: Registry, found: Finding) -> bool:
@@ -105,22 +103,13 @@ def _refresh_copies(registry: Registry, found: Finding) -> bool:
     with registry.engine.connect() as connection:
         query = select(OBJECT).join(table, table.c.object_id == OBJECT.c.id).where(table.c.id == found.row_id)
         row = connection.execute(query).first()
-    if row is None or row.is_scattered or not _is_whole(registry, row):
+    if row is None or row.is_scattered or not row.is_exact:
+        return False
+    if not verify(_storage(registry, row.storage_id), row._asdict(), Depth.DIGEST).is_whole:
         return False
     values = {"hash": row.hash, "_hash_type": row.hash_type, "size": row.size, "n_files": row.n_files}
     change = update(table).where(table.c.id == found.row_id, table.c.object_id == row.id).values(**values)
     return registry.unit_of_work(lambda connection: connection.execute(change).rowcount) == 1
-
-
-def _is_whole(registry: Registry, row: Row[Any]) -> bool:
-    expected, is_folder = digest_of_row(row), row.n_files is not None
-    if expected is None or not expected.is_exact:
-        return False
-    location = _storage(registry, row.storage_id).location
-    try:
-        return content_digest(location, row.path, row.suffix, expected, is_folder=is_folder).value == expected.value
-    except errors.LamartError:
-        return False
 
 
 def _put_again(registry: Registry, found: Finding) -> bool:
@@ -137,57 +126,39 @@ def _put_again(registry: Registry, found: Finding) -> bool:
         return False
     with TemporaryDirectory() as folder:
         for copy in _copies(registry, storage, row, Path(folder)):
-            if _has_content(copy, row) and _put_copy(registry, storage, row, copy):
+            if has_content(copy, row._asdict()) and _put_copy(registry, storage, row, copy):
                 return True
     return False
-
-
-def _has_content(copy: Path, row: Row[Any]) -> bool:
-    expected = digest_of_row(row)
-    assert expected is not None
-    try:
-        return local_digest(copy, row.suffix, expected, is_folder=row.n_files is not None).value == expected.value
-    except errors.LamartError as error:
-        logger.warning("%s is no copy: %s", copy, error)
-        return False
 
 
 def _copies(registry: Registry, storage: Storage, row: Row[Any], folder: Path) -> Iterator[Path]:
     """Go through copies of an object's content on this machine; nobody has looked at their bytes yet."""
     yield from cached_copies(registry, storage, row)
     for number, other in enumerate(candidates(registry, row)):
-        location = _storage(registry, other.storage_id).location
+        backend = _storage(registry, other.storage_id).backend
         copy = folder / f"{number}{row.suffix}"
         try:
-            bytes_room.get(location, other.path, copy, is_folder=other.is_folder)
+            backend.get(other.path, copy, is_folder=other.is_folder)
         except errors.LamartError as error:
-            logger.warning("%s in %s is no copy: %s", other.path, location.root, error)
+            logger.warning("%s in %s is no copy: %s", other.path, backend.root, error)
             continue
         yield copy
 
 
 def _put_copy(registry: Registry, storage: Storage, row: Row[Any], copy: Path) -> bool:
-    expected, is_folder = digest_of_row(row), row.n_files is not None
-    assert expected is not None
-    # At its real key, what is missing is put where it was; a name in the version store is never used again.
-    stem = str(row.path).rpartition("/")[2][: uids.STEM_LENGTH]
-    relpath = bytes_room.object_path(stem, row.suffix) if row.is_managed else row.path
-    size, n_files = row.size, row.n_files
-    if is_folder:
-        tree = hashing.hash_tree(copy, expected.file_algorithm if expected.is_tree else registry.hash_algorithm)
-        bytes_room.put_folder(copy, storage.location, relpath, tree=tree)
-        size, n_files = tree.size, tree.n_files
-    else:
-        bytes_room.put_file(copy, storage.location, relpath, digest=hashing.hash_file(copy, registry.hash_algorithm))
+    digest, tree = digest_of(row._asdict()), None
+    if row.n_files is not None:
+        is_tree = digest is not None and digest.is_tree
+        tree = hashing.hash_tree(copy, row.hash_type.removesuffix("-tree") if is_tree else registry.hash_algorithm)
+    if row.is_managed:
+        return put_again(storage, row._asdict(), copy, digest=digest, tree=tree)
+    # At its real key, what is missing is put where it was.
+    put_at(storage.backend, copy, row.path, digest=digest, tree=tree)
+    size, n_files = (tree.size, tree.n_files) if tree is not None else (copy.stat().st_size, None)
 
     def work(connection: Connection) -> bool:
-        change = update(OBJECT).where(OBJECT.c.id == row.id, OBJECT.c.path == row.path).values(path=relpath)
-        done = connection.execute(change).rowcount == 1
-        if done:
-            note_sizes(connection, row.id, size, n_files)
-        if row.is_managed:
-            check_not_collected(connection, storage.id, [relpath])
-        return done
+        note_sizes(connection, row.id, size, n_files)
+        return connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == row.id)).first() is not None
 
     return registry.unit_of_work(work)
 

@@ -120,7 +120,7 @@ def delete_rows(connection: Connection, table: Table, ids: Sequence[int]) -> Non
         names = referrers(connection, table, ids)
         if not names:  # whoever referred is gone by now
             raise errors.Conflict(f"something referred to {table.name} {list(ids)[:_SHOWN]}") from error
-        what = _title(connection, table, ids[0])
+        what = title_of(connection, table, ids[0])
         raise errors.ProtectedError(
             f"{what} cannot be deleted, other records refer to it: {', '.join(names)}; delete those first"
         ) from error
@@ -162,15 +162,16 @@ def _references(target: Table) -> Iterator[tuple[Table, Column[Any], bool]]:
 def _name(connection: Connection, table: Table, column: Column[Any], row_id: int) -> str:
     """Say which record a row is; a row of a link stands for the record at its other end."""
     if "uid" in table.columns:
-        return f"{_title(connection, table, row_id)} as its {column.name.removesuffix('_id')}"
+        return f"{title_of(connection, table, row_id)} as its {column.name.removesuffix('_id')}"
     row = connection.execute(select(table).where(table.c.id == row_id)).mappings().one()
     for other in table.columns:
         if other is not column and other.foreign_keys and row[other.name] is not None:
-            return _title(connection, next(iter(other.foreign_keys)).column.table, row[other.name])
+            return title_of(connection, next(iter(other.foreign_keys)).column.table, row[other.name])
     return f"{table.name} {row_id}"
 
 
-def _title(connection: Connection, table: Table, row_id: int) -> str:
+def title_of(connection: Connection, table: Table, row_id: int) -> str:
+    """Return what people call the record of a row: its class, its name or key, its uid."""
     classes = (mapper.class_.__name__ for mapper in Base.registry.mappers if mapper.local_table is table)
     row = connection.execute(select(table).where(table.c.id == row_id)).mappings().one_or_none()
     named = {} if row is None else dict(row)

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
-from lamart_core.db import Registry, now
+from lamart_core.db import Registry, batches, now
 from lamart_core.families.heads import in_family
 from lamart_core.hashing import FileEntry, TreeDigest, tree_digest
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, HISTORY, OBJECT, NewFolder
 from lamart_core.objects.rows import forget_foreign
 from lamart_core.records import StoredObject
+from lamart_core.storage import suffix_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _record_contents(connection: Connection, storage_id: int, folder: ForeignFol
             rows[path] = {
                 "storage_id": storage_id,
                 "path": path,
-                "suffix": bytes_room.suffix_of(entry.path),
+                "suffix": suffix_of(entry.path),
                 "hash": entry.value,
                 "hash_type": digest.file_algorithm,
                 "is_exact": True,
@@ -129,7 +129,7 @@ def _record_contents(connection: Connection, storage_id: int, folder: ForeignFol
     connection.execute(dialect.insert(OBJECT).on_conflict_do_nothing(), [rows[path] for path in sorted(rows)])
     found: dict[str, int] = {}
     columns = OBJECT.c
-    for paths in folders.batches(sorted(rows)):
+    for paths in batches(sorted(rows)):
         query = select(columns.id, columns.path, columns.hash).where(
             columns.storage_id == storage_id, columns.path.in_(paths)
         )

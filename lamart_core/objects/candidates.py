@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select, union_all
+from sqlalchemy import Row, select
 
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
-from lamart_core.objects.digests import digest_of_row
-from lamart_core.objects.folders import FILE, HISTORY, OBJECT, covers
+from lamart_core.objects.folders import FILE, HISTORY, OBJECT, of_folder
+from lamart_core.objects.verify import digest_of
 from lamart_core.records import Storage
+from lamart_core.storage import Cache
 
 _MOST = 20
 
@@ -67,19 +67,18 @@ def candidates(registry: Registry, row: Row[Any]) -> list[Candidate]:
             .join(OBJECT, OBJECT.c.history_id == FILE.c.history_id)
             .where(FILE.c.history_id.in_(histories), FILE.c.hash == row.hash, ~columns.is_scattered)
         )
-        parts = union_all(*(files.where(part) for part in covers(columns.position))).limit(_MOST)
-        rows = connection.execute(parts).all()
+        rows = connection.execute(of_folder(files, columns.position).limit(_MOST)).all()
     return found + [Candidate(item.storage_id, f"{item.path}/{item.name}", is_folder=False) for item in rows]
 
 
 def cached_copies(registry: Registry, storage: Storage, row: Row[Any]) -> Iterator[Path]:
     """Go through copies of a remote object on this machine: its own, and those in folders that it is a file of."""
-    location = storage.location
-    if location.is_local or row.hash is None:
+    backend = storage.backend
+    if backend.is_local or row.hash is None:
         return
-    cache = bytes_room.Cache(registry.settings.cache_dir)
-    own = cache.path(location, row.path, size=row.size, digest=digest_of_row(row))
-    for path in (own, cache.content_path(location, row.path)):
+    cache = Cache(registry.settings.cache_dir)
+    own = cache.path(backend, row.path, size=row.size, digest=digest_of(row._asdict()))
+    for path in (own, cache.content_path(backend, row.path)):
         if path.exists():
             yield path
     if row.n_files is not None:
@@ -91,8 +90,8 @@ def cached_copies(registry: Registry, storage: Storage, row: Row[Any]) -> Iterat
         .where(FILE.c.object_id == row.id)
     )
     with registry.engine.connect() as connection:
-        rows = connection.execute(union_all(*(query.where(part) for part in covers(folder.c.position)))).all()
+        rows = connection.execute(of_folder(query, folder.c.position)).all()
     for item in rows:
-        copy = cache.path(location, item.path, size=item.size, digest=digest_of_row(item))
+        copy = cache.path(backend, item.path, size=item.size, digest=digest_of(item._asdict()))
         if (copy / item.name).is_file():
             yield copy / item.name

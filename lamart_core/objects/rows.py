@@ -11,13 +11,13 @@ from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, func,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
-from lamart_core.db import now
+from lamart_core.db import batches, now
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, OBJECT
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
 from lamart_core.objects.scatter import ObjectVanished, PutFile, Recorded, record_contents
 from lamart_core.records import Storage, artifact_table
+from lamart_core.storage import RESERVED
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def forget_foreign(connection: Connection, table: Table, object_ids: Collection[
 
     The bytes are theirs. Rows of files in place stay.
     """
-    in_store = OBJECT.c.path.startswith(f"{bytes_room.RESERVED}/", autoescape=True)
+    in_store = OBJECT.c.path.startswith(f"{RESERVED}/", autoescape=True)
     _delete_rows(connection, table, object_ids, in_store & ~OBJECT.c.is_managed)
 
 
@@ -283,7 +283,7 @@ def _delete_rows(
     columns = (OBJECT.c.path, OBJECT.c.n_files, OBJECT.c.is_scattered, OBJECT.c.history_id, OBJECT.c.position)
     gone: list[Unclaimed] = []
     positions: dict[int, list[int]] = {}
-    for ids in folders.batches(sorted(object_ids)):
+    for ids in batches(sorted(object_ids)):
         delete = OBJECT.delete().where(OBJECT.c.id.in_(ids), wanted, ~named, ~part)
         for row in connection.execute(delete.returning(*columns)).all():
             if not row.is_scattered:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, exists, select
 
 from lamart_core import errors
+from lamart_core.db import Registry, batches
 from lamart_core.records import Tombstone
 
 TOMBSTONE = Tombstone.__table__
-_BATCH = 1000
 
 
 class BytesCollected(errors.Overtaken):
@@ -34,10 +35,23 @@ def check_not_collected(connection: Connection, storage_id: int, paths: Collecti
         BytesCollected: Garbage collection has given one of them up.
     """
     columns = TOMBSTONE.c
-    names = list(paths)
-    for start in range(0, len(names), _BATCH):
-        batch = names[start : start + _BATCH]
+    for batch in batches(paths):
         query = select(columns.path).where(columns.storage_id == storage_id, columns.path.in_(batch)).limit(1)
         found = connection.execute(query).scalar_one_or_none()
         if found is not None:
             raise BytesCollected(f"{found} was removed by garbage collection before a record referred to it")
+
+
+@contextmanager
+def none_collected(registry: Registry, storage_id: int, paths: Collection[str]) -> Generator[None, None, None]:
+    """Tell a storage that fails while bytes are put from garbage collection that took them in this moment.
+
+    Raises:
+        BytesCollected: It has given one of the paths up.
+    """
+    try:
+        yield
+    except (errors.StorageError, errors.PathNotFound):
+        with registry.engine.connect() as connection:
+            check_not_collected(connection, storage_id, paths)
+        raise

@@ -3,9 +3,11 @@
 from lamart_core.records.artifact import ArtifactRecord, artifact_table
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.blocks import ArtifactBlock, latest_readme
+from lamart_core.records.branch import Branch, BranchStatus
 from lamart_core.records.collection import CollectionRecord
 from lamart_core.records.folders import FolderFile, FolderHistory
 from lamart_core.records.holds import Lease, Tombstone
+from lamart_core.records.link import End, Link, link, link_tables
 from lamart_core.records.links import (
     ArtifactArtifact,
     ArtifactRun,
@@ -13,12 +15,24 @@ from lamart_core.records.links import (
     CollectionArtifact,
     CollectionInput,
     CollectionRecreation,
+    Recreation,
     RunArtifact,
+    RunInput,
 )
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
-from lamart_core.records.run import Recreation, Run, RunInput, RunStatus, Transform
-from lamart_core.records.scope import Branch, BranchStatus, Space, User
-from lamart_core.records.storage import Storage, StoredObject, storage_locations
+from lamart_core.records.named import Named
+from lamart_core.records.parents import HasParents
+from lamart_core.records.project import Project
+from lamart_core.records.reference import Reference
+from lamart_core.records.run import Run, RunStatus
+from lamart_core.records.space import Space
+from lamart_core.records.storage import Storage, storage_locations
+from lamart_core.records.stored_object import StoredObject
+from lamart_core.records.tracked import TrackedRecord
+from lamart_core.records.transform import Transform
+from lamart_core.records.typed import Typed
+from lamart_core.records.ulabel import ULabel
+from lamart_core.records.user import User
 
 __all__ = [
     "ArtifactArtifact",
@@ -32,12 +46,18 @@ __all__ = [
     "CollectionInput",
     "CollectionRecord",
     "CollectionRecreation",
+    "End",
     "FolderFile",
     "FolderHistory",
+    "HasParents",
     "HasScope",
     "IsVersioned",
     "Lease",
+    "Link",
+    "Named",
+    "Project",
     "Recreation",
+    "Reference",
     "Run",
     "RunArtifact",
     "RunInput",
@@ -47,11 +67,16 @@ __all__ = [
     "Storage",
     "StoredObject",
     "Tombstone",
+    "TrackedRecord",
     "TracksRun",
     "TracksUpdates",
     "Transform",
+    "Typed",
+    "ULabel",
     "User",
     "artifact_table",
     "latest_readme",
+    "link",
+    "link_tables",
     "storage_locations",
 ]

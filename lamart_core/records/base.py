@@ -12,10 +12,11 @@ from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from lamart_core import errors, uids
-from lamart_core.db import Base, Registry, current_registry, now
+from lamart_core.db import Base, Registry, current_registry, model_class, model_names, now
 from lamart_core.families import remove
 from lamart_core.families.placement import check_unlocked, place
 from lamart_core.query import QuerySet, Relation, ToOne
+from lamart_core.query.language.model import model_info
 from lamart_core.records.checks import check_values
 
 
@@ -23,6 +24,13 @@ from lamart_core.records.checks import check_values
 def _columns(model: type[Any]) -> dict[str, str]:
     """Return the names of the columns of a record class, by those of the attributes."""
     return {attribute.key: attribute.columns[0].name for attribute in sa_inspect(model).column_attrs}
+
+
+@cache
+def _scalar_defaults(model: type[Any]) -> dict[str, Any]:
+    """Return the defaults that columns of a record class declare, by those of the attributes."""
+    columns = ((attribute.key, attribute.columns[0]) for attribute in sa_inspect(model).column_attrs)
+    return {name: column.default.arg for name, column in columns if column.default is not None}
 
 
 class SQLRecord(Base):
@@ -37,12 +45,49 @@ class SQLRecord(Base):
     __relations__: ClassVar[dict[str, Relation]] = {}
     # What identifies a record or follows from its content is never assigned by hand.
     __frozen__: ClassVar[frozenset[str]] = frozenset({"id", "uid", "created_at", "created_on_id"})
+    # What is assigned to one record after the other, and never to all of a query: others may have to follow.
+    __one_by_one__: ClassVar[frozenset[str]] = frozenset()
     # Field that names a record: what `get` takes as a uid, what `repr` shows.
     __uid_length__: ClassVar[int] = 12
 
     _registry: Registry | None = None
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
+
+    # Relations of classes that are not declared yet, by the name of the class.
+    __waiting__: ClassVar[dict[str, dict[str, Relation]]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        # What mixins say is said of the class, whatever their order.
+        said = (base.__dict__.get("__one_by_one__", frozenset()) for base in cls.__mro__)
+        cls.__one_by_one__ = frozenset().union(*said)
+        super().__init_subclass__(**options)
+        if "__tablename__" in cls.__dict__:
+            # Records are equal when their ids are, so that no id is ever used again.
+            cls.__table__.kwargs["sqlite_autoincrement"] = True
+        for name, relation in SQLRecord.__waiting__.pop(cls.__name__, {}).items():
+            cls._set_relation(name, relation)
+
+    @staticmethod
+    def add_relation(model: str, name: str, relation: Relation) -> None:
+        """Give a record class an attribute for a relation, now or when the class is declared.
+
+        Args:
+            model: Name of the class.
+            name: Name of the attribute.
+            relation: The relation.
+        """
+        if model in model_names():
+            declared: Any = model_class(model)
+            declared._set_relation(name, relation)
+        else:
+            SQLRecord.__waiting__.setdefault(model, {})[name] = relation
+
+    @classmethod
+    def _set_relation(cls, name: str, relation: Relation) -> None:
+        setattr(cls, name, relation)
+        relation.__set_name__(cls, name)
+        model_info.cache_clear()
 
     def __init__(self, **fields: Any) -> None:
         self._registry = current_registry()
@@ -138,7 +183,7 @@ class SQLRecord(Base):
                 setattr(self, name, value)
 
     def _default_values(self, registry: Registry) -> dict[str, Any]:
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = dict(_scalar_defaults(type(self)))
         columns = self.__table__.columns
         if "uid" in columns and self.__dict__.get("uid") is None:
             values["uid"] = uids.base62(type(self).__uid_length__)
@@ -175,9 +220,9 @@ class SQLRecord(Base):
         if not self.is_saved:
             self._defaults(registry)
             check_values(type(self), self._values())
-            row_id = registry.unit_of_work(self._insert)
-            set_committed_value(self, "id", row_id)
-        elif changes := self._changes():
+            self._inserted(registry.unit_of_work(self._insert))
+            return self
+        if changes := self._changes():
             check_values(type(self), changes)
             if "updated_at" in self.__table__.columns:
                 self.updated_at = now()
@@ -189,9 +234,15 @@ class SQLRecord(Base):
         return self
 
     def _insert(self, connection: Connection) -> int:
+        """Insert the row and return its id; run again with a new transaction when another writer got in between."""
         table = self.__table__
         result = connection.execute(insert(table).values(**self._values()).returning(table.c.id))
         return int(result.scalar_one())
+
+    def _inserted(self, row_id: int) -> None:
+        """Take the values that were inserted, or those of the row that `_insert` returned the id of."""
+        set_committed_value(self, "id", row_id)
+        self._settle()
 
     def _update(self, connection: Connection) -> None:
         table = self.__table__

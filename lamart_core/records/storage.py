@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, Index, String, Text, false, select, text
+from sqlalchemy import Connection, String, Text, select
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, mapped_column
 from upath import UPath
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
-from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
-from lamart_core.query import ToMany, ToOne
+from lamart_core.db import Registry, current_registry, uid_type
+from lamart_core.query import ToMany
 from lamart_core.records import locations
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
+from lamart_core.storage import Backend, backend_at, normalise_root, storage_type
 
 
 class _RootTaken(errors.LamartError):
@@ -66,7 +65,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
     _is_reference: bool = False
 
     def __init__(self, root: str | os.PathLike[str], **fields: Any) -> None:
-        normalised = bytes_room.normalise_root(str(root))
+        normalised = normalise_root(str(root))
         registry = current_registry()
         with registry.read() as session:
             existing = session.scalars(select(Storage).where(Storage.root == normalised)).one_or_none()
@@ -75,7 +74,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             self._adopt_row(vars(existing))
             return
         super().__init__(root=normalised, **fields)
-        self.type = bytes_room.storage_type(normalised)
+        self.type = storage_type(normalised)
 
     def save(self) -> Self:
         """Register the location, and mark it as managed by this registry where it can be written.
@@ -104,7 +103,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             self.uid = uids.base62(12)
         else:
             locations.claim(self)
-            self.region = self.region or locations.place_of(self.location)
+            self.region = self.region or locations.place_of(self.backend)
         try:
             return super().save()
         except _RootTaken:
@@ -122,13 +121,13 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         registry = self.registry
         history: Any = sa_inspect(self).attrs["root"].history
         old_root = str(history.deleted[0])
-        self.root = bytes_room.normalise_root(str(self.root))
+        self.root = normalise_root(str(self.root))
         if self.root == old_root:
             return
         locations.check_move(self, old_root)
         # Past the guard: the type follows from the root.
-        super(SQLRecord, self).__setattr__("type", bytes_room.storage_type(self.root))
-        self.region = locations.place_of(self.location) if self.is_managed else None
+        super(SQLRecord, self).__setattr__("type", storage_type(self.root))
+        self.region = locations.place_of(self.backend) if self.is_managed else None
         registry.forget(("storage", self.id))
         if registry.options.get("storage") and self.id == registry.storage_id:
             registry.options["storage"] = self.root
@@ -163,7 +162,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             MultipleObjectsReturned: Several locations match.
         """
         if isinstance(expressions.get("root"), str | os.PathLike):
-            expressions["root"] = bytes_room.normalise_root(str(expressions["root"]))
+            expressions["root"] = normalise_root(str(expressions["root"]))
         return super().get(idlike, **expressions)
 
     @property
@@ -183,9 +182,9 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         return self.region if self.type == "local" else None
 
     @property
-    def location(self) -> bytes_room.Location:
-        """The location that transfers work on, with the options that the registry has for it at this moment."""
-        return bytes_room.Location(
+    def backend(self) -> Backend:
+        """What puts bytes there and gets them, with the options that the registry has for it at this moment."""
+        return backend_at(
             self.root,
             options=self.registry.storage_options.for_root(self.root),
             read_only=self.is_saved and not self.is_managed,
@@ -194,19 +193,15 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
     @property
     def path(self) -> Path | UPath:
         """The root as a path object."""
-        return self.location.path("")
+        return self.backend.path("")
 
     def __fspath__(self) -> str:
-        if not self.location.is_local:
+        if not self.backend.is_local:
             raise TypeError(f"{self.root} is not a folder of this machine")
         return self.root
 
     def __truediv__(self, part: str) -> Path | UPath:
         return self.path / part
-
-
-# Empty files have equal hashes and mean nothing by it; inexact digests are a server's word.
-_SHARED = text("is_managed AND is_exact AND size > 0")
 
 
 _LOCATIONS = select(Storage).order_by(Storage.id)
@@ -225,53 +220,3 @@ def storage_locations(registry: Registry, *, managed: bool = False) -> list[Stor
     for storage in found:
         storage._registry = registry
     return found
-
-
-class StoredObject(SQLRecord):
-    """A file or folder in a storage location. Artifacts are names for objects; equal bytes are stored once.
-
-    Attributes:
-        path: Path relative to the root of the storage location.
-        is_managed: Whether the object lies in the version store, where it never changes and may be shared.
-            Objects at real keys and registered in place are not managed in this sense: others may write there.
-        history_id: For a folder whose files are known one by one: the history that it is a part of.
-        position: Its place in that history.
-        is_scattered: Whether the files of the folder are stored objects of their own, so that nothing lies at `path`.
-        fate: Of an object that is not managed: `lost` when its place holds other bytes by now, `doomed` when the bytes
-            at its place are going to be removed or replaced and no artifact refers to it any more; else None.
-    """
-
-    __tablename__ = "lamart_storedobject"
-    __table_args__ = (
-        # In place, one path may have held several contents over time; only one of them is still there.
-        Index("uq_lamart_storedobject_path", "storage_id", "path", "hash", unique=True),
-        Index(
-            "uq_lamart_storedobject_content",
-            "storage_id",
-            "hash",
-            "hash_type",
-            "suffix",
-            unique=True,
-            sqlite_where=_SHARED,
-            postgresql_where=_SHARED,
-        ),
-        Index("uq_lamart_storedobject_history", "history_id", "position", unique=True),
-    )
-
-    storage_id: Mapped[int] = mapped_column(ForeignKey("lamart_storage.id"))
-    path: Mapped[str] = mapped_column(String(1200))
-    suffix: Mapped[str] = mapped_column(String(30))
-    hash: Mapped[str | None] = mapped_column(uid_type(64))
-    hash_type: Mapped[str | None] = mapped_column(String(30))
-    is_exact: Mapped[bool] = mapped_column(Boolean)
-    size: Mapped[int | None] = mapped_column(BigInteger)
-    n_files: Mapped[int | None] = mapped_column(BigInteger)
-    is_managed: Mapped[bool] = mapped_column(Boolean)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    history_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_folderhistory.id"))
-    position: Mapped[int | None]
-    is_scattered: Mapped[bool] = mapped_column(Boolean, server_default=false())
-    fate: Mapped[str | None] = mapped_column(String(10))
-
-    storage = ToOne("Storage", "storage_id")
-    artifacts = ToMany("Artifact", column="object_id", fixed="an artifact keeps its content")

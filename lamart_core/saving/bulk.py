@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.objects.bulk_objects import Content, content_of, shared_objects
 from lamart_core.objects.mend import mend, not_whole, see
@@ -24,6 +23,7 @@ from lamart_core.saving.bulk_rows import MadeAgain, New, Work, Written
 from lamart_core.saving.lists import SQLRecordList
 from lamart_core.saving.put import ToPut, check_source, put_files, take_back_all
 from lamart_core.saving.replace import Replacement
+from lamart_core.storage import Bar, progress
 
 T = TypeVar("T", bound=SQLRecord)
 
@@ -68,7 +68,7 @@ def save(records: Iterable[T], *, batch_size: int = BATCH_SIZE, print_progress: 
     total = sum(_size(record) for record in waiting)
     saved: list[T] = []
     shown = waiting[0].registry.settings.progress if print_progress is None and waiting else print_progress
-    with bytes_room.progress(f"saving {len(waiting):,} records", total=total, enabled=shown) as bar:
+    with progress(f"saving {len(waiting):,} records", total=total, enabled=shown) as bar:
         for batch in _batches(waiting, batch_size):
             try:
                 _save_batch(batch, bar)
@@ -163,7 +163,7 @@ def _size(record: SQLRecord) -> int:
 # ---------------------------------------------------------------------- one batch
 
 
-def _save_batch(batch: _Batch[Any], bar: bytes_room.Bar) -> None:
+def _save_batch(batch: _Batch[Any], bar: Bar) -> None:
     registry = batch.registry
     if batch.is_alone:
         batch.records[0].save()
@@ -189,8 +189,7 @@ def _save_batch(batch: _Batch[Any], bar: bytes_room.Bar) -> None:
     for record in again:
         _take_maker(record, written)
     for record, row_id in zip(inserted, written.ids, strict=True):
-        set_committed_value(record, "id", row_id)
-        record._settle()
+        record._inserted(row_id)
     for record in updated:
         record._settle()
 
@@ -243,7 +242,7 @@ def _commit(
 class _Puts:
     """The bytes of a batch in the storage: equal ones once, and none that are there already."""
 
-    def __init__(self, registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> None:
+    def __init__(self, registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> None:
         self._registry = registry
         self._wanted = wanted
         self._bar = bar

@@ -251,12 +251,15 @@ def _make_again(connection: Connection, table: Table, again: Sequence[MadeAgain]
 
 
 def _insert_others(connection: Connection, records: Sequence[SQLRecord]) -> list[int]:
-    """Insert new records of any class: one statement for each class and set of fields."""
+    """Insert new records of any class: one statement for each class and set of fields, where nothing is to be asked."""
     ids = [0] * len(records)
     groups: defaultdict[tuple[type[SQLRecord], frozenset[str]], list[int]] = defaultdict(list)
     values = [record._values() for record in records]
     for index, record in enumerate(records):
-        groups[type(record), frozenset(values[index])].append(index)
+        if type(record)._insert is not SQLRecord._insert:
+            ids[index] = record._insert(connection)
+        else:
+            groups[type(record), frozenset(values[index])].append(index)
     for (model, _), indices in groups.items():
         table = model.__table__
         statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)

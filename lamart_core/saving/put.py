@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest
 from lamart_core.objects import folders
-from lamart_core.objects.contents import held_contents
 from lamart_core.objects.plan import Plan, Put, Staged
+from lamart_core.objects.put_again import held_contents
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.scatter import put_contents
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.saving import resolve
 from lamart_core.saving.stage import discard_path
-from lamart_core.storage import KnownFile
+from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state, object_path, progress
 
 _THREADS = 16
 
@@ -52,21 +51,21 @@ def put_bytes(
     """
     if staged.in_place is not None:
         if staged.state is not None and isinstance(staged.source, Path):
-            bytes_room.check_state(staged.source, staged.state)
+            check_state(staged.source, staged.state)
         return Put(staged.in_place, is_managed=False)
     if staged.stored is not None:
         if staged.state is not None and isinstance(staged.source, Path):
-            bytes_room.check_state(staged.source, staged.state)
+            check_state(staged.source, staged.state)
         return Put(staged.stored, is_managed=True)
     if not isinstance(staged.source, Path) or not staged.source.exists():
         raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")
     check_managed(plan.storage)
-    location = plan.storage.location
+    backend = plan.storage.backend
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
-    relpath = bytes_room.object_path(uids.stem_of(record.uid), staged.suffix)
+    relpath = object_path(uids.stem_of(record.uid), staged.suffix)
     label = f"saving {record.key or staged.source.name}"
     with (
-        bytes_room.progress(label, total=staged.size, enabled=show_progress) as bar,
+        progress(label, total=staged.size, enabled=show_progress) as bar,
         _none_collected(record.registry, plan.storage.id, [relpath]),
     ):
         if staged.tree is not None and _is_scattered(plan):
@@ -76,13 +75,13 @@ def put_bytes(
             files = put_contents(staged.source, staged.tree, plan.storage, uids.stem_of(record.uid), held, already, bar)
             return Put(relpath, is_managed=True, is_scattered=True, files=files)
         if staged.tree is not None:
-            move = staged.is_owned and location.is_local
+            move = staged.is_owned and backend.is_local
             known = _known_files(record, staged, plan, staged.tree)
-            bytes_room.put_folder(staged.source, location, relpath, tree=staged.tree, move=move, known=known)
-        elif staged.is_owned and location.is_local:
-            _put_staged(staged.source, staged, location, relpath, bar)
+            backend.put_folder(staged.source, relpath, tree=staged.tree, move=move, known=known)
+        elif staged.is_owned and backend.is_local:
+            _put_staged(staged.source, staged, backend, relpath, bar)
         else:
-            bytes_room.put_file(staged.source, location, relpath, digest=staged.digest, bar=bar)
+            backend.put_file(staged.source, relpath, digest=staged.digest, bar=bar)
     return Put(relpath, is_managed=True)
 
 
@@ -96,7 +95,7 @@ def check_managed(storage: Storage) -> None:
 
 def _is_scattered(plan: Plan) -> bool:
     """Whether the files of a folder are stored as objects of their own: where versions are kept and links are not."""
-    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.location.is_local
+    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.is_local
 
 
 def _known_files(
@@ -114,21 +113,21 @@ def _known_files(
         return folders.known_files(connection, base["object_id"], tree)
 
 
-def _put_staged(source: Path, staged: Staged, location: bytes_room.Location, relpath: str, bar: bytes_room.Bar) -> None:
+def _put_staged(source: Path, staged: Staged, backend: Backend, relpath: str, bar: Bar) -> None:
     """Move a staging file into the storage under a second name of it, so that the first one outlives the commit."""
-    link = _second_name(source, location, staged.suffix)
+    link = _second_name(source, backend, staged.suffix)
     if link is None:
-        bytes_room.put_file(source, location, relpath, digest=staged.digest, move=True, bar=bar)
+        backend.put_file(source, relpath, digest=staged.digest, move=True, bar=bar)
         return
     try:
-        bytes_room.put_file(link, location, relpath, digest=staged.digest, move=True, bar=bar)
+        backend.put_file(link, relpath, digest=staged.digest, move=True, bar=bar)
     finally:
         discard_path(link)
 
 
-def _second_name(source: Path, location: bytes_room.Location, suffix: str) -> Path | None:
+def _second_name(source: Path, backend: Backend, suffix: str) -> Path | None:
     """Return a second name of a staging file; None where there are no hard links."""
-    link = bytes_room.staging_path(location, suffix)
+    link = backend.staging().new_path(suffix)
     try:
         os.link(source, link)
     except OSError:
@@ -145,7 +144,7 @@ class ToPut:
     plan: Plan
 
 
-def put_files(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
+def put_files(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Put]:
     """Do what `put_bytes` does for many files, several at a time: all of them, or none.
 
     Args:
@@ -164,7 +163,7 @@ def put_files(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) 
             by_storage[item.plan.storage.id].append(index)
             continue
         if staged.state is not None and isinstance(staged.source, Path):
-            bytes_room.check_state(staged.source, staged.state)
+            check_state(staged.source, staged.state)
         puts[index] = Put(staged.in_place, is_managed=False)
     try:
         for indices in by_storage.values():
@@ -177,24 +176,24 @@ def put_files(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) 
     return [put for put in puts if put is not None]
 
 
-def _put_together(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
+def _put_together(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Put]:
     storage = wanted[0].plan.storage
     check_managed(storage)
-    location = storage.location
+    backend = storage.backend
     links: list[Path] = []
-    puts: list[bytes_room.FilePut] = []
+    puts: list[FilePut] = []
     try:
         for item in wanted:
             source, staged = item.staged.source, item.staged
             if not isinstance(source, Path) or not source.exists():
                 raise errors.PathNotFound(f"the source {source} vanished since the artifact was constructed")
-            link = _second_name(source, location, staged.suffix) if staged.is_owned and location.is_local else None
+            link = _second_name(source, backend, staged.suffix) if staged.is_owned and backend.is_local else None
             if link is not None:
                 links.append(link)
-            relpath = bytes_room.object_path(uids.stem_of(item.record.uid), staged.suffix)
-            puts.append(bytes_room.FilePut(link or source, relpath, staged.digest, link is not None, staged.size))
+            relpath = object_path(uids.stem_of(item.record.uid), staged.suffix)
+            puts.append(FilePut(link or source, relpath, staged.digest, link is not None, staged.size))
         with _none_collected(registry, storage.id, [put.relpath for put in puts]):
-            bytes_room.put_files(puts, location, bar=bar)
+            backend.put_files(puts, bar=bar)
     finally:
         for link in links:
             discard_path(link)
@@ -232,7 +231,7 @@ def take_back(plan: Plan, staged: Staged, put: Put | None) -> None:
     if put.is_scattered:
         take_back_parts(plan, put)
         return
-    stored = plan.storage.location.path(put.relpath)
+    stored = plan.storage.backend.path(put.relpath)
     if staged.is_owned and isinstance(stored, Path) and isinstance(staged.source, Path) and not staged.source.exists():
         os.rename(stored, staged.source)
     else:
