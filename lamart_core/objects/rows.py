@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, Table, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from lamart_core import errors, uids
+from lamart_core import errors
 from lamart_core.db import batches, now
+from lamart_core.families.family import Family
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, OBJECT
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
@@ -242,7 +243,7 @@ def replace_older(
         return ()
     columns = table.c
     older = and_(
-        func.substr(columns.uid, 1, uids.STEM_LENGTH) == uids.stem_of(resolution.uid),
+        Family.of(table, resolution.uid).members,
         columns._overwrite_versions,
         ~columns.is_latest,
         columns.object_id != object_id,

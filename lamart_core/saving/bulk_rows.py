@@ -7,16 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, update
+from sqlalchemy import Connection, Table, insert
 
 from lamart_core import errors
-from lamart_core.families.deleted import given_before, was_deleted
-from lamart_core.families.heads import lock_versions
+from lamart_core.families.following import give_way, insert_versions
 from lamart_core.lineage.links import add_recreations, claim_all
 from lamart_core.objects.bulk_objects import Stored, ToStore, insert_objects
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Staged
 from lamart_core.objects.tombstones import check_not_collected
-from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, SQLRecord, artifact_table
 from lamart_core.saving import known, resolve
 from lamart_core.saving.known import Known, MutableRow
@@ -118,8 +116,7 @@ def _write_artifacts(
     ):
         # Whoever stored these bytes may have named them after this transaction looked: look again.
         raise errors.Conflict("another writer saved artifacts of the same keys or contents")
-    _demote(connection, table, decided.demoted)
-    lock_versions(connection, table, decided.followed)
+    give_way(connection, table, decided.demoted, decided.followed)
     _insert_artifacts(connection, table, decided.fresh, stored)
     _check_collected(connection, decided.fresh, stored)
     paths.update((item.plan.storage.id, found.path) for (item, _), found in zip(decided.fresh, stored, strict=True))
@@ -178,20 +175,6 @@ def _named(plan: Plan, resolution: Resolution) -> MutableRow:
     }
 
 
-def _demote(connection: Connection, table: Table, heads: Sequence[MutableRow]) -> None:
-    columns = table.c
-    by_place: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-    for head in heads:
-        by_place[head["storage_id"], head["branch_id"]].append(head["id"])
-    for (storage_id, branch_id), ids in by_place.items():
-        # What moved to another storage or was merged into another branch meanwhile is not what was found.
-        among = dialect_of(connection.dialect.name).among(columns.id, sorted(ids))
-        there = among & (columns.storage_id == storage_id) & (columns.branch_id == branch_id)
-        demote = update(table).where(there, columns.is_latest).values(is_latest=False)
-        if connection.execute(demote).rowcount != len(ids):
-            raise errors.Conflict("another writer made versions after some of these artifacts")
-
-
 def _insert_artifacts(
     connection: Connection, table: Table, fresh: Sequence[tuple[New, MutableRow]], stored: Sequence[Stored]
 ) -> None:
@@ -200,12 +183,7 @@ def _insert_artifacts(
     for (_, row), found in zip(fresh, stored, strict=True):
         row["object_id"] = found.id
     values = [{name: value for name, value in row.items() if name != "id"} for _, row in fresh]
-    statement = insert(table).returning(table.c.id, table.c.uid, was_deleted(table).label("was_given"))
-    ids: dict[str, int] = {}
-    for row in connection.execute(statement, values):
-        if row.was_given:
-            raise given_before(row.uid)
-        ids[row.uid] = row.id
+    ids = {row.uid: row.id for row in insert_versions(connection, table, values)}
     for _, row in fresh:
         row["id"] = ids[row["uid"]]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, or_, select
+from sqlalchemy import Connection, Select, Table, func, or_, select
 
-from lamart_core import uids
 from lamart_core.db import TRASH_BRANCH_ID
+from lamart_core.families.family import Family
+from lamart_core.families.following import with_highest
 from lamart_core.objects.plan import Dedup, Found, Plan, Staged
 from lamart_core.query.sql.dialects import among
 from lamart_core.saving import resolve
@@ -58,13 +58,7 @@ class Known:
         if not rows:
             return Found()
         unique = {row["id"]: row for row in rows}
-        found = resolve.roles([unique[row_id] for row_id in sorted(unique, reverse=True)], staged, plan)
-        head, newest = found.head, found.newest
-        if head is None or newest is None or uids.stem_of(head["uid"]) == uids.stem_of(newest["uid"]):
-            return found
-        # Two families may have begun under one key on two branches: each goes on on its own.
-        family = [row for row in rows if uids.stem_of(row["uid"]) == uids.stem_of(head["uid"])]
-        return replace(found, newest=max(family, key=lambda row: row["uid"]))
+        return resolve.roles([unique[row_id] for row_id in sorted(unique, reverse=True)], staged, plan)
 
 
 def read(connection: Connection, table: Table, wanted: Sequence[tuple[Staged, Plan]]) -> Known:
@@ -92,18 +86,9 @@ def _families(
         if plan.key is not None and plan.storage.is_saved:
             keys[plan.storage.id].add(plan.key)
     columns, other = table.c, table.alias()
-    newest = (
-        select(func.max(other.c.uid))
-        .where(other.c.key == columns.key, other.c.storage_id == columns.storage_id)
-        .where(_stem(other.c.uid) == _stem(columns.uid))
-        .correlate(table)
-        .scalar_subquery()
-    )
-    decides = or_(columns.is_latest, columns.uid == newest)
+    decides = or_(columns.is_latest, columns.id == Family.like(other, table).newest())
     return [
-        resolve.with_highest(table).where(
-            columns.storage_id == storage_id, among(connection, columns.key, names), decides
-        )
+        with_highest(table).where(columns.storage_id == storage_id, among(connection, columns.key, names), decides)
         for storage_id, names in keys.items()
     ]
 
@@ -124,17 +109,13 @@ def _contents(
         .where(equal, columns.branch_id != TRASH_BRANCH_ID, readable)
         .group_by(columns.hash, columns._hash_type)
     )
-    found = [resolve.with_highest(table).where(columns.id.in_(newest))]
+    found = [with_highest(table).where(columns.id.in_(newest))]
     keys = {plan.key for _, plan in looked_up if plan.key is not None}
     if keys:
-        trashed = resolve.with_highest(table).where(equal, columns.branch_id == TRASH_BRANCH_ID, readable)
+        trashed = with_highest(table).where(equal, columns.branch_id == TRASH_BRANCH_ID, readable)
         found.append(trashed.where(among(connection, columns.key, keys)))
     return found
 
 
 def _by_content(staged: Staged, plan: Plan) -> bool:
     return staged.is_comparable and plan.lookup and plan.dedup is Dedup.REGISTRY
-
-
-def _stem(uid: ColumnElement[str]) -> ColumnElement[str]:
-    return func.substr(uid, 1, uids.STEM_LENGTH)

@@ -107,7 +107,7 @@ def _known_files(
     table = record.__table__
     with record.registry.engine.connect() as connection:
         found = resolve.find(connection, table, staged, plan)
-        base = found.head or found.newest
+        base = found.tip.base
         if base is None or base["storage_id"] != plan.storage.id:
             return {}
         return folders.known_files(connection, base["object_id"], tree)

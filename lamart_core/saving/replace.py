@@ -14,9 +14,8 @@ from upath import UPath
 
 from lamart_core import errors, formats, uids
 from lamart_core.db import TRASH_BRANCH_ID, now
-from lamart_core.families.heads import in_family
-from lamart_core.families.naming import check_key_free, rename_family
-from lamart_core.families.placement import check_unlocked
+from lamart_core.families.branches import check_unlocked
+from lamart_core.families.family import Family, check_key_free, rename
 from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.objects.copies import LOST
@@ -40,7 +39,7 @@ from lamart_core.saving.construct import discard_own
 from lamart_core.saving.write import Committed, write
 from lamart_core.storage import address_of, clean_key, match_root, suffix_of
 
-_MEMBER = CollectionArtifact.__table__
+_MEMBER = CollectionArtifact.table
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _check_key(record: ArtifactRecord, staged: Staged) -> None:
         return
     table = record.__table__
     with record.registry.engine.connect() as connection:
-        check_key_free(connection, table, record.uid, key, record.storage_id)
+        check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=record.storage_id)
     if is_real(_flags(record)):
         check_free(record.registry, record.storage, key)
         logger.warning("the file of %s moves from %r to %r when it is saved", record.uid, record.key, key)
@@ -305,13 +304,13 @@ def _switch(
     stored = insert_object(connection, pending.staged, plan, put, old["object_id"], seen=seen)
     check_not_collected(connection, plan.storage.id, [stored.path])
     if plan.key is not None and plan.key != old["key"]:
-        rename_family(connection, table, record.uid, plan.key)
+        rename(connection, table, record.uid, plan.key)
     values = _values(record, pending) | {"object_id": stored.object_id}
     connection.execute(update(table).where(table.c.id == record.id).values(values))
     if record._overwrite_versions:
         # Overwritten versions refer to the object of the latest one.
         overwritten = and_(table.c._overwrite_versions, ~table.c.is_latest, table.c.object_id == old["object_id"])
-        others = and_(in_family(table, record.uid), overwritten)
+        others = and_(Family.of(table, record.uid).members, overwritten)
         connection.execute(update(table).where(others).values(object_id=stored.object_id))
     kept = hand_over(connection, table, site) if site is not None else None
     spare = [Unclaimed(path, is_folder=False) for path in stored.spare]

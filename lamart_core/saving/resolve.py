@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, String, Table, and_, bindparam, or_, select
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
-from lamart_core.families.deleted import highest_given
-from lamart_core.families.heads import in_family
+from lamart_core.families.family import Family
+from lamart_core.families.following import deciding, tip_of, with_highest
 from lamart_core.objects.plan import Dedup, Found, Outcome, Plan, Resolution, Row, Staged
 from lamart_core.storage import normal_form
 
@@ -59,7 +59,7 @@ def find(connection: Connection, table: Table, staged: Staged, plan: Plan) -> Fo
         "branch_id": plan.branch_id,
     }
     rows: list[Row] = [row._asdict() for row in connection.execute(query, values)]
-    return _one_family(connection, table, roles(rows, staged, plan))
+    return roles(rows, staged, plan)
 
 
 @lru_cache(maxsize=64)
@@ -79,37 +79,18 @@ def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
         wanted.append(_first(columns, trashed, columns.id.desc()))
     if shape.family is not None:
         family = (
-            func.substr(columns.uid, 1, uids.STEM_LENGTH) == bindparam("stem")
+            Family(table, bindparam("stem", type_=String()))
             if shape.family == "stem"
-            else and_(columns.key == bindparam("key"), columns.storage_id == bindparam("storage_id"))
+            else Family.called(table, key=bindparam("key"), storage_id=bindparam("storage_id"))
         )
-        head = and_(family, columns.is_latest, columns.branch_id == bindparam("branch_id"))
-        wanted += [_first(columns, family, columns.uid.desc()), _first(columns, head, None)]
+        wanted += deciding(family, bindparam("branch_id"))
     if not wanted:
         return None
     return with_highest(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
 
 
-def with_highest(table: Table) -> Select[Any]:
-    """Return the SELECT of rows with, for the version with the highest uid, the highest one of its family ever."""
-    return select(table, highest_given(table).label("highest_uid"))
-
-
-def _one_family(connection: Connection, table: Table, found: Found) -> Found:
-    """Let the family be that of the latest version on the branch.
-
-    Two who begin a key at the same moment on different branches make two families: each goes on on its branch.
-    """
-    head, newest = found.head, found.newest
-    if head is None or newest is None or uids.stem_of(head["uid"]) == uids.stem_of(newest["uid"]):
-        return found
-    query = with_highest(table).where(in_family(table, head["uid"])).order_by(table.c.uid.desc()).limit(1)
-    return replace(found, newest=connection.execute(query).one()._asdict())
-
-
 def _first(columns: Any, condition: ColumnElement[bool], order: Any) -> Any:
-    query: Select[Any] = select(columns.id).where(condition).limit(1)
-    return (query if order is None else query.order_by(order)).scalar_subquery()
+    return select(columns.id).where(condition).order_by(order).limit(1).scalar_subquery()
 
 
 def roles(rows: Sequence[Row], staged: Staged, plan: Plan) -> Found:
@@ -130,8 +111,8 @@ def roles(rows: Sequence[Row], staged: Staged, plan: Plan) -> Found:
         return plan.key is not None and row["key"] == plan.key and row["storage_id"] == plan.storage.id
 
     by_content = plan.lookup and plan.dedup is Dedup.REGISTRY
-    family = sorted((row for row in rows if member(row)), key=lambda row: row["uid"], reverse=True)
-    head = next((row for row in family if row["is_latest"] and row["branch_id"] == plan.branch_id), None)
+    tip = tip_of((row for row in rows if member(row)), plan.branch_id)
+    head = tip.head
     same = next((row for row in rows if by_content and equal(row) and row["branch_id"] != TRASH_BRANCH_ID), None)
     # Empty contents have nothing in common, unless they are two states of one key.
     if same is None and head is not None and equal(head, even_if_empty=plan.dedup is Dedup.HEAD):
@@ -146,7 +127,7 @@ def roles(rows: Sequence[Row], staged: Staged, plan: Plan) -> Found:
         ),
         None,
     )
-    return Found(equal=same, trashed=trashed, newest=family[0] if family else None, head=head)
+    return Found(equal=same, trashed=trashed, tip=tip)
 
 
 def _lies_unchanged(row: Row, staged: Staged) -> bool:
@@ -187,23 +168,24 @@ def decide(found: Found, plan: Plan, *, stem: str) -> Resolution:
         return Resolution(Outcome.EXISTING, existing=found.equal)
     if found.trashed is not None:
         return Resolution(Outcome.RESTORED, existing=found.trashed)
-    if found.newest is None:
+    tip = found.tip
+    base, next_uid = tip.base, tip.next_uid
+    if base is None or next_uid is None:
         if plan.revises_uid is not None:
             raise errors.IntegrityError(f"cannot revise {plan.revises_uid}: it was deleted")
         return Resolution(Outcome.CREATED, uid=uids.first_uid(stem), key=plan.key, description=plan.description)
-    head = found.head
+    head = tip.head
     if plan.expected_head is not None and (head is None or head["uid"] != plan.expected_head):
         raise errors.IntegrityError(
             f"cannot revise the non-latest record {plan.expected_head}: "
             f"{head['uid'] if head is not None else 'no version'} is the latest now; get it and revise that one"
         )
     explicit = plan.revises_uid is not None
-    parent = head or found.newest
     return Resolution(
         Outcome.NEW_VERSION,
-        uid=uids.next_uid(found.newest.get("highest_uid", found.newest["uid"])),
+        uid=next_uid,
         demote=head["id"] if head is not None else None,
-        follows=found.newest["id"],
-        key=plan.key if plan.key is not None or not explicit else parent["key"],
-        description=plan.description if plan.description is not None or not explicit else parent["description"],
+        follows=base["id"],
+        key=plan.key if plan.key is not None or not explicit else base["key"],
+        description=plan.description if plan.description is not None or not explicit else base["description"],
     )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
-from lamart_core.families.deleted import given_before, was_deleted
-from lamart_core.families.heads import lock_versions
-from lamart_core.families.naming import rename_family
-from lamart_core.families.placement import check_unlocked, place
+from lamart_core.families.branches import check_unlocked, place
+from lamart_core.families.family import rename
+from lamart_core.families.following import give_way, insert_versions
 from lamart_core.lineage.links import add_recreation, claim
 from lamart_core.logging import logger
 from lamart_core.moving.move import check_rename, move_real_key, move_to_storage
@@ -39,6 +37,9 @@ from lamart_core.saving.construct import begin_anew
 from lamart_core.saving.replace import Replacement, save_replacement
 from lamart_core.saving.stage import discard
 from lamart_core.saving.write import Committed, write
+
+# Whether garbage collection took the object of an artifact before the statement that inserts it.
+_COLLECTED = is_collected(bindparam("object_storage"), bindparam("object_path")).label("collected")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ def _rename(record: ArtifactRecord, key: str | None) -> None:
     with record.registry.engine.connect() as connection:
         check_unlocked(connection, table, [record.id])
     if record._key_is_virtual:
-        record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
+        record.registry.unit_of_work(lambda connection: rename(connection, table, record.uid, key))
     else:
         move_real_key(record, key)
 
@@ -146,7 +147,7 @@ def _take_key(record: ArtifactRecord) -> None:
     table = record.__table__
     key = str(record.key)
     try:
-        record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
+        record.registry.unit_of_work(lambda connection: rename(connection, table, record.uid, key))
     except errors.InvalidArgument:
         logger.warning("the content is known as %s; its key stays None, %r is that of another family", record.uid, key)
         set_committed_value(record, "key", None)
@@ -235,7 +236,7 @@ def _commit(
         if resolution.existing is not None:
             row = _existing(connection, table, resolution, plan)
             return _Saved(row, object_path="", resolution=resolution)
-        head = found.head or found.newest
+        head = found.tip.base
         base_id = head["object_id"] if head is not None else None
         stored = insert_object(connection, staged, plan, put, base_id, seen=seen)
         is_shared = put is None or stored.path != put.relpath
@@ -244,12 +245,12 @@ def _commit(
             raise errors.Conflict("another writer saved equal content")
         if head is not None and plan.revises_uid is not None and resolution.key not in (None, head["key"]):
             assert resolution.key is not None
-            rename_family(connection, table, head["uid"], resolution.key)
+            rename(connection, table, head["uid"], resolution.key)
         if resolution.demote is not None:
             assert head is not None
-            _demote(connection, table, head)
+            give_way(connection, table, [head])
         elif resolution.follows is not None:
-            lock_versions(connection, table, [resolution.follows])
+            give_way(connection, table, [], [resolution.follows])
         new = values | {
             "uid": resolution.uid,
             "key": resolution.key,
@@ -260,29 +261,17 @@ def _commit(
             "is_latest": True,
         }
         place_of_object = {"object_storage": plan.storage.id, "object_path": stored.path}
-        row_id, gone, was_given = connection.execute(_insert(table), new | place_of_object).one()
-        if was_given:
-            raise given_before(resolution.uid)
-        if gone:
+        row = insert_versions(connection, table, [new | place_of_object], _COLLECTED)[0]
+        if row.collected:
             raise BytesCollected(f"garbage collection removed {stored.path} before a record referred to it")
         replaced = replace_older(connection, table, resolution, stored.object_id, plan)
         kept = hand_over(connection, table, site) if site is not None else None
         if staged.stored is not None:
             leases.release(connection, plan.storage.id, staged.stored)
         unclaimed = (*replaced, *(Unclaimed(path, is_folder=False) for path in stored.spare))
-        return _Saved(_complete(table, new, row_id), stored.path, unclaimed, kept, resolution=resolution)
+        return _Saved(_complete(table, new, row.id), stored.path, unclaimed, kept, resolution=resolution)
 
     return registry.unit_of_work(work)
-
-
-@lru_cache
-def _insert(table: Table) -> Executable:
-    """Return the statement that inserts an artifact and tells what happened meanwhile.
-
-    That is whether its object was collected, and whether its uid was given to another version which was deleted.
-    """
-    collected = is_collected(bindparam("object_storage"), bindparam("object_path"))
-    return insert(table).returning(table.c.id, collected, was_deleted(table))
 
 
 def _complete(table: Table, values: dict[str, Any], row_id: int) -> dict[str, Any]:
@@ -302,16 +291,6 @@ def _existing(connection: Connection, table: Table, resolution: Resolution, plan
         if row["run_id"] not in (None, plan.run.id):
             add_recreation(connection, plan.run.id, row["id"])
     return row
-
-
-def _demote(connection: Connection, table: Table, head: Row) -> None:
-    # A version that moved to another storage or was merged into another branch meanwhile is not the one that was found:
-    # there it stays the latest.
-    columns = table.c
-    same_place = and_(columns.storage_id == head["storage_id"], columns.branch_id == head["branch_id"])
-    demote = update(table).where(columns.id == head["id"], columns.is_latest, same_place).values(is_latest=False)
-    if connection.execute(demote).rowcount != 1:
-        raise errors.Conflict(f"another writer made a version after {head['uid']}")
 
 
 def _warn_restored(record: ArtifactRecord, resolution: Resolution) -> None:
