@@ -269,9 +269,13 @@ class BackendContract:
             ):
                 with pytest.raises(errors.InvalidArgument):
                     ask()
-        for refuse in (backend.delete, backend.check_path, lambda path: backend.put_file(source, path)):
+        for refuse in (
+            lambda: backend.delete(""),
+            lambda: backend.check_path(""),
+            lambda: backend.put_file(source, ""),
+        ):
             with pytest.raises(errors.InvalidArgument):
-                refuse("")
+                refuse()
         assert not (tmp_path / "out").exists()
 
     def test_staging_is_found_again(self, backend: Backend, tmp_path: Path) -> None:
