@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from lamart_core import errors
+from lamart_core import errors, uids
 from lamart_core.db import MAIN_BRANCH_ID, Registry
 from lamart_core.query import QuerySet
 from lamart_core.records import ArtifactRecord, Storage, StoredObject
@@ -12,7 +12,6 @@ from lamart_core.storage import address_of, match_root, normalise_source, relati
 from lamart_core.types import AnyPathStr
 
 T = TypeVar("T", bound=ArtifactRecord)
-_STEM_LENGTH = 16
 _SHOWN = 50
 
 
@@ -35,7 +34,7 @@ def get(
         wanted["key"] = key
     if version is not None:
         return _get_version(query, wanted, version)
-    if isinstance(idlike, str) and len(idlike) <= _STEM_LENGTH and not wanted:
+    if isinstance(idlike, str) and len(idlike) <= uids.STEM_LENGTH and not wanted:
         by_uid = query.filter(uid__startswith=idlike)
         return _latest(by_uid, f"uid {idlike!r} (for a key: get(key={idlike!r}))", idlike)
     if idlike is None and key is not None and set(wanted) == {"key"}:
