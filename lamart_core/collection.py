@@ -107,7 +107,7 @@ class Collection(CollectionRecord):
     @property
     def ordered_artifacts(self) -> ArtifactSet[Artifact]:
         """The members in the order in which they were collected, as a query set."""
-        link = CollectionArtifact.__table__
+        link = CollectionArtifact.table
         artifact = inspect(Artifact).local_table
         position = (
             select(link.c.position)

@@ -22,7 +22,7 @@ from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
 from lamart_core.storage import check_key
 
-_MEMBER = CollectionArtifact.__table__
+_MEMBER = CollectionArtifact.table
 _SHOWN = 5
 
 
