@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Connection, Table, select
 
 import lamart_core as ln
@@ -128,6 +128,13 @@ class Families(RuleBasedStateMachine):
             query = query.where(self.table.c.id.not_in(list(self.readme_of.values())))
         with self.registry.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    @initialize()
+    def begin(self) -> None:
+        """Give away the newest uid before the history begins; few of them would do so by themselves."""
+        for is_deleted in (False, True, False):
+            self.save_next("a", MAIN_BRANCH_ID, is_deleted)
+            self.rows = self._rows()
 
     @rule(name=st.sampled_from(NAMES), branch_id=BRANCHES, is_deleted=st.booleans())
     def save_next(self, name: str, branch_id: int, is_deleted: bool) -> None:
