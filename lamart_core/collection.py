@@ -13,7 +13,7 @@ from lamart_core.artifact import Artifact
 from lamart_core.db import current_registry
 from lamart_core.describe import describe_collection
 from lamart_core.lineage import view_lineage
-from lamart_core.lineage.links import track_collection_input
+from lamart_core.lineage.edges import track_collection_input
 from lamart_core.reading.artifact_set import ArtifactSet
 from lamart_core.records import Branch, CollectionArtifact, CollectionRecord, Run, Space
 from lamart_core.saving import collect

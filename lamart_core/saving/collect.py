@@ -15,7 +15,7 @@ from lamart_core.families.branches import place
 from lamart_core.families.family import Family, rename
 from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.lineage import context
-from lamart_core.lineage.links import add_collection_recreation, track_collection_input
+from lamart_core.lineage.edges import add_collection_recreation, track_collection_input
 from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.query.sql.dialects import dialect_of, insert_once
