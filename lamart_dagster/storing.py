@@ -19,7 +19,7 @@ from lamart_core.artifact import Artifact
 from lamart_core.db import Registry
 from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.lineage import annotate_run
-from lamart_core.lineage.links import add_recreation
+from lamart_core.lineage.edges import add_recreation
 from lamart_core.objects.plan import Outcome
 from lamart_core.records import Run
 from lamart_core.saving.create import create

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from lamart_core.lineage.links import track_inputs
+from lamart_core.lineage.edges import track_inputs
 from lamart_core.logging import logger
 from lamart_core.query import QuerySet
 from lamart_core.reading import together

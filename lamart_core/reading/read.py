@@ -12,7 +12,7 @@ from upath import UPath
 from lamart_core import errors, formats, hashing
 from lamart_core.db import Registry
 from lamart_core.hashing import Digest
-from lamart_core.lineage.links import track_input
+from lamart_core.lineage.edges import track_input
 from lamart_core.objects import folders
 from lamart_core.objects import verify as verifying
 from lamart_core.objects.folders import OBJECT

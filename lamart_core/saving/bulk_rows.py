@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, insert
 
 from lamart_core import errors
 from lamart_core.families.following import give_way, insert_versions
-from lamart_core.lineage.links import add_recreations, claim_all
+from lamart_core.lineage.edges import add_recreations, claim_all
 from lamart_core.objects.bulk_objects import Stored, ToStore, insert_objects
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Staged
 from lamart_core.objects.tombstones import check_not_collected

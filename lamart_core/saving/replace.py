@@ -39,7 +39,7 @@ from lamart_core.saving.construct import discard_own
 from lamart_core.saving.write import Committed, write
 from lamart_core.storage import address_of, clean_key, match_root, suffix_of
 
-_MEMBER = CollectionArtifact.__table__
+_MEMBER = CollectionArtifact.table
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lamart_core.db import Registry
 from lamart_core.families.branches import check_unlocked, place
 from lamart_core.families.family import rename
 from lamart_core.families.following import give_way, insert_versions
-from lamart_core.lineage.links import add_recreation, claim
+from lamart_core.lineage.edges import add_recreation, claim
 from lamart_core.logging import logger
 from lamart_core.moving.move import check_rename, move_real_key, move_to_storage
 from lamart_core.objects import leases

@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from lamart_core.connect import connect
 from lamart_core.lineage import RunSpec, TransformSpec, close_runs, find_run, open_run, snapshot_of
-from lamart_core.records import RunInput, RunStatus
+from lamart_core.models import RunInput
+from lamart_core.records import RunStatus
 from lamart_core.saving.create import create
 from lamart_dagster import LamartIOManager, LamartRegistry, settle_runs
 from tests.dagster.conftest import Lab, a_lab
