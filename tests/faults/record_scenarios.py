@@ -195,7 +195,7 @@ def _copied_storage(lab: Lab) -> None:
     if "://" not in lab.second:
         shutil.copytree(lab.second, _moved_root(lab))
         return
-    location = storage.location
+    location = storage.backend
     fs: fsspec.AbstractFileSystem = location.fs
     fs.copy(location.stored_name(), f"{location.stored_name().rpartition('/')[0]}/moved", recursive=True)
 

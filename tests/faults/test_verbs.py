@@ -89,7 +89,6 @@ SPARED: dict[str, str] = {
     "Branch.status=": "sets a field; saving it is a verb of its own",
     "HasOwnName.delete": "refuses, or one statement that deletes one row: `SQLRecord.delete`",
     "LazyArtifact.discard": "removes bytes that no record has",
-    "Link.prepare": "is called when a table of links is written: `RelatedManager.add`",
     "QuerySet.delete": "calls `delete` of each record, which a user may repeat",
     "SQLRecord.add_relation": "declares a relation of a class",
     "Storage.delete": "refuses while something refers to it; else it deletes one row and the marker",
