@@ -10,13 +10,13 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
 from lamart_core.db import Registry, now
+from lamart_core.db.checks import check_values
 from lamart_core.objects.bulk_objects import Content, content_of, shared_objects
 from lamart_core.objects.mend import mend, not_whole, see
 from lamart_core.objects.plan import Pending, Plan, Put
 from lamart_core.objects.rows import ObjectVanished, Share, Unseen
 from lamart_core.objects.tombstones import BytesCollected
 from lamart_core.records import ArtifactRecord, SQLRecord, Storage
-from lamart_core.records.checks import check_values
 from lamart_core.saving import bulk_rows, stage
 from lamart_core.saving import save as single
 from lamart_core.saving.bulk_rows import MadeAgain, New, Work, Written

@@ -14,6 +14,7 @@ from upath import UPath
 
 from lamart_core import errors, formats, uids
 from lamart_core.db import TRASH_BRANCH_ID, now
+from lamart_core.db.checks import check_values
 from lamart_core.families.branches import check_unlocked
 from lamart_core.families.family import Family, check_key_free, rename
 from lamart_core.lineage import context
@@ -33,7 +34,6 @@ from lamart_core.places.publish import settle
 from lamart_core.places.real_keys import Overwritten, Place, PlaceChanged, check_free, hand_over, occupy
 from lamart_core.places.rows import is_real
 from lamart_core.records import ArtifactRecord, CollectionArtifact, Run, Storage
-from lamart_core.records.checks import check_values
 from lamart_core.saving import stage
 from lamart_core.saving.construct import discard_own
 from lamart_core.saving.write import Committed, write

@@ -11,6 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
+from lamart_core.db.checks import check_values
 from lamart_core.families.branches import check_unlocked, place
 from lamart_core.families.family import rename
 from lamart_core.families.following import give_way, insert_versions
@@ -31,7 +32,6 @@ from lamart_core.objects.tombstones import BytesCollected, is_collected
 from lamart_core.places.publish import settle
 from lamart_core.places.real_keys import Overwritten, Place, hand_over, occupy
 from lamart_core.records import ArtifactRecord
-from lamart_core.records.checks import check_values
 from lamart_core.saving import resolve
 from lamart_core.saving.construct import begin_anew
 from lamart_core.saving.replace import Replacement, save_replacement
