@@ -35,7 +35,9 @@ def claim(record: Storage) -> None:
         except errors.ObjectExists:  # another process marked it in between
             marker = backend.read_marker()
         except errors.StorageError as error:
-            if error.errno == errno.ENOENT:  # no bucket: there is nothing to read either
+            # No bucket, or no folder could be made: there is nothing to read either.
+            folder = backend.path()
+            if error.errno == errno.ENOENT or (isinstance(folder, Path) and not folder.is_dir()):
                 raise
             logger.warning("%s cannot be written to and is registered for reading only: %s", record.root, error)
             marker = None

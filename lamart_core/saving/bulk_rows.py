@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert
 
 from lamart_core import errors
+from lamart_core.families.declare import is_versioned
 from lamart_core.families.following import give_way, insert_versions
 from lamart_core.lineage.edges import add_recreations, claim_all
 from lamart_core.objects.bulk_objects import Stored, ToStore, insert_objects
@@ -234,7 +235,7 @@ def _insert_others(connection: Connection, records: Sequence[SQLRecord]) -> list
     groups: defaultdict[tuple[type[SQLRecord], frozenset[str]], list[int]] = defaultdict(list)
     values = [record._values() for record in records]
     for index, record in enumerate(records):
-        if type(record)._insert is not SQLRecord._insert:
+        if type(record)._insert is not SQLRecord._insert or is_versioned(record.__table__):
             ids[index] = record._insert(connection)
         else:
             groups[type(record), frozenset(values[index])].append(index)

@@ -136,6 +136,7 @@ def create_file(path: Path, text: str) -> None:
             if not link(temporary, path) and not path.exists():
                 os.rename(temporary, path)
             sync_file(path.parent)
+            sync_file(path.parent.parent)  # which has the folder since, or since an attempt that was killed
     finally:
         temporary.unlink(missing_ok=True)
 
