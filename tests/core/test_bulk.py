@@ -17,9 +17,10 @@ import lamart_core as ln
 from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import RunInput
-from lamart_core.saving import bulk, bulk_rows
+from lamart_core.saving import bulk
 from tests.processes import answers, release, run_together, start
 from tests.registries import contents, storage_root, tree, write
+from tests.seams import at_commit
 
 
 def _files(folder: Path, count: int, suffix: str = "txt") -> list[Path]:
@@ -247,31 +248,21 @@ def test_objects_in_memory_survive_a_failed_batch(registry: Registry, tmp_path: 
 
 
 @pytest.mark.req("R266", "R267")
-def test_a_commit_that_fails_and_one_whose_answer_is_lost(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_rows = bulk_rows.write
-
-    def fail(*_: object) -> None:
+def test_a_commit_that_fails_and_one_whose_answer_is_lost(registry: Registry, tmp_path: Path) -> None:
+    def fail() -> None:
         raise ln.errors.DatabaseBusy("others are writing")
 
     artifacts = _new(_files(tmp_path / "in", 3), "k")
-    monkeypatch.setattr(bulk_rows, "write", fail)
-    with pytest.raises(ln.errors.BulkSaveError) as caught:
+    with at_commit("lamart_artifact", before=fail), pytest.raises(ln.errors.BulkSaveError) as caught:
         ln.save(artifacts)
     assert caught.value.unsaved == artifacts
     assert contents(registry).files == ()
 
-    def lose(registry: Registry, *arguments: Any) -> None:
-        commit(registry, *arguments)
+    def lose() -> None:
         raise KeyboardInterrupt
 
-    commit = bulk._commit
-    monkeypatch.setattr(bulk_rows, "write", write_rows)
-    monkeypatch.setattr(bulk, "_commit", lose)
-    with pytest.raises(KeyboardInterrupt):
+    with at_commit("lamart_artifact", after=lose), pytest.raises(KeyboardInterrupt):
         ln.save(artifacts)
-    monkeypatch.undo()
     assert all(artifact.verify() for artifact in ln.Artifact.filter())
     ln.save(artifacts)
     held = contents(registry)

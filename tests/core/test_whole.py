@@ -23,6 +23,7 @@ from lamart_core.storage import Backend
 from tests.processes import run_together
 from tests.registries import contents as held
 from tests.registries import tree, write
+from tests.seams import at_storage
 from tests.storage.s3_server import shared_server
 
 IN_BUCKETS = pytest.mark.parametrize("lab", ["sqlite-s3", "postgres-s3"], indirect=True)
@@ -400,22 +401,13 @@ def test_what_leaves_a_real_key_to_where_equal_bytes_are_not_whole_keeps_its_own
 @pytest.mark.req("R89", "R93")
 @IN_BUCKETS
 @pytest.mark.parametrize("verb", ["hit", "version"])
-def test_files_that_are_mended_beside_a_deletion_leave_nothing(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
-) -> None:
+def test_files_that_are_mended_beside_a_deletion_leave_nothing(lab: Registry, tmp_path: Path, verb: str) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "cut off")
     files = FILES if verb == "hit" else FILES | {"new.txt": "new"}
     again = ln.Artifact(folder_of(tmp_path, files), key="run", overwrite_versions=False)
-    real: Callable[..., Any] = Backend.put_files
-
-    def delete_and_put(*args: Any, **options: Any) -> Any:
-        monkeypatch.undo()
-        first.delete(permanent=True)
-        return real(*args, **options)
-
-    monkeypatch.setattr(Backend, "put_files", delete_and_put)
-    again.save()
+    with at_storage("put_files", before=lambda: first.delete(permanent=True)):
+        again.save()
     assert ln.Artifact.filter(branch=None).to_list() == [again]
     check(again, files)
     check_nothing_left(lab)
@@ -423,23 +415,18 @@ def test_files_that_are_mended_beside_a_deletion_leave_nothing(
 
 @pytest.mark.req("R93")
 @IN_BUCKETS
-def test_of_two_who_mend_the_same_files_one_is_enough(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_two_who_mend_the_same_files_one_is_enough(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "cut off")
     again = [ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False) for _ in range(2)]
-    real: Callable[..., Any] = Backend.put_files
     places: list[str] = []
 
-    def put_after_another(*args: Any, **options: Any) -> Any:
-        monkeypatch.undo()
+    def save_the_other() -> None:
         again[1].save()
         places.append(place_of(first, "a.txt"))
-        return real(*args, **options)
 
-    monkeypatch.setattr(Backend, "put_files", put_after_another)
-    again[0].save()
+    with at_storage("put_files", before=save_the_other):
+        again[0].save()
     assert places == [place_of(first, "a.txt")]
     check(first, FILES)
     check_nothing_left(lab)
@@ -447,22 +434,16 @@ def test_of_two_who_mend_the_same_files_one_is_enough(
 
 @pytest.mark.req("R93", "R291")
 @IN_BUCKETS
-def test_files_that_are_collected_while_they_are_mended_are_put_again(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_are_collected_while_they_are_mended_are_put_again(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "gone")
-    real: Callable[..., Any] = Backend.put_files
     taken: list[str] = []
 
-    def put_and_lose(*args: Any, **options: Any) -> Any:
-        monkeypatch.undo()
-        stats = real(*args, **options)
+    def lose() -> None:
         taken.extend(found.path for found in collect_garbage(lab, grace=AT_ONCE, dry_run=False))
-        return stats
 
-    monkeypatch.setattr(Backend, "put_files", put_and_lose)
-    ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save()
+    with at_storage("put_files", after=lose):
+        ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save()
     assert len(taken) == 1
     check(first, FILES)
     check_nothing_left(lab)
