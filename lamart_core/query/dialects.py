@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     ColumnElement,
     Connection,
@@ -69,8 +70,20 @@ class Dialect(ABC):
     # ------------------------------------------------------------------ other kinds
 
     @abstractmethod
-    def one_of_many(self, column: ColumnElement[Any], members: Sequence[Any], type_: TypeEngine[Any]) -> Condition:
-        """Return whether `column` is one of many integers or texts, which travel as one parameter."""
+    def one_of_many(
+        self, column: ColumnElement[Any], members: Sequence[Any] | BindParameter[Any], type_: TypeEngine[Any]
+    ) -> Condition:
+        """Return whether `column` is one of many integers or texts, which travel as one parameter.
+
+        Args:
+            column: The column.
+            members: The values; or a parameter, to which what `packed` gives is passed when the statement is executed.
+            type_: Type of the values.
+        """
+
+    @abstractmethod
+    def packed(self, members: Sequence[Any]) -> Any:
+        """Return many integers or texts as one parameter."""
 
     def among(self, column: ColumnElement[Any], ids: Sequence[int]) -> Condition:
         """Return whether `column` is one of some ids, however many."""
@@ -163,10 +176,16 @@ class SQLite(Dialect):
         """Return the text: SQLite compares bytes."""
         return text
 
-    def one_of_many(self, column: ColumnElement[Any], members: Sequence[Any], type_: TypeEngine[Any]) -> Condition:
+    def one_of_many(
+        self, column: ColumnElement[Any], members: Sequence[Any] | BindParameter[Any], type_: TypeEngine[Any]
+    ) -> Condition:
         """Use `json_each`."""
-        values = func.json_each(literal(json.dumps(list(members)), String)).table_valued("value")
-        return column.in_(select(values.c.value))
+        packed = members if isinstance(members, BindParameter) else literal(self.packed(members), String)
+        return column.in_(select(func.json_each(packed).table_valued("value").c.value))
+
+    def packed(self, members: Sequence[Any]) -> Any:
+        """Return JSON."""
+        return json.dumps(list(members))
 
     def date_part(self, column: ColumnElement[Any], part: str) -> ColumnElement[int]:
         """Use `strftime`."""
@@ -274,9 +293,17 @@ class Postgres(Dialect):
         """Use the collation "C"."""
         return text.collate("C")
 
-    def one_of_many(self, column: ColumnElement[Any], members: Sequence[Any], type_: TypeEngine[Any]) -> Condition:
+    def one_of_many(
+        self, column: ColumnElement[Any], members: Sequence[Any] | BindParameter[Any], type_: TypeEngine[Any]
+    ) -> Condition:
         """Use an array."""
-        return column == func.any(bindparam(None, list(members), type_=ARRAY(type_)))
+        if isinstance(members, BindParameter):
+            return column == func.any(bindparam(members.key, type_=ARRAY(type_)))
+        return column == func.any(bindparam(None, self.packed(members), type_=ARRAY(type_)))
+
+    def packed(self, members: Sequence[Any]) -> Any:
+        """Return a list."""
+        return list(members)
 
     def date_part(self, column: ColumnElement[Any], part: str) -> ColumnElement[int]:
         """Use `extract`; a time with time zone is taken to UTC, not to the time zone of the session."""

@@ -17,6 +17,7 @@ from lamart_core.families import remove
 from lamart_core.families.placement import check_unlocked, place
 from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.records.checks import check_values
+from lamart_core.records.riders import Outcome, Rider, Saved
 
 
 @cache
@@ -41,6 +42,8 @@ class SQLRecord(Base):
     __uid_length__: ClassVar[int] = 12
 
     _registry: Registry | None = None
+    # What the next save writes in its transaction beside the row; see `riders`.
+    _riders: tuple[Rider, ...] = ()
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
 
@@ -177,13 +180,14 @@ class SQLRecord(Base):
             check_values(type(self), self._values())
             row_id = registry.unit_of_work(self._insert)
             set_committed_value(self, "id", row_id)
-        elif changes := self._changes():
+        elif (changes := self._changes()) or self._riders:
             check_values(type(self), changes)
-            if "updated_at" in self.__table__.columns:
+            if changes and "updated_at" in self.__table__.columns:
                 self.updated_at = now()
             moves = "branch_id" in self._changes()
             registry.unit_of_work(self._update)
             if moves:  # which version is the latest may have changed
+                self._riders = ()
                 return self.refresh()
         self._settle()
         return self
@@ -191,7 +195,9 @@ class SQLRecord(Base):
     def _insert(self, connection: Connection) -> int:
         table = self.__table__
         result = connection.execute(insert(table).values(**self._values()).returning(table.c.id))
-        return int(result.scalar_one())
+        row_id = int(result.scalar_one())
+        self._ride(connection, row_id, Outcome.CREATED)
+        return row_id
 
     def _update(self, connection: Connection) -> None:
         table = self.__table__
@@ -203,6 +209,12 @@ class SQLRecord(Base):
             place(connection, table, self._placed_together(connection), target)
         if changes:
             connection.execute(update(table).where(table.c.id == self.id).values(**changes))
+        self._ride(connection, self.id, Outcome.EXISTING)
+
+    def _ride(self, connection: Connection, row_id: int, outcome: Outcome) -> None:
+        """Run the riders of the record in the transaction that has written its row."""
+        for rider in self._riders:
+            rider(connection, Saved(self._values() | {"id": row_id}, outcome))
 
     def _placed_together(self, connection: Connection) -> list[int]:
         """Return the ids of the rows that change branches with this one."""
@@ -213,6 +225,8 @@ class SQLRecord(Base):
         for attribute in sa_inspect(type(self)).column_attrs:
             set_committed_value(self, attribute.key, self.__dict__.get(attribute.key))
         self._mark_saved()
+        if self._riders:
+            self._riders = ()
 
     @property
     def has_trash(self) -> bool:
