@@ -25,6 +25,7 @@
     │   ├── RecordLocked                        the record is locked against changes
     │   ├── NameTaken                           another record has this name, another family this key
     │   └── MergeConflict                       two branches have different families under one key
+    ├── Overtaken                               others came in between; internal, the step is done again
     ├── BulkSaveError (RuntimeError)            some of many records are saved, the others are not
     ├── EditNotSaved (RuntimeError)             what was written to a copy of an artifact could not be saved
     ├── PathNotFound (FileNotFoundError)        a path that should exist does not
@@ -149,6 +150,13 @@ class NameTaken(IntegrityError):
 
 class MergeConflict(IntegrityError):
     """Two branches have different families of versions under one key."""
+
+
+class Overtaken(LamartError):
+    """Others came in between what a step had seen, or had put, and its commit.
+
+    Internal: its classes say what happened, and `lamart_core.db.attempting` undoes the step and does it again.
+    """
 
 
 class BulkSaveError(LamartError, RuntimeError):

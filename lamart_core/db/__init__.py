@@ -13,6 +13,7 @@ from lamart_core.db.registry import (
     set_connector,
     set_default_registry,
 )
+from lamart_core.db.retry import attempting
 
 __all__ = [
     "ANONYMOUS_USER_ID",
@@ -26,6 +27,7 @@ __all__ = [
     "KeyText",
     "Registry",
     "UtcDateTime",
+    "attempting",
     "current_registry",
     "model_class",
     "model_names",

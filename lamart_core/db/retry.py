@@ -1,4 +1,4 @@
-"""Which database errors mean «try again», and how long to wait."""
+"""When to try again: a transaction that lost a race, and a step around one that others came in between."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from lamart_core import errors
 
 T = TypeVar("T")
+
+_ATTEMPTS = 20
 
 _POSTGRES_RETRY = {
     "40001",  # serialization_failure
@@ -63,3 +65,33 @@ def retrying(attempt: Callable[[], T], *, timeout: float, sleep: Callable[[float
                 ) from error
         sleep(random.uniform(0, wait))
         wait = min(wait * 2, 0.1)
+
+
+def attempting(step: Callable[[], T], undo: Callable[[errors.LamartError], None], *, busy: str) -> T:
+    """Do a step that puts bytes and commits; undo it, and do it again, when others came in between.
+
+    Any other error than a `LamartError`, a lost connection for example, may have come after the commit: then records
+    refer to what the step has put. Nothing is undone, and garbage collection decides later with the database at hand.
+
+    Args:
+        step: What is to be done, up to and with its commit.
+        undo: Takes back what the step has left and no record refers to. It gets the error: after an `Overtaken` it may
+            keep what the next attempt can use, after any other error nothing is done again. It may be called twice.
+        busy: What the error says when others come in between each time.
+
+    Returns:
+        What the step returned.
+
+    Raises:
+        DatabaseBusy: Others came in between each time.
+    """
+    try:
+        for _ in range(_ATTEMPTS):
+            try:
+                return step()
+            except errors.Overtaken as error:
+                undo(error)
+        raise errors.DatabaseBusy(busy)
+    except errors.LamartError as error:
+        undo(error)
+        raise

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, Table, and_, select, update
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import Registry, now
+from lamart_core.db import Registry, attempting, now
 from lamart_core.families.heads import in_family, lock_family
 from lamart_core.families.naming import check_key_free, rename_family
 from lamart_core.families.placement import check_unlocked
@@ -17,17 +16,13 @@ from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, record_c
 from lamart_core.objects.plan import Row
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
-from lamart_core.objects.scatter import ObjectVanished
-from lamart_core.objects.tombstones import BytesCollected
 from lamart_core.places.publish import settle
-from lamart_core.places.real_keys import PlaceChanged, check_free, hand_over, vacate
+from lamart_core.places.real_keys import Place, check_free, hand_over, vacate
 from lamart_core.places.rows import is_real
 from lamart_core.records import ArtifactRecord, Storage
 
-_ATTEMPTS = 20
 
-
-class _FamilyChanged(errors.LamartError):
+class _FamilyChanged(errors.Overtaken):
     """A version was saved, replaced or deleted while the family was copied: look again."""
 
 
@@ -70,25 +65,24 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
         old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
         check_key_free(connection, table, record.uid, key, storage.id)
     check_free(registry, storage, key)
-    for _ in range(_ATTEMPTS):
-        site = vacate(registry, storage, old, uids.stem_of(record.uid))
+    site: Place | None = None
 
-        def work(connection: Connection, site: Any = site) -> str | None:
+    def step() -> str | None:
+        nonlocal site
+        site = left = vacate(registry, storage, old, uids.stem_of(record.uid))
+
+        def work(connection: Connection) -> str | None:
             rename_family(connection, table, record.uid, key)
-            return hand_over(connection, table, site)
+            return hand_over(connection, table, left)
 
-        try:
-            kept = registry.unit_of_work(work)
-            break
-        except (PlaceChanged, BytesCollected):
+        return registry.unit_of_work(work)
+
+    def undo(error: errors.LamartError) -> None:
+        if site is not None:
             site.withdraw()
-        except errors.LamartError:
-            site.withdraw()
-            raise
-        # Any other error may have come after the commit: then the record refers to the copy, which stays.
-    else:
-        raise errors.DatabaseBusy(f"{old} could not be renamed: its bytes are changed again and again")
-    if site.copy is not None and kept != site.copy.path:
+
+    kept = attempting(step, undo, busy=f"{old} could not be renamed: its bytes are changed again and again")
+    if site is not None and site.copy is not None and kept != site.copy.path:
         site.withdraw()
     settle(registry, storage, key)
     settle(registry, storage, old)
@@ -125,6 +119,7 @@ class _Moved:
     used: frozenset[str]
     gone: tuple[Unclaimed, ...]
     doomed: tuple[str, ...]
+    real_key: str | None
 
 
 def check_move(record: ArtifactRecord, source: Storage, target: Storage) -> None:
@@ -172,39 +167,33 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
         return
     source = registry.Storage.get(source_id)
     check_move(record, source, storage)
-    for _ in range(_ATTEMPTS):
+    copies: list[Copy] = []
+
+    def step() -> _Moved:
         family = _read_family(registry, table, record.uid)
-        key = family.real_key
-        if key is not None:
-            check_free(registry, storage, key)
-        copies: list[Copy] = []
-        stem = uids.stem_of(record.uid)
-        try:
-            for row in family.objects.values():
-                if row["fate"] != LOST:
-                    kept = family.keeps_versions
-                    copy = copy_object(registry, row, source, storage, stem, before=copies, keeps_versions=kept)
-                    copies.append(copy)
-            moved = registry.unit_of_work(
-                lambda connection, family=family, copies=copies: _record_move(
-                    connection, table, record, storage, family, copies
-                )
-            )
-            break
-        except (_FamilyChanged, BytesCollected, ObjectVanished):
-            _discard(copies)
-        except errors.LamartError:
-            _discard(copies)
-            raise
-    else:
-        raise errors.DatabaseBusy(f"{record.uid} could not be moved: its family is changed again and again")
+        if family.real_key is not None:
+            check_free(registry, storage, family.real_key)
+        for row in family.objects.values():
+            if row["fate"] != LOST:
+                stem, kept = uids.stem_of(record.uid), family.keeps_versions
+                copies.append(copy_object(registry, row, source, storage, stem, before=copies, keeps_versions=kept))
+        return registry.unit_of_work(
+            lambda connection: _record_move(connection, table, record, storage, family, copies)
+        )
+
+    def undo(error: errors.LamartError) -> None:
+        _discard(copies)
+        copies.clear()
+
+    busy = f"{record.uid} could not be moved: its family is changed again and again"
+    moved = attempting(step, undo, busy=busy)
     _discard([copy for copy in copies if copy.path not in moved.used])
     for item in moved.gone:
         remove_bytes(source, item.path, is_folder=item.is_folder)
     for path in moved.doomed:
         settle(registry, source, path)
-    if key is not None:
-        settle(registry, storage, key)
+    if moved.real_key is not None:
+        settle(registry, storage, moved.real_key)
     changes = {name: value for name, value in record._changes().items() if name != "storage_id"}
     record.refresh()
     for name, value in changes.items():
@@ -251,4 +240,4 @@ def _record_move(
     referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
     left = and_(OBJECT.c.id.in_(old), ~OBJECT.c.is_managed, ~referred)
     doomed = connection.execute(update(OBJECT).where(left).values(fate=DOOMED).returning(OBJECT.c.path))
-    return _Moved(frozenset(used), tuple(gone), tuple(doomed.scalars()))
+    return _Moved(frozenset(used), tuple(gone), tuple(doomed.scalars()), family.real_key)

@@ -17,15 +17,15 @@ from sqlalchemy import Connection, and_, bindparam, literal_column, select, unio
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
+from lamart_core.db import attempting
 from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.logging import logger
 from lamart_core.objects.folders import FILE, OBJECT, batches, covers
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.tombstones import BytesCollected, check_not_collected
+from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.query.dialects import dialect_of
 from lamart_core.records import Storage
 
-_ATTEMPTS = 20
 _THREADS = 16
 
 
@@ -153,24 +153,22 @@ def put_again(source: Path, tree: TreeDigest, storage: Storage, contents: Sequen
         return
     registry, algorithm = storage.registry, tree.digest.file_algorithm
     logger.warning("%s files of folders in %s were not whole; storing them again", f"{len(wanted):,}", storage.root)
-    for _ in range(_ATTEMPTS):
-        names = {content.id: _new_name(content) for content in wanted}
+    names: dict[int, str] = {}
+
+    def step() -> set[str]:
+        names.update({content.id: _new_name(content) for content in wanted})
         puts = [
             bytes_room.FilePut(places[content.value], names[content.id], Digest(algorithm, content.value))
             for content in wanted
         ]
-        try:
-            put_all(puts, storage, bytes_room.NO_BAR)
-            renamed = registry.unit_of_work(lambda connection, names=names: _rename(connection, storage, wanted, names))
-            break
-        except BytesCollected:
-            _remove(storage, names.values())
-        except errors.LamartError:
-            _remove(storage, names.values())
-            raise
-        # Any other error may have come after the commit: then rows refer to what was put, and it stays.
-    else:
-        raise errors.DatabaseBusy(f"files in {storage.root} are collected again and again before a record names them")
+        put_all(puts, storage, bytes_room.NO_BAR)
+        return registry.unit_of_work(lambda connection: _rename(connection, storage, wanted, names))
+
+    renamed = attempting(
+        step,
+        undo=lambda error: _remove(storage, names.values()),
+        busy=f"files in {storage.root} are collected again and again before a record names them",
+    )
     _remove(storage, [content.path if names[content.id] in renamed else names[content.id] for content in wanted])
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from lamart_core import errors, uids
 from lamart_core import storage as bytes_room
-from lamart_core.db import Registry
+from lamart_core.db import Registry, attempting
 from lamart_core.logging import logger
 from lamart_core.objects import folders
 from lamart_core.objects.contents import contents_of, damaged, held_contents, put_again
@@ -18,10 +18,7 @@ from lamart_core.objects.plan import Row, Staged
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, insert_files, note_sizes
 from lamart_core.objects.scatter import ObjectVanished, PutFile, put_contents
-from lamart_core.objects.tombstones import BytesCollected
 from lamart_core.records import Storage, artifact_table
-
-_ATTEMPTS = 20
 
 
 def mend_folder(storage: Storage, stored: Row, staged: Staged) -> bool:
@@ -96,27 +93,17 @@ def _take_files(storage: Storage, stored: Row, staged: Staged) -> None:
         gone = delete_unreferenced(connection, table, before)
         return [*(Unclaimed(path, is_folder=False) for path in spare), *gone]
 
-    for _ in range(_ATTEMPTS):
-        try:
-            puts = put_contents(
-                source, tree, storage, stem, held_contents(source, tree, storage), puts, bytes_room.NO_BAR
-            )
-            left = storage.registry.unit_of_work(work)
-            break
-        except ObjectVanished:
-            continue
-        except BytesCollected:
-            _remove(storage, puts)
+    def step() -> list[Unclaimed]:
+        nonlocal puts
+        puts = put_contents(source, tree, storage, stem, held_contents(source, tree, storage), puts, bytes_room.NO_BAR)
+        return storage.registry.unit_of_work(work)
+
+    def undo(error: errors.LamartError) -> None:
+        nonlocal puts
+        if not isinstance(error, ObjectVanished):  # then it is missing, and nothing is wrong with what was put
+            for put in puts.values():
+                remove_bytes(storage, put.relpath, is_folder=False)
             puts = {}
-        except errors.LamartError:
-            _remove(storage, puts)
-            raise
-    else:
-        raise errors.DatabaseBusy(f"{storage.root}/{stored['path']} is changed again and again")
-    for item in left:
+
+    for item in attempting(step, undo, busy=f"{storage.root}/{stored['path']} is changed again and again"):
         remove_bytes(storage, item.path, is_folder=item.is_folder)
-
-
-def _remove(storage: Storage, puts: Mapping[str, PutFile]) -> None:
-    for put in puts.values():
-        remove_bytes(storage, put.relpath, is_folder=False)

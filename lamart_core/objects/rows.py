@@ -65,7 +65,7 @@ class Share:
     staged: Staged
 
 
-class Unseen(errors.LamartError):
+class Unseen(errors.Overtaken):
     """Equal bytes are stored, and nobody has looked whether they are whole: do that, and try again.
 
     Attributes:

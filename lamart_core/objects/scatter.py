@@ -19,7 +19,7 @@ from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.records import Storage
 
 
-class ObjectVanished(errors.LamartError):
+class ObjectVanished(errors.Overtaken):
     """Equal bytes that were going to be shared were deleted meanwhile: put our own, and try again."""
 
 

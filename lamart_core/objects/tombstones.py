@@ -13,7 +13,7 @@ TOMBSTONE = Tombstone.__table__
 _BATCH = 1000
 
 
-class BytesCollected(errors.LamartError):
+class BytesCollected(errors.Overtaken):
     """Garbage collection took bytes that were put and not recorded yet: put them again under another name."""
 
 

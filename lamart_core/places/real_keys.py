@@ -24,7 +24,7 @@ from lamart_core.places.rows import Seen, doomed_objects, live_object, look
 from lamart_core.records import Storage, artifact_table
 
 
-class PlaceChanged(errors.LamartError):
+class PlaceChanged(errors.Overtaken):
     """What lies at a real key changed between looking and recording: look again."""
 
 
