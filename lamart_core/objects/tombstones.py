@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, literal_column, select
 
 from lamart_core import errors
-from lamart_core.records import Tombstone
+from lamart_core.records import StoredObject, Tombstone
 
 TOMBSTONE = Tombstone.__table__
 _BATCH = 1000
@@ -17,18 +17,24 @@ class BytesCollected(errors.Overtaken):
     """Garbage collection took bytes that were put and not recorded yet: put them again under another name."""
 
 
-def is_collected(storage_id: BindParameter[int], path: BindParameter[str]) -> ColumnElement[bool]:
-    """Return the SQL expression for: garbage collection has given up the path, so no record may refer to it.
+def was_collected(table: Table) -> ColumnElement[bool]:
+    """Return the SQL expression for: garbage collection has given up the path of the object that this row refers to.
 
-    To be read in the transaction that inserts the row of the object, *after* that row: garbage collection looks for
-    rows under a lock that keeps inserts out, so one of the two always sees the other. `RETURNING` of a later insert
-    is a good place for it.
+    For the `RETURNING` of the statement that inserts a record, *after* the row of its object: garbage collection looks
+    for rows under a lock that keeps inserts out, so one of the two always sees the other.
+
+    Args:
+        table: A table with the column `object_id`.
     """
-    return exists().where(TOMBSTONE.c.storage_id == storage_id, TOMBSTONE.c.path == path)
+    columns, stored = TOMBSTONE.c, StoredObject.__table__
+    same = and_(columns.storage_id == stored.c.storage_id, columns.path == stored.c.path)
+    # SQLAlchemy leaves out the names of tables after RETURNING on SQLite, in this sub-query too.
+    of_row: ColumnElement[int] = literal_column(f"{table.name}.object_id")
+    return select(columns.id).join(stored, same).where(stored.c.id == of_row).exists()
 
 
 def check_not_collected(connection: Connection, storage_id: int, paths: Collection[str]) -> None:
-    """Check many paths at once; as for `is_collected`, after their rows have been inserted.
+    """Check many paths at once; as for `was_collected`, after their rows have been inserted.
 
     Raises:
         BytesCollected: Garbage collection has given one of them up.

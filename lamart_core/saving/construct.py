@@ -160,7 +160,7 @@ def _become(record: ArtifactRecord, staged: Staged, plan: Plan) -> None:
     registry = record.registry
     table = record.__table__
     with registry.engine.connect() as connection:
-        found = resolve.find(connection, table, staged, plan)
+        found = resolve.read(connection, table, [(staged, plan)]).matches(staged, plan)
     if plan.revises_uid is not None:
         plan = _rebase(plan, found.head["uid"] if found.head is not None else None)
     resolution = resolve.decide(found, plan, stem=uids.new_stem())

@@ -17,7 +17,7 @@ from lamart_core.formats import Format
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Dedup, Pending, Plan, Staged
 from lamart_core.records import ArtifactRecord, Run, Storage, storage_locations
-from lamart_core.saving import construct, hybrid, known, resolve, stage, targets
+from lamart_core.saving import construct, hybrid, resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.lists import SQLRecordList
 from lamart_core.saving.put import check_managed
@@ -276,13 +276,12 @@ def _target(registry: Registry, place: _Place, request: Request, locations: Sequ
 def _records(model: type[T], registry: Registry, pending: Sequence[Pending]) -> list[T]:
     table = model.__table__
     with registry.engine.connect() as connection:
-        rows = known.read(connection, table, [(item.staged, item.plan) for item in pending])
+        state = resolve.read(connection, table, [(item.staged, item.plan) for item in pending])
     records: list[T] = []
     for item in pending:
         record = model._blank()
         record._registry = registry
-        found = rows.find(item.staged, item.plan)
-        resolution = resolve.decide(found, item.plan, stem=uids.new_stem())
+        resolution = resolve.decide(state.matches(item.staged, item.plan), item.plan, stem=uids.new_stem())
         if resolution.existing is not None:
             construct.become_existing(record, resolution.existing, item.plan)
             record._pending = item

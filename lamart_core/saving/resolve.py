@@ -63,17 +63,17 @@ class State:
         if row["hash"] is not None:
             self._by_content[row["hash"], row["_hash_type"]].append(row)
 
-    def demote(self, row_id: int) -> MutableRow:
-        """Enter that a row is not the latest version any more, and return it."""
-        row = self._by_id[row_id]
-        row["is_latest"] = False
-        return row
+    def row(self, row_id: int) -> MutableRow:
+        """Return a row by its id."""
+        return self._by_id[row_id]
 
-    def restore(self, row_id: int, branch_id: int) -> MutableRow:
-        """Enter that a row comes back from the trash, and return it."""
-        row = self._by_id[row_id]
-        row["branch_id"] = branch_id
-        return row
+    def demote(self, row_id: int) -> None:
+        """Enter that a row is not the latest version any more."""
+        self._by_id[row_id]["is_latest"] = False
+
+    def restore(self, row_id: int, branch_id: int) -> None:
+        """Enter that a row comes back from the trash."""
+        self._by_id[row_id]["branch_id"] = branch_id
 
     def matches(self, staged: Staged, plan: Plan) -> Matches:
         """Return the rows that decide what one content means."""
@@ -184,9 +184,7 @@ def read(connection: Connection, table: Table, wanted: Sequence[Wanted]) -> Stat
     return State(rows)
 
 
-def _rows(
-    connection: Connection, table: Table, storage_id: int | None, wanted: Sequence[Wanted]
-) -> list[MutableRow]:
+def _rows(connection: Connection, table: Table, storage_id: int | None, wanted: Sequence[Wanted]) -> list[MutableRow]:
     looked_up = [(staged, plan) for staged, plan in wanted if _by_content(staged, plan)]
     revised = [plan.revises_uid for _, plan in wanted if plan.revises_uid is not None]
     values: dict[str, Any] = {
