@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, literal_column, select
+from sqlalchemy import Boolean, ColumnElement, Connection, Table, literal_column, select
 
 from lamart_core import errors
 from lamart_core.records import StoredObject, Tombstone
@@ -26,11 +26,13 @@ def was_collected(table: Table) -> ColumnElement[bool]:
     Args:
         table: A table with the column `object_id`.
     """
-    columns, stored = TOMBSTONE.c, StoredObject.__table__
-    same = and_(columns.storage_id == stored.c.storage_id, columns.path == stored.c.path)
-    # SQLAlchemy leaves out the names of tables after RETURNING on SQLite, in this sub-query too.
-    of_row: ColumnElement[int] = literal_column(f"{table.name}.object_id")
-    return select(columns.id).join(stored, same).where(stored.c.id == of_row).exists()
+    tombstone, stored = TOMBSTONE.name, StoredObject.__table__.name
+    # In words of SQL: SQLAlchemy leaves out the names of tables after RETURNING on SQLite, in sub-queries too.
+    return literal_column(
+        f"EXISTS (SELECT 1 FROM {stored} JOIN {tombstone} ON {tombstone}.storage_id = {stored}.storage_id "
+        f"AND {tombstone}.path = {stored}.path WHERE {stored}.id = {table.name}.object_id)",
+        Boolean,
+    )
 
 
 def check_not_collected(connection: Connection, storage_id: int, paths: Collection[str]) -> None:

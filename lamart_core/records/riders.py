@@ -34,6 +34,6 @@ class Saved:
     outcome: Outcome
 
 
-# Called with the connection of the transaction and the row that it wrote. It runs again when the transaction does, so it
-# changes nothing but the database. An error that it raises undoes the whole save: row, bytes and all.
+# Called with the connection of the transaction and the row that it wrote. It runs again when the transaction does, so
+# it changes nothing but the database. An error that it raises undoes the whole save: row, bytes and all.
 Rider = Callable[[Connection, Saved], None]

@@ -147,7 +147,7 @@ def _is_alone(record: SQLRecord) -> bool:
 
 
 def _follows(record: SQLRecord) -> bool:
-    """Whether the bytes of an artifact depend on what is stored for its family: a folder shares files, a key is taken."""
+    """Whether what an artifact puts depends on what its family has: a folder shares files, a real key is taken."""
     pending: Pending | Replacement | None = getattr(record, "_pending", None)
     if not isinstance(record, ArtifactRecord) or pending is None:
         return False

@@ -23,7 +23,7 @@ from lamart_core.families.placement import check_unlocked, place
 from lamart_core.lineage.links import Made, record_makers
 from lamart_core.objects import leases
 from lamart_core.objects.copies import LOST
-from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Staged
+from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
 from lamart_core.objects.record import ToRecord, record_objects
 from lamart_core.objects.rows import OBJECT, Recording, Unclaimed, delete_unreferenced, repoint_overwritten
 from lamart_core.objects.tombstones import BytesCollected, check_not_collected, was_collected
@@ -141,7 +141,7 @@ class _Decision:
     item: Item
     row: MutableRow
     resolution: Resolution
-    head: MutableRow | None = None
+    head: Row | None = None
 
     @property
     def is_new(self) -> bool:

@@ -48,7 +48,7 @@ class ToPut:
 def put_bytes(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
     """Put contents under names that no other save can choose: all of them, or none. Nothing refers to them yet.
 
-    The sources stay, where that does not cost a copy, until records refer to the bytes. Files are put several at a time.
+    The sources stay, where that costs no copy, until records refer to the bytes. Files are put several at a time.
 
     Args:
         registry: The registry.
@@ -216,7 +216,7 @@ def take_back(wanted: Sequence[ToPut], puts: Mapping[int, Put]) -> None:
             _take_back(wanted[index], put)
     elif puts:
         with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-            list(pool.map(lambda index: _take_back(wanted[index], puts[index]), puts))
+            list(pool.map(_take_back, [wanted[index] for index in puts], puts.values()))
 
 
 def _take_back(item: ToPut, put: Put) -> None:
@@ -227,9 +227,9 @@ def _take_back(item: ToPut, put: Put) -> None:
         for file in put.files.values():
             remove_bytes(storage, file.relpath, is_folder=False)
         return
-    stored = storage.location.path(put.relpath)
-    is_moved = staged.is_owned and isinstance(staged.source, Path) and not staged.source.exists()
-    if is_moved and isinstance(stored, Path) and stored.exists():
-        os.rename(stored, staged.source)
+    stored, source = storage.location.path(put.relpath), staged.source
+    is_local = isinstance(stored, Path) and isinstance(source, Path)
+    if staged.is_owned and is_local and not source.exists() and stored.exists():
+        os.rename(stored, source)
     else:
         remove_bytes(storage, put.relpath, is_folder=staged.is_folder)

@@ -38,8 +38,8 @@ Wanted = tuple[Staged, Plan]
 class State:
     """The families and contents that decide, as the database has them, and as a batch is going to leave them.
 
-    `add`, `demote` and `restore` enter what the batch itself does, so that a later content is decided as if those before
-    it had been saved.
+    `add`, `demote` and `restore` enter what the batch itself does, so that a later content is decided as if those
+    before it had been saved.
     """
 
     def __init__(self, rows: Iterable[MutableRow] = ()) -> None:

@@ -17,7 +17,7 @@ import lamart_core as ln
 from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import RunInput
-from lamart_core.saving import bulk, bulk_rows
+from lamart_core.saving import write as writing
 from tests.processes import answers, release, run_together, start
 from tests.registries import contents, storage_root, tree, write
 
@@ -250,25 +250,22 @@ def test_objects_in_memory_survive_a_failed_batch(registry: Registry, tmp_path: 
 def test_a_commit_that_fails_and_one_whose_answer_is_lost(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_rows = bulk_rows.write
-
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ln.errors.DatabaseBusy("others are writing")
 
     artifacts = _new(_files(tmp_path / "in", 3), "k")
-    monkeypatch.setattr(bulk_rows, "write", fail)
-    with pytest.raises(ln.errors.BulkSaveError) as caught:
+    with monkeypatch.context() as patch, pytest.raises(ln.errors.BulkSaveError) as caught:
+        patch.setattr(writing, "commit", fail)
         ln.save(artifacts)
     assert caught.value.unsaved == artifacts
     assert contents(registry).files == ()
 
-    def lose(registry: Registry, *arguments: Any) -> None:
-        commit(registry, *arguments)
+    def lose(*arguments: Any, **keywords: Any) -> None:
+        attempting(*arguments, **keywords)
         raise KeyboardInterrupt
 
-    commit = bulk._commit
-    monkeypatch.setattr(bulk_rows, "write", write_rows)
-    monkeypatch.setattr(bulk, "_commit", lose)
+    attempting = writing.attempting
+    monkeypatch.setattr(writing, "attempting", lose)
     with pytest.raises(KeyboardInterrupt):
         ln.save(artifacts)
     monkeypatch.undo()
@@ -295,7 +292,7 @@ def test_bytes_of_known_content_that_are_not_whole_are_stored_again(lab: Registr
 def test_what_garbage_collection_took_is_put_again(registry: Registry, tmp_path: Path) -> None:
     artifacts = _new(_files(tmp_path / "in", 3), "k")
     taken: list[str] = []
-    original = bulk.put_files
+    original = writing.put_bytes
 
     def put_and_lose(*arguments: Any) -> Any:
         puts = original(*arguments)
@@ -307,7 +304,7 @@ def test_what_garbage_collection_took_is_put_again(registry: Registry, tmp_path:
         return puts
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bulk, "put_files", put_and_lose)
+        patch.setattr(writing, "put_bytes", put_and_lose)
         ln.save(artifacts)
     assert len(taken) == 3
     assert all(artifact.verify() for artifact in artifacts)

@@ -8,7 +8,7 @@ import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.saving import save as saving
+from lamart_core.saving import write as writing
 from tests.processes import run_together
 from tests.registries import contents, tree, write
 
@@ -124,7 +124,7 @@ def test_a_commit_that_fails_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise ln.errors.DatabaseBusy("others are writing")
 
-    monkeypatch.setattr(saving, "_commit", fail)
+    monkeypatch.setattr(writing, "commit", fail)
     with pytest.raises(ln.errors.DatabaseBusy):
         ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
     held = contents(registry)
@@ -135,13 +135,13 @@ def test_a_commit_that_fails_leaves_nothing(
 def test_a_commit_whose_answer_is_lost_keeps_its_bytes(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit = saving._commit
+    attempting: Any = writing.attempting
 
     def interrupted(*arguments: object, **keywords: object) -> None:
-        commit(*arguments, **keywords)  # pyright: ignore[reportArgumentType]
+        attempting(*arguments, **keywords)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(saving, "_commit", interrupted)
+    monkeypatch.setattr(writing, "attempting", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
     monkeypatch.undo()
