@@ -254,9 +254,10 @@ def test_a_commit_that_fails_and_one_whose_answer_is_lost(
         raise ln.errors.DatabaseBusy("others are writing")
 
     artifacts = _new(_files(tmp_path / "in", 3), "k")
-    with monkeypatch.context() as patch, pytest.raises(ln.errors.BulkSaveError) as caught:
+    with monkeypatch.context() as patch:
         patch.setattr(writing, "commit", fail)
-        ln.save(artifacts)
+        with pytest.raises(ln.errors.BulkSaveError) as caught:
+            ln.save(artifacts)
     assert caught.value.unsaved == artifacts
     assert contents(registry).files == ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.registries import contents, tree, write
 LIMITED = """
 import resource
 from pathlib import Path
+from typing import Any
 import numpy as np, pandas as pd, pyarrow.parquet
 ready()
 folder = Path(arguments["folder"])
@@ -50,6 +52,7 @@ def test_full_disk(registry: Registry, tmp_path: Path) -> None:
 READ_ONLY = """
 import ctypes, os
 from pathlib import Path
+from typing import Any
 import pandas as pd, pyarrow.parquet
 ready()
 folder = Path(arguments["folder"])
