@@ -11,13 +11,13 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select, text
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now, set_connector, set_default_registry
 from lamart_core.db.registration import registration_table
 from lamart_core.db.schema import ensure_schema, schema_version
 from lamart_core.logging import logger
 from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
 from lamart_core.settings import Settings, default_cache_dir
+from lamart_core.storage import normalise_root, storage_type
 from lamart_core.storage.options import OptionsSource, StorageOptions
 
 EMBEDDED = Path(".lamart")
@@ -221,7 +221,7 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
                 f"{registry!r} has no storage location yet; pass connect(…, storage=<folder or URL>)"
             )
     else:
-        if bytes_room.storage_type(bytes_room.normalise_root(str(root))) == "local":
+        if storage_type(normalise_root(str(root))) == "local":
             Path(root).expanduser().mkdir(parents=True, exist_ok=True)
         with registry:
             record = Storage(root).save()
@@ -230,7 +230,7 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
 
 def _choose_local_storage(registry: Registry, root: str | os.PathLike[str]) -> None:
     """Set the location that artifacts are kept in until they are uploaded."""
-    if bytes_room.storage_type(bytes_room.normalise_root(str(root))) != "local":
+    if storage_type(normalise_root(str(root))) != "local":
         raise errors.InvalidArgument(f"local_storage={str(root)!r} is no local folder; pass it as storage=…")
     Path(root).expanduser().mkdir(parents=True, exist_ok=True)
     with registry:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from lamart_core import errors, formats, storage
+from lamart_core import errors, formats
 from lamart_core.db import current_registry
 from lamart_core.formats.folders import table_format
 from lamart_core.records import ArtifactRecord, Run
@@ -14,6 +14,7 @@ from lamart_core.saving import construct, from_dir, lazy
 from lamart_core.saving.arguments import Request, checked, refuse_unsupported, with_others
 from lamart_core.saving.lazy import LazyArtifact
 from lamart_core.saving.lists import SQLRecordList
+from lamart_core.storage import suffix_of
 from lamart_core.types import AnyPathStr
 
 if TYPE_CHECKING:
@@ -346,7 +347,7 @@ class ArtifactConstructors(ArtifactRecord):
 def _check_content(path: Any, otype: str) -> None:
     """Check that a path holds what the constructor is for, as far as its name or its attributes tell."""
     local = Path(str(path)).expanduser()
-    suffix = storage.suffix_of(str(path), is_folder=local.is_dir())
+    suffix = suffix_of(str(path), is_folder=local.is_dir())
     if "://" in str(path):
         known = formats.for_suffix(suffix)
         fits = known is None or known.otype in (otype, None)
@@ -369,4 +370,4 @@ def _takes(data: object, otype: str) -> bool:
 
 
 def _suffix_of(key: str | None) -> str | None:
-    return (storage.suffix_of(key) or None) if key is not None else None
+    return (suffix_of(key) or None) if key is not None else None

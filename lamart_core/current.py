@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import current_registry
 from lamart_core.lineage import current_run
 from lamart_core.query import QuerySet
 from lamart_core.records import Branch, Run, Space, Storage, Transform
 from lamart_core.settings import CreationSettings
+from lamart_core.storage import normalise_root
 
 
 class CurrentSettings:
@@ -34,7 +34,7 @@ class CurrentSettings:
     def storage(self, value: Storage | str | os.PathLike[str]) -> None:
         registry = current_registry()
         if not isinstance(value, Storage):
-            root = bytes_room.normalise_root(str(value))
+            root = normalise_root(str(value))
             found = QuerySet(Storage, registry).filter(root=root).one_or_none()
             if found is None:
                 known = ", ".join(item.root for item in QuerySet(Storage, registry).filter().to_list())

@@ -104,12 +104,12 @@ def contents(registry: Registry) -> Contents:
     with registry.read() as session:
         artifacts = session.scalar(select(func.count()).select_from(Artifact)) or 0
         objects = session.scalar(select(func.count()).select_from(StoredObject)) or 0
-    location = registry.Storage.get(registry.storage_id).location
-    if location.is_local:
-        files = _files(Path(location.root))
+    backend = registry.Storage.get(registry.storage_id).backend
+    if backend.is_local:
+        files = _files(Path(backend.root))
     else:
-        prefix = location.stored_name() + "/"
-        files = [str(name).removeprefix(prefix) for name in location.fs.find(location.url())]
+        prefix = backend.stored_name() + "/"
+        files = [str(name).removeprefix(prefix) for name in backend.fs.find(backend.url())]
         files += [f"staged/{name}" for name in _files(registry.settings.cache_dir / "tmp")]
     return Contents(artifacts, objects, tuple(sorted(name for name in files if name != ".lamart/storage_uid.txt")))
 

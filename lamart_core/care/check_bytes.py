@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, exists, func, select
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.care.gc import batches, is_referred
 from lamart_core.db import Registry
@@ -21,7 +20,7 @@ from lamart_core.objects.candidates import has_candidate
 from lamart_core.objects.digests import digest_of_row, local_digest
 from lamart_core.objects.rows import OBJECT
 from lamart_core.records import FolderFile, Storage, artifact_table
-from lamart_core.storage import Location, ObjectStat
+from lamart_core.storage import MARKER, Backend, Marker, ObjectStat, is_stored_name
 
 _FILE = FolderFile.__table__
 _PAGE = 500
@@ -47,13 +46,13 @@ class _Ids:
 
 def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
     """Check that a location can be read, and that its marker is that of this location and registry."""
-    location = storage.location
+    backend = storage.backend
     try:
-        if location.is_local and not Path(location.root).is_dir():
-            raise errors.PathNotFound(f"there is no folder {location.root} (is its disk mounted?)")
-        marker = bytes_room.read_marker(location)
-        if marker is None and not location.is_local:
-            next(iter(bytes_room.iter_reserved(location)), None)  # tells a missing marker from a missing bucket
+        if backend.is_local and not Path(backend.root).is_dir():
+            raise errors.PathNotFound(f"there is no folder {backend.root} (is its disk mounted?)")
+        marker = backend.read_marker()
+        if marker is None and not backend.is_local:
+            next(iter(backend.list_reserved()), None)  # tells a missing marker from a missing bucket
     except (errors.LamartError, OSError) as error:
         yield Finding(Kind.UNREACHABLE, f"{storage.root} cannot be read: {error}", storage=storage.root)
         return
@@ -61,18 +60,16 @@ def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
         return
     if marker is None:
         detail = f"{storage.root} is managed by this registry, but its marker file is missing"
-        yield Finding(
-            Kind.MARKER, detail, storage=storage.root, path=bytes_room.MARKER, is_repairable=True, row_id=storage.id
-        )
-    elif marker != bytes_room.Marker(storage.uid, registry.uid):
+        yield Finding(Kind.MARKER, detail, storage=storage.root, path=MARKER, is_repairable=True, storage_id=storage.id)
+    elif marker != Marker(storage.uid, registry.uid):
         yield Finding(
             Kind.MARKER,
             f"{storage.root} should be marked as location {storage.uid} of the registry {registry.uid}, but its marker "
             f"says location {marker.storage_uid} of the registry {marker.registry_uid}: two registries may be writing "
             "here, or these are the files of another location",
             storage=storage.root,
-            path=bytes_room.MARKER,
-            row_id=storage.id,
+            path=MARKER,
+            storage_id=storage.id,
         )
 
 
@@ -97,7 +94,7 @@ class BytesCheck:
         seen = _Ids()
         if self.storage.is_managed:
             yield from self._listed(seen)
-        with ThreadPoolExecutor(1 if self.storage.location.is_local else _REQUESTS) as pool:
+        with ThreadPoolExecutor(1 if self.storage.backend.is_local else _REQUESTS) as pool:
             for rows in self._pages(OBJECT.c.is_scattered):
                 yield from (found for row in rows if (found := self._scattered(row)) is not None)
             for rows in self._pages(~OBJECT.c.is_scattered):
@@ -110,7 +107,7 @@ class BytesCheck:
 
     def _listed(self, seen: _Ids) -> Iterator[Finding]:
         """Go through the version store: what is no object, and which objects the listing says are right."""
-        for batch in batches(bytes_room.iter_reserved(self.storage.location)):
+        for batch in batches(self.storage.backend.list_reserved()):
             columns = OBJECT.c
             names = {name.relpath: name for name in batch}
             query = select(columns.id, columns.path, columns.size, columns.n_files).where(
@@ -123,7 +120,7 @@ class BytesCheck:
                 if row.n_files is None and name.size is not None and name.size == row.size:
                     seen.add(row.id)
             for relpath in names:
-                if not bytes_room.is_stored_name(relpath) and PurePosixPath(relpath).name not in _OWN_NAMES:
+                if not is_stored_name(relpath) and PurePosixPath(relpath).name not in _OWN_NAMES:
                     yield Finding(
                         Kind.FOREIGN,
                         f"{self.storage.root}/{relpath} lies in the version store, and was not made by this library; "
@@ -180,9 +177,9 @@ class BytesCheck:
         return now == row
 
     def _look(self, row: Row[Any]) -> Finding | None:
-        location = self.storage.location
+        backend = self.storage.backend
         try:
-            found = bytes_room.stat(location, row.path)
+            found = backend.stat(row.path)
         except errors.PathNotFound:
             return self._finding(Kind.MISSING, row, "there is nothing")
         except errors.LamartError as error:
@@ -195,7 +192,7 @@ class BytesCheck:
             return self._finding(Kind.ALTERED, row, f"its server says {found.digest} now, and said {expected}")
         if self.verify and expected is not None and expected.is_exact:
             try:
-                actual = content_digest(location, row.path, row.suffix, expected, is_folder=row.n_files is not None)
+                actual = content_digest(backend, row.path, row.suffix, expected, is_folder=row.n_files is not None)
             except errors.LamartError as error:
                 return self._finding(Kind.ALTERED, row, f"its bytes cannot be read: {error}")
             if actual.value != expected.value:
@@ -215,6 +212,7 @@ class BytesCheck:
             is_repairable=is_repairable and has_candidate(self.registry, self.storage, row),
             table=OBJECT.name,
             row_id=row.id,
+            storage_id=self.storage.id,
         )
 
 
@@ -240,18 +238,18 @@ def is_superseded() -> ColumnElement[bool]:
     return ~OBJECT.c.is_managed & (OBJECT.c.fate.is_not(None) | has_later)
 
 
-def content_digest(location: Location, relpath: str, suffix: str, expected: Digest, *, is_folder: bool) -> Digest:
+def content_digest(backend: Backend, relpath: str, suffix: str, expected: Digest, *, is_folder: bool) -> Digest:
     """Hash a stored object as the expected digest was made; a remote one is copied to this machine for that.
 
     Raises:
         PathNotFound: It is not there.
         StorageError: The storage failed.
     """
-    if location.is_local:
-        return local_digest(location.local(relpath), suffix, expected, is_folder=is_folder)
+    if backend.is_local:
+        return local_digest(backend.local(relpath), suffix, expected, is_folder=is_folder)
     with TemporaryDirectory() as folder:
         copy = Path(folder) / f"object{suffix}"
-        bytes_room.get(location, relpath, copy, is_folder=is_folder)
+        backend.get(relpath, copy, is_folder=is_folder)
         return local_digest(copy, suffix, expected, is_folder=is_folder)
 
 

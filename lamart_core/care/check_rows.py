@@ -77,7 +77,7 @@ def _headless(registry: Registry, table: Table) -> Iterator[Finding]:
             artifact=row.uid,
             is_repairable=True,
             table=table.name,
-            row_id=row.branch_id,
+            branch_id=row.branch_id,
         )
 
 
@@ -96,7 +96,7 @@ def _several_heads(registry: Registry, table: Table) -> Iterator[Finding]:
             artifact=row.uid,
             is_repairable=True,
             table=table.name,
-            row_id=row.branch_id,
+            branch_id=row.branch_id,
         )
 
 

@@ -83,7 +83,9 @@ class Finding:
         is_repairable: Whether a repair can mend it without losing anything.
         is_repaired: Whether it was mended.
         table: Table of the row that is concerned.
-        row_id: Id of the row that is concerned.
+        row_id: Id of the row of that table that is concerned; None where it is a family, a key or a location.
+        branch_id: Id of the branch that a family has no latest version on, or several.
+        storage_id: Id of the storage location.
     """
 
     kind: Kind
@@ -95,6 +97,8 @@ class Finding:
     is_repaired: bool = False
     table: str | None = None
     row_id: int | None = None
+    branch_id: int | None = None
+    storage_id: int | None = None
 
     @property
     def severity(self) -> Severity:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.care.check_bytes import BytesCheck, check_marker
 from lamart_core.care.check_rows import check_rows
 from lamart_core.care.findings import Finding, Kind, Report
@@ -16,6 +15,7 @@ from lamart_core.db import Registry
 from lamart_core.objects.holds import LEASE, abandoned_paths
 from lamart_core.places.publish import publish_pending
 from lamart_core.records import Storage, storage_locations
+from lamart_core.storage import normalise_root
 
 _KINDS = {
     Reason.UNCLAIMED: Kind.ORPHANED,
@@ -102,7 +102,7 @@ def _storages(registry: Registry, root: str | None) -> list[Storage]:
     found = storage_locations(registry)
     if root is None:
         return found
-    normalised = bytes_room.normalise_root(root)
+    normalised = normalise_root(root)
     chosen = [storage for storage in found if storage.root == normalised]
     if not chosen:
         known = ", ".join(storage.root for storage in found)
@@ -160,7 +160,7 @@ def _leases(registry: Registry, storage: Storage) -> Iterator[Finding]:
             path=path,
             is_repairable=True,
             table=LEASE.name,
-            row_id=storage.id,
+            storage_id=storage.id,
         )
 
 
@@ -181,5 +181,5 @@ def _unpublished(registry: Registry, storage: Storage) -> Iterator[Finding]:
             path=pending.key,
             artifact=pending.uid,
             is_repairable=True,
-            row_id=storage.id,
+            storage_id=storage.id,
         )

@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Connection, exists, select
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import Base, Registry
 from lamart_core.logging import logger
 from lamart_core.objects.copies import DOOMED
 from lamart_core.objects.holds import abandoned_paths, bury, held_paths, known_paths, purge
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.records import Storage, artifact_table, storage_locations
-from lamart_core.storage import ReservedName, StoredName
+from lamart_core.storage import RESERVED, ReservedName, StoredName, is_reserved, is_stored_name
 
 T = TypeVar("T")
 GRACE = timedelta(hours=24)
@@ -121,7 +120,7 @@ def iter_garbage(
     failed: list[errors.StorageError] = []
     staging: set[Path | None] = set()  # remote locations share one folder for staging files
     for storage in storage_locations(registry, managed=True) if storages is None else storages:
-        folder = bytes_room.staging_folder(storage.location, registry.settings.cache_dir)
+        folder = storage.backend.staging(registry.settings.cache_dir).folder
         collector = _Collector(
             registry, storage, grace, dry_run, progress or (lambda count: None), None if folder in staging else folder
         )
@@ -228,8 +227,8 @@ class _Collector:
         return self.registry.unit_of_work(lambda connection: delete_unreferenced(connection, artifacts, ids))
 
     def _unclaimed(self) -> Iterator[Garbage]:
-        location = self.storage.location
-        stored = (name for name in bytes_room.iter_reserved(location) if bytes_room.is_stored_name(name.relpath))
+        backend = self.storage.backend
+        stored = (name for name in backend.list_reserved() if is_stored_name(name.relpath))
         for batch in batches(stored):
             self.progress(len(batch))
             paths = [name.relpath for name in batch]
@@ -242,7 +241,7 @@ class _Collector:
             yield from self._take(self._old(unknown), abandoned)
 
     def _old(self, names: list[ReservedName]) -> list[StoredName]:
-        measured = (bytes_room.measure(self.storage.location, name) for name in names)
+        measured = (self.storage.backend.measure(name) for name in names)
         return [found for found in measured if found is not None and found.modified <= self._limit]
 
     def _take(self, names: list[StoredName], abandoned: set[str]) -> Iterator[Garbage]:
@@ -258,15 +257,15 @@ class _Collector:
         if self.dry_run:
             return found
         try:
-            bytes_room.delete(self.storage.location, found.path, is_folder=found.is_folder)
+            self.storage.backend.delete(found.path, is_folder=found.is_folder)
         except errors.StorageError as error:
             logger.warning("%s/%s could not be removed: %s", found.root, found.path, error)
             return found
         return replace(found, is_removed=True)
 
     def _uploads(self) -> Iterator[Garbage]:
-        location = self.storage.location
-        for batch in batches(bytes_room.iter_uploads(location)):
+        backend = self.storage.backend
+        for batch in batches(backend.list_uploads()):
             self.progress(len(batch))
             with self.registry.engine.connect() as connection:
                 held = held_paths(connection, self.storage.id)
@@ -277,27 +276,27 @@ class _Collector:
                     self.storage.root, upload.relpath, is_folder=False, modified=upload.begun, reason=Reason.UPLOAD
                 )
                 if not self.dry_run:
-                    if bytes_room.is_stored_name(_object_of(upload.relpath)):
+                    if is_stored_name(_object_of(upload.relpath)):
                         # A save that is still at it meets the tombstone, and uploads again.
                         bury(self.registry, self.storage.id, {_object_of(upload.relpath)})
-                    bytes_room.abort_upload(location, upload)
+                    backend.abort_upload(upload)
                     found = replace(found, is_removed=True)
                 yield found
 
     def _staging(self) -> Iterator[Garbage]:
         if self.staging is None:
             return
-        location, cache_dir = self.storage.location, self.registry.settings.cache_dir
-        root = self.storage.root if location.is_local else str(cache_dir)
-        for name in bytes_room.abandoned_staging(location, older_than=self.grace, cache_dir=cache_dir):
+        backend, cache_dir = self.storage.backend, self.registry.settings.cache_dir
+        root = self.storage.root if backend.is_local else str(cache_dir)
+        for name in backend.staging(cache_dir).abandoned(older_than=self.grace):
             path = (self.staging / name.relpath).relative_to(root).as_posix()
-            gone = not self.dry_run and bytes_room.remove_staged(location, name, cache_dir=cache_dir)
+            gone = not self.dry_run and backend.staging(cache_dir).remove(name)
             yield Garbage(root, path, name.is_folder, name.modified, name.size, Reason.STAGING, gone)
 
 
 def _is_ours(relpath: str) -> bool:
     """Whether a path is a real key, or lies in the version store of this location and not of one inside it."""
-    return relpath.startswith(f"{bytes_room.RESERVED}/") or not bytes_room.is_reserved(relpath)
+    return relpath.startswith(f"{RESERVED}/") or not is_reserved(relpath)
 
 
 def _object_of(relpath: str) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, exists, select, update
 
 from lamart_core import errors, hashing, uids
-from lamart_core import storage as bytes_room
 from lamart_core.care.check_bytes import content_digest
 from lamart_core.care.check_rows import LINKS
 from lamart_core.care.findings import Finding, Kind
@@ -25,6 +24,7 @@ from lamart_core.objects.rows import OBJECT, note_sizes
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.places.publish import Publication, finish_publication, publish_pending
 from lamart_core.records import Storage, artifact_table
+from lamart_core.storage import Marker, object_path
 
 
 def mend(registry: Registry, found: Finding) -> Finding:
@@ -50,7 +50,7 @@ def _table(found: Finding) -> Table:
 
 def _mend_heads(registry: Registry, found: Finding) -> bool:
     """Make the newest version of a family on the branch its only latest one."""
-    table, branch_id, uid = _table(found), found.row_id, found.artifact
+    table, branch_id, uid = _table(found), found.branch_id, found.artifact
     assert branch_id is not None
     assert uid is not None
     return registry.unit_of_work(lambda connection: promote_newest(connection, table, uid, branch_id)) is not None
@@ -79,24 +79,24 @@ def _drop_link(registry: Registry, found: Finding) -> bool:
 
 def _mark(registry: Registry, found: Finding) -> bool:
     """Write the marker of a location that the database says is ours; one that is there is never overwritten."""
-    storage = _storage(registry, found.row_id)
-    bytes_room.write_marker(storage.location, bytes_room.Marker(storage.uid, registry.uid))
+    storage = _storage(registry, found.storage_id)
+    storage.backend.write_marker(Marker(storage.uid, registry.uid))
     return True
 
 
 def _drop_leases(registry: Registry, found: Finding) -> bool:
-    assert found.row_id is not None
-    purge(registry, found.row_id)
+    assert found.storage_id is not None
+    purge(registry, found.storage_id)
     return True
 
 
 def _publish(registry: Registry, found: Finding) -> bool:
     """Complete what a process that died had begun at a real key."""
-    assert found.row_id is not None
+    assert found.storage_id is not None
     assert found.path is not None
-    pending = Publication(found.row_id, found.path, found.artifact)
+    pending = Publication(found.storage_id, found.path, found.artifact)
     finish_publication(registry, pending)
-    return pending not in publish_pending(registry, _storage(registry, found.row_id))
+    return pending not in publish_pending(registry, _storage(registry, found.storage_id))
 
 
 def _refresh_copies(registry: Registry, found: Finding) -> bool:
@@ -116,9 +116,9 @@ def _is_whole(registry: Registry, row: Row[Any]) -> bool:
     expected, is_folder = digest_of_row(row), row.n_files is not None
     if expected is None or not expected.is_exact:
         return False
-    location = _storage(registry, row.storage_id).location
+    backend = _storage(registry, row.storage_id).backend
     try:
-        return content_digest(location, row.path, row.suffix, expected, is_folder=is_folder).value == expected.value
+        return content_digest(backend, row.path, row.suffix, expected, is_folder=is_folder).value == expected.value
     except errors.LamartError:
         return False
 
@@ -156,12 +156,12 @@ def _copies(registry: Registry, storage: Storage, row: Row[Any], folder: Path) -
     """Go through copies of an object's content on this machine; nobody has looked at their bytes yet."""
     yield from cached_copies(registry, storage, row)
     for number, other in enumerate(candidates(registry, row)):
-        location = _storage(registry, other.storage_id).location
+        backend = _storage(registry, other.storage_id).backend
         copy = folder / f"{number}{row.suffix}"
         try:
-            bytes_room.get(location, other.path, copy, is_folder=other.is_folder)
+            backend.get(other.path, copy, is_folder=other.is_folder)
         except errors.LamartError as error:
-            logger.warning("%s in %s is no copy: %s", other.path, location.root, error)
+            logger.warning("%s in %s is no copy: %s", other.path, backend.root, error)
             continue
         yield copy
 
@@ -171,14 +171,14 @@ def _put_copy(registry: Registry, storage: Storage, row: Row[Any], copy: Path) -
     assert expected is not None
     # At its real key, what is missing is put where it was; a name in the version store is never used again.
     stem = str(row.path).rpartition("/")[2][: uids.STEM_LENGTH]
-    relpath = bytes_room.object_path(stem, row.suffix) if row.is_managed else row.path
+    relpath = object_path(stem, row.suffix) if row.is_managed else row.path
     size, n_files = row.size, row.n_files
     if is_folder:
         tree = hashing.hash_tree(copy, expected.file_algorithm if expected.is_tree else registry.hash_algorithm)
-        bytes_room.put_folder(copy, storage.location, relpath, tree=tree)
+        storage.backend.put_folder(copy, relpath, tree=tree)
         size, n_files = tree.size, tree.n_files
     else:
-        bytes_room.put_file(copy, storage.location, relpath, digest=hashing.hash_file(copy, registry.hash_algorithm))
+        storage.backend.put_file(copy, relpath, digest=hashing.hash_file(copy, registry.hash_algorithm))
 
     def work(connection: Connection) -> bool:
         change = update(OBJECT).where(OBJECT.c.id == row.id, OBJECT.c.path == row.path).values(path=relpath)

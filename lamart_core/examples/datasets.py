@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from upath import UPath
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.formats.libraries import require
 from lamart_core.records import Storage
+from lamart_core.storage import check_key, writing
 from lamart_core.types import AnyPathStr
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def dir_scrnaseq_cellranger(sample: str, basedir: AnyPathStr | Storage = "./", o
     """
     if "/" in sample:
         raise errors.InvalidArgument(f"a sample is one name, without a slash: {sample!r}")
-    bytes_room.check_key(sample)
+    check_key(sample)
     top = _base(basedir) / sample
     for name, content in _files(sample, output_only).items():
         path = top / name
-        with bytes_room.writing(str(top)):
+        with writing(str(top)):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
     return top

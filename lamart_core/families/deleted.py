@@ -14,7 +14,7 @@ from sqlalchemy import Column, ColumnElement, Connection, FromClause, Row, Strin
 from lamart_core import errors, uids
 from lamart_core.db import Base, UtcDateTime, now, uid_type
 from lamart_core.families.heads import end_of_family, in_family
-from lamart_core.query.dialects import insert_once
+from lamart_core.query.sql.dialects import insert_once
 
 DELETED = Table(
     "lamart_deletedversion",

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Table, and_, func,
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 
 _LOWEST = uids.ALPHABET[0] * uids.VERSION_LENGTH
 _HIGHEST = uids.ALPHABET[-1] * uids.VERSION_LENGTH

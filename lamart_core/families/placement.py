@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, select, update
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.families.heads import lock_family, promote_newest, stem
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 
 
 def place(connection: Connection, table: Table, ids: Sequence[int], branch_id: int) -> None:

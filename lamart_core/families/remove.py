@@ -14,7 +14,7 @@ from lamart_core.families.deleted import note_deleted
 from lamart_core.families.heads import lock_family, promote_newest
 from lamart_core.families.placement import check_unlocked, place
 from lamart_core.logging import logger
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 
 if TYPE_CHECKING:
     from lamart_core.records.base import SQLRecord

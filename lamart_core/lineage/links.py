@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, select, update
 
 from lamart_core.db import Registry, now
 from lamart_core.lineage.context import run_for
-from lamart_core.query.dialects import dialect_of, insert_once
+from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import CollectionInput, CollectionRecreation, Recreation, Run, RunInput
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.families.heads import in_family
 from lamart_core.hashing import FileEntry, TreeDigest, tree_digest
@@ -18,6 +17,7 @@ from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, HISTORY, OBJECT, NewFolder
 from lamart_core.objects.rows import forget_foreign
 from lamart_core.records import StoredObject
+from lamart_core.storage import suffix_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _record_contents(connection: Connection, storage_id: int, folder: ForeignFol
             rows[path] = {
                 "storage_id": storage_id,
                 "path": path,
-                "suffix": bytes_room.suffix_of(entry.path),
+                "suffix": suffix_of(entry.path),
                 "hash": entry.value,
                 "hash_type": digest.file_algorithm,
                 "is_exact": True,

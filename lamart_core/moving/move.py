@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Table, and_, select, update
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, attempting, now
 from lamart_core.families.heads import in_family, lock_family
 from lamart_core.families.naming import check_key_free, rename_family
@@ -20,6 +19,7 @@ from lamart_core.places.publish import settle
 from lamart_core.places.real_keys import Place, check_free, hand_over, vacate
 from lamart_core.places.rows import is_real
 from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.storage import clean_key, suffix_of
 
 
 class _FamilyChanged(errors.Overtaken):
@@ -35,8 +35,8 @@ def check_rename(record: ArtifactRecord, key: str | None) -> str:
     """
     if key is None:
         raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
-    key = bytes_room.clean_key(key)
-    suffix = bytes_room.suffix_of(key, is_folder=record.n_files is not None)
+    key = clean_key(key)
+    suffix = suffix_of(key, is_folder=record.n_files is not None)
     if suffix != record.suffix:
         raise errors.InvalidArgument(
             f"the key {key!r} has the suffix {suffix!r}, but {record.uid} has {record.suffix!r}; they must be equal"
@@ -46,7 +46,7 @@ def check_rename(record: ArtifactRecord, key: str | None) -> str:
             f"{record.uid} lies at its real key in {record.storage.root}, which is not managed by this registry"
         )
     if not record._key_is_virtual:
-        bytes_room.check_place(key, is_local=record.storage.location.is_local)
+        record.storage.backend.check_path(key)
     return key
 
 
@@ -131,10 +131,10 @@ def check_move(record: ArtifactRecord, source: Storage, target: Storage) -> None
     """
     if not target.is_saved or target.registry != record.registry:
         raise errors.InvalidArgument(f"{target!r} is no storage location of {record.registry!r}")
-    for location in (source, target):
-        if not location.is_managed:
+    for storage in (source, target):
+        if not storage.is_managed:
             raise errors.InvalidArgument(
-                f"{location.root} is not managed by this registry: nothing can be moved from or to it"
+                f"{storage.root} is not managed by this registry: nothing can be moved from or to it"
             )
     if source.space_id != target.space_id:
         raise errors.InvalidArgument(

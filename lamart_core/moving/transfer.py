@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, update
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry, now
 from lamart_core.families.deleted import DELETED
 from lamart_core.families.heads import lock_family, promote_newest
@@ -19,6 +18,7 @@ from lamart_core.moving.foreign import ForeignFolder, read_folder, record_folder
 from lamart_core.objects.rows import OBJECT, forget_foreign
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
 from lamart_core.records.mixins import new_row
+from lamart_core.storage import is_reserved
 
 TRANSFER_KEY = "__lamart_transfer__"
 
@@ -226,7 +226,7 @@ def _object(connection: Connection, foreign: _Foreign, storage_id: int, *, came_
     known = connection.execute(same).scalar_one_or_none()
     if known is not None:
         return known
-    if came_from_here and bytes_room.is_reserved(foreign.object["path"]):
+    if came_from_here and is_reserved(foreign.object["path"]):
         raise errors.IntegrityError(
             f"{foreign.uid} cannot be transferred: this registry manages {foreign.storage['root']}, and has deleted it "
             "there. The record of the other registry refers to nothing"

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import Row, select, union_all
 
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.objects.digests import digest_of_row
 from lamart_core.objects.folders import FILE, HISTORY, OBJECT, covers
 from lamart_core.records import Storage
+from lamart_core.storage import Cache
 
 _MOST = 20
 
@@ -74,12 +74,12 @@ def candidates(registry: Registry, row: Row[Any]) -> list[Candidate]:
 
 def cached_copies(registry: Registry, storage: Storage, row: Row[Any]) -> Iterator[Path]:
     """Go through copies of a remote object on this machine: its own, and those in folders that it is a file of."""
-    location = storage.location
-    if location.is_local or row.hash is None:
+    backend = storage.backend
+    if backend.is_local or row.hash is None:
         return
-    cache = bytes_room.Cache(registry.settings.cache_dir)
-    own = cache.path(location, row.path, size=row.size, digest=digest_of_row(row))
-    for path in (own, cache.content_path(location, row.path)):
+    cache = Cache(registry.settings.cache_dir)
+    own = cache.path(backend, row.path, size=row.size, digest=digest_of_row(row))
+    for path in (own, cache.content_path(backend, row.path)):
         if path.exists():
             yield path
     if row.n_files is not None:
@@ -93,6 +93,6 @@ def cached_copies(registry: Registry, storage: Storage, row: Row[Any]) -> Iterat
     with registry.engine.connect() as connection:
         rows = connection.execute(union_all(*(query.where(part) for part in covers(folder.c.position)))).all()
     for item in rows:
-        copy = cache.path(location, item.path, size=item.size, digest=digest_of_row(item))
+        copy = cache.path(backend, item.path, size=item.size, digest=digest_of_row(item))
         if (copy / item.name).is_file():
             yield copy / item.name

@@ -16,15 +16,15 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, literal_column, select, union_all, update
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import attempting
 from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.logging import logger
 from lamart_core.objects.folders import FILE, OBJECT, batches, covers
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.tombstones import check_not_collected
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import Storage
+from lamart_core.storage import NO_BAR, Bar, FilePut, object_path
 
 _THREADS = 16
 
@@ -106,7 +106,7 @@ def _content(row: Any) -> Content:
 def damaged(storage: Storage, contents: Sequence[Content]) -> list[Content]:
     """Return those contents that are not there with their size. What cannot be seen is taken for whole."""
     try:
-        wrong = bytes_room.not_whole(storage.location, {content.path: content.size for content in contents})
+        wrong = storage.backend.mismatched({content.path: content.size for content in contents})
     except errors.StorageError as error:
         logger.warning("cannot see whether the files of folders in %s are whole: %s", storage.root, error)
         return []
@@ -158,10 +158,9 @@ def put_again(source: Path, tree: TreeDigest, storage: Storage, contents: Sequen
     def step() -> set[str]:
         names.update({content.id: _new_name(content) for content in wanted})
         puts = [
-            bytes_room.FilePut(places[content.value], names[content.id], Digest(algorithm, content.value))
-            for content in wanted
+            FilePut(places[content.value], names[content.id], Digest(algorithm, content.value)) for content in wanted
         ]
-        put_all(puts, storage, bytes_room.NO_BAR)
+        put_all(puts, storage, NO_BAR)
         return registry.unit_of_work(lambda connection: _rename(connection, storage, wanted, names))
 
     renamed = attempting(
@@ -173,7 +172,7 @@ def put_again(source: Path, tree: TreeDigest, storage: Storage, contents: Sequen
 
 
 def _new_name(content: Content) -> str:
-    return bytes_room.object_path(PurePosixPath(content.path).name[: uids.STEM_LENGTH], content.suffix)
+    return object_path(PurePosixPath(content.path).name[: uids.STEM_LENGTH], content.suffix)
 
 
 def _rename(connection: Connection, storage: Storage, contents: Sequence[Content], names: dict[int, str]) -> set[str]:
@@ -193,7 +192,7 @@ def _remove(storage: Storage, paths: Collection[str]) -> None:
         list(pool.map(partial(remove_bytes, storage, is_folder=False), paths))
 
 
-def put_all(puts: Sequence[bytes_room.FilePut], storage: Storage, bar: bytes_room.Bar) -> None:
+def put_all(puts: Sequence[FilePut], storage: Storage, bar: Bar) -> None:
     """Put contents that no row refers to yet: all of them or none.
 
     Raises:
@@ -201,7 +200,7 @@ def put_all(puts: Sequence[bytes_room.FilePut], storage: Storage, bar: bytes_roo
         BytesCollected: Garbage collection took some of them while they were put.
     """
     try:
-        bytes_room.put_files(puts, storage.location, bar=bar)
+        storage.backend.put_files(puts, bar=bar)
     except (errors.StorageError, errors.PathNotFound):
         with storage.registry.engine.connect() as connection:
             check_not_collected(connection, storage.id, [put.relpath for put in puts])

@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, hashing, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
 from lamart_core.logging import logger
@@ -24,6 +23,7 @@ from lamart_core.objects.rows import OBJECT, Recording, insert_files, note_sizes
 from lamart_core.objects.scatter import PutFile, put_contents
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.records import Storage
+from lamart_core.storage import NO_BAR, Cache, KnownFile, object_path
 
 LOST = "lost"
 DOOMED = "doomed"
@@ -82,9 +82,9 @@ def holds(storage: Storage, path: str, *rows: Row) -> bool:
     Raises:
         StorageError: The storage failed or refused.
     """
-    location = storage.location
+    backend = storage.backend
     try:
-        found = bytes_room.stat(location, path)
+        found = backend.stat(path)
         alike = [
             row for row in rows if found.is_folder == (row["n_files"] is not None) and row["size"] in (None, found.size)
         ]
@@ -94,11 +94,11 @@ def holds(storage: Storage, path: str, *rows: Row) -> bool:
         exact = [(digest, suffix) for digest, suffix in digests if digest is not None and digest.is_exact]
         if not exact:
             return False
-        if location.is_local:
-            return _is_one_of(location.local(path), exact)
+        if backend.is_local:
+            return _is_one_of(backend.local(path), exact)
         with TemporaryDirectory() as folder:
             local = Path(folder, "object")
-            bytes_room.get(location, path, local, is_folder=found.is_folder)
+            backend.get(path, local, is_folder=found.is_folder)
             return _is_one_of(local, exact)
     except errors.PathNotFound:
         return False
@@ -107,7 +107,7 @@ def holds(storage: Storage, path: str, *rows: Row) -> bool:
 def is_whole(storage: Storage, row: Row) -> bool:
     """Return whether a stored object is there with its size, by one look. What cannot be seen is taken for whole."""
     try:
-        found = bytes_room.stat(storage.location, row["path"])
+        found = storage.backend.stat(row["path"])
     except errors.PathNotFound:
         return False
     except (errors.StorageError, errors.InvalidArgument) as error:
@@ -156,7 +156,7 @@ def copy_object(
         ContentMismatch: The bytes are missing or are not those of the record.
         StorageError: A storage failed or refused; nothing is left.
     """
-    copy = Copy(row, target, bytes_room.object_path(stem, row["suffix"]), digest_of(row))
+    copy = Copy(row, target, object_path(stem, row["suffix"]), digest_of(row))
     if source.id == target.id:
         return _lend(registry, _duplicate(copy))
     return _lend(registry, _copy_over(registry, copy, source, before, keeps_versions=keeps_versions))
@@ -181,55 +181,55 @@ def _copy_over(
     copy = copy if digest is not None and digest.is_exact else Copy(row, target, path, found)
     if tree is not None:
         return _put_copied_folder(copy, local, tree, before, is_scattered=keeps_versions)
-    bytes_room.put_file(local, target.location, path, digest=found)
+    target.backend.put_file(local, path, digest=found)
     return copy
 
 
 def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None) -> Path:
-    cache = bytes_room.Cache(registry.settings.cache_dir)
+    cache = Cache(registry.settings.cache_dir)
     size, path = row["size"], row["path"]
     if row["is_scattered"]:
         with registry.engine.connect() as connection:
-            folder = scattered_folder(connection, row["id"], path, source.location)
+            folder = scattered_folder(connection, row["id"], path, source.backend)
         return cache.fetch_scattered(folder, size=size, digest=digest)
     verify = digest is not None and not digest.is_exact
     return cache.fetch(
-        source.location, path, size=size, digest=digest, is_folder=row["n_files"] is not None, verify=verify
+        source.backend, path, size=size, digest=digest, is_folder=row["n_files"] is not None, verify=verify
     )
 
 
 def _put_copied_folder(
     copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_scattered: bool
 ) -> Copy:
-    location = copy.storage.location
-    if is_scattered and not location.is_local:
+    backend = copy.storage.backend
+    if is_scattered and not backend.is_local:
         already = {value: put for other in before for value, put in other.contents.items()}
         held = held_contents(local, tree, copy.storage)
         stem = PurePosixPath(copy.path).name[: uids.STEM_LENGTH]
-        contents = put_contents(local, tree, copy.storage, stem, held, already, bytes_room.NO_BAR)
+        contents = put_contents(local, tree, copy.storage, stem, held, already, NO_BAR)
         return replace(copy, tree=tree, is_scattered=True, contents=contents)
     known = {
-        entry.value: bytes_room.KnownFile(f"{other.path}/{entry.path}", other.path)
+        entry.value: KnownFile(f"{other.path}/{entry.path}", other.path)
         for other in before
         for entry in (other.tree.entries if other.tree is not None else ())
     }
-    bytes_room.put_folder(local, location, copy.path, tree=tree, known=known)
+    backend.put_folder(local, copy.path, tree=tree, known=known)
     return replace(copy, tree=tree)
 
 
 def _duplicate(copy: Copy) -> Copy:
     row, storage = copy.row, copy.storage
-    location = storage.location
+    backend = storage.backend
     inexact = copy.digest is None or not copy.digest.is_exact
     # What only a server vouches for is asked of it before; the copy may get another word.
     if inexact and not holds(storage, row["path"], row):
         raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} were altered")
     try:
-        bytes_room.duplicate(location, row["path"], copy.path, is_folder=copy.is_folder)
+        backend.duplicate(row["path"], copy.path, is_folder=copy.is_folder)
     except errors.PathNotFound as error:
         raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} are missing") from error
     if inexact:
-        return Copy(row, storage, copy.path, bytes_room.stat(location, copy.path).digest or copy.digest)
+        return Copy(row, storage, copy.path, backend.stat(copy.path).digest or copy.digest)
     # The copy is looked at, and not the original: that may change in between.
     if not holds(storage, copy.path, row):
         copy.discard()

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, un
 
 from lamart_core.hashing import FileEntry, TreeDigest
 from lamart_core.records import FolderFile, FolderHistory, StoredObject
-from lamart_core.storage import KnownFile, Location, ScatteredFolder, StoredFile
+from lamart_core.storage import Backend, KnownFile, ScatteredFolder, StoredFile
 
 OBJECT = StoredObject.__table__
 HISTORY = FolderHistory.__table__
@@ -103,16 +103,16 @@ def files_of(connection: Connection, object_id: int) -> list[StoredFile]:
     return sorted(found, key=lambda file: file.path.encode())
 
 
-def scattered_folder(connection: Connection, object_id: int, path: str, location: Location) -> ScatteredFolder:
+def scattered_folder(connection: Connection, object_id: int, path: str, backend: Backend) -> ScatteredFolder:
     """Return a folder whose files are objects of their own.
 
     Args:
         connection: Connection to read over.
         object_id: Id of the folder's row.
         path: Path that stands for it in its location.
-        location: The location.
+        backend: The location.
     """
-    return ScatteredFolder(location, path, files_of(connection, object_id))
+    return ScatteredFolder(backend, path, files_of(connection, object_id))
 
 
 def known_files(connection: Connection, base_id: int, tree: TreeDigest) -> dict[str, KnownFile]:

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.families.naming import rename_family
 from lamart_core.logging import logger
@@ -22,8 +21,9 @@ from lamart_core.objects.plan import Pending, Row, Staged
 from lamart_core.objects.record import Share
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, note_sizes
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.storage import clean_key
 
 _THREADS = 16
 
@@ -159,15 +159,15 @@ def _stored(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, 
 
 def _store_again(stored: Row, staged: Staged, storage: Storage) -> None:
     """Put equal bytes where those that are not whole lie; what is there was readable for nobody."""
-    source, location, path = staged.source, storage.location, stored["path"]
+    source, backend, path = staged.source, storage.backend, stored["path"]
     assert isinstance(source, Path)
     logger.warning("the bytes at %s/%s were not whole; storing them again", storage.root, path)
-    bytes_room.delete(location, path, is_folder=staged.is_folder)
+    backend.delete(path, is_folder=staged.is_folder)
     try:
         if staged.tree is not None:
-            bytes_room.put_folder(source, location, path, tree=staged.tree)
+            backend.put_folder(source, path, tree=staged.tree)
         else:
-            bytes_room.put_file(source, location, path, digest=staged.digest)
+            backend.put_file(source, path, digest=staged.digest)
     except errors.ObjectExists:  # another process does the same
         return
     if staged.size != stored["size"]:
@@ -186,7 +186,7 @@ def _follow(record: ArtifactRecord, stored: Row, staged: Staged) -> None:
         return
     table = record.__table__
     path = staged.in_place
-    key = None if record._key_is_virtual else bytes_room.clean_key(path)
+    key = None if record._key_is_virtual else clean_key(path)
 
     def work(connection: Connection) -> None:
         connection.execute(update(OBJECT).where(OBJECT.c.id == stored["id"]).values(path=path))

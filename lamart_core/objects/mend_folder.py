@@ -9,7 +9,6 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, attempting
 from lamart_core.logging import logger
 from lamart_core.objects import folders
@@ -19,6 +18,7 @@ from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, insert_files, note_sizes
 from lamart_core.objects.scatter import ObjectVanished, PutFile, put_contents
 from lamart_core.records import Storage, artifact_table
+from lamart_core.storage import NO_BAR
 
 
 def mend_folder(storage: Storage, stored: Row, staged: Staged) -> bool:
@@ -95,7 +95,7 @@ def _take_files(storage: Storage, stored: Row, staged: Staged) -> None:
 
     def step() -> list[Unclaimed]:
         nonlocal puts
-        puts = put_contents(source, tree, storage, stem, held_contents(source, tree, storage), puts, bytes_room.NO_BAR)
+        puts = put_contents(source, tree, storage, stem, held_contents(source, tree, storage), puts, NO_BAR)
         return storage.registry.unit_of_work(work)
 
     def undo(error: errors.LamartError) -> None:

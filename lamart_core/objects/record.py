@@ -16,7 +16,7 @@ from lamart_core.objects import folders
 from lamart_core.objects.plan import Put, Row, Staged
 from lamart_core.objects.rows import OBJECT, Recording, insert_files, note_sizes, object_values
 from lamart_core.objects.scatter import ObjectVanished
-from lamart_core.query.dialects import among, dialect_of
+from lamart_core.query.sql.dialects import among, dialect_of
 from lamart_core.records import Storage
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 
-from lamart_core import storage as bytes_room
 from lamart_core.families.heads import in_family
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, OBJECT
 from lamart_core.objects.plan import Row, Staged
 from lamart_core.objects.scatter import PutFile, Recorded, record_contents
 from lamart_core.records import artifact_table
+from lamart_core.storage import RESERVED
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def forget_foreign(connection: Connection, table: Table, object_ids: Collection[
 
     The bytes are theirs. Rows of files in place stay.
     """
-    in_store = OBJECT.c.path.startswith(f"{bytes_room.RESERVED}/", autoescape=True)
+    in_store = OBJECT.c.path.startswith(f"{RESERVED}/", autoescape=True)
     _delete_rows(connection, table, object_ids, in_store & ~OBJECT.c.is_managed)
 
 

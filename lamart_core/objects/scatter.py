@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import now
 from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.objects.contents import find_contents, put_all
 from lamart_core.objects.folders import OBJECT
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.records import Storage
+from lamart_core.storage import Bar, FilePut, object_path, suffix_of
 
 
 class ObjectVanished(errors.Overtaken):
@@ -52,7 +52,7 @@ def put_contents(
     stem: str,
     held: Collection[str],
     already: Mapping[str, PutFile],
-    bar: bytes_room.Bar,
+    bar: Bar,
 ) -> dict[str, PutFile]:
     """Put the contents of a folder that the storage does not hold yet; nothing refers to them yet.
 
@@ -73,14 +73,14 @@ def put_contents(
         BytesCollected: Garbage collection took some of them while they were put.
     """
     puts: dict[str, PutFile] = {}
-    transfers: list[bytes_room.FilePut] = []
+    transfers: list[FilePut] = []
     for entry in tree.entries:
         if not entry.size or entry.value in puts or entry.value in held or entry.value in already:
             continue
-        suffix = bytes_room.suffix_of(entry.path)
-        put = puts[entry.value] = PutFile(bytes_room.object_path(stem, suffix), suffix, entry.size)
+        suffix = suffix_of(entry.path)
+        put = puts[entry.value] = PutFile(object_path(stem, suffix), suffix, entry.size)
         digest = Digest(tree.digest.file_algorithm, entry.value)
-        transfers.append(bytes_room.FilePut(source / entry.path, put.relpath, digest))
+        transfers.append(FilePut(source / entry.path, put.relpath, digest))
     put_all(transfers, storage, bar)
     return {**already, **puts}
 

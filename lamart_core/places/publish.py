@@ -14,7 +14,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.families.heads import in_family
 from lamart_core.logging import logger
@@ -97,16 +96,16 @@ def _settle_once(registry: Registry, storage: Storage, key: str, *, force: bool)
         return _publish(registry, storage, key, owner, force=force)
     for row in doomed:
         if not is_taken and holds(storage, key, row):
-            bytes_room.delete(storage.location, key, is_folder=row["n_files"] is not None)
+            storage.backend.delete(key, is_folder=row["n_files"] is not None)
         gone = OBJECT.delete().where(OBJECT.c.id == row["id"], OBJECT.c.fate == DOOMED)
         registry.unit_of_work(lambda connection, gone=gone: connection.execute(gone).rowcount)
     return True
 
 
 def _publish(registry: Registry, storage: Storage, key: str, owner: Owner, *, force: bool) -> bool:
-    location, path = storage.location, owner.object["path"]
+    backend, path = storage.backend, owner.object["path"]
     is_folder = owner.object["n_files"] is not None
-    is_free = not bytes_room.exists(location, key)
+    is_free = not backend.exists(key)
     if not is_free and not force and not _is_ours(registry, storage, key):
         logger.warning("%s/%s holds bytes that no record knows; %s stays in the version store until they are moved "
                        "away or registered with Artifact(path)", storage.root, key, owner.uid)  # fmt: skip
@@ -115,18 +114,18 @@ def _publish(registry: Registry, storage: Storage, key: str, owner: Owner, *, fo
         if owner.object["is_scattered"]:
             with registry.engine.connect() as connection:
                 files = files_of(connection, owner.object["id"])
-            bytes_room.place_files(location, files, key, replace=not is_free)
+            backend.publish_files(files, key, replace=not is_free)
         else:
-            bytes_room.place(location, path, key, is_folder=is_folder, by_link=True, replace=not is_free)
+            backend.publish(path, key, is_folder=is_folder, by_link=True, replace=not is_free)
         gone = registry.unit_of_work(lambda connection: _record_publication(connection, storage, key, owner))
     except _Superseded:
         return True
     if gone:
         for item in gone:
             remove_bytes(storage, item.path, is_folder=item.is_folder)
-    elif location.is_local:
+    elif backend.is_local:
         # Others share the object: what people do at the key must not reach it.
-        bytes_room.place(location, path, key, is_folder=is_folder, by_link=False)
+        backend.publish(path, key, is_folder=is_folder, by_link=False)
     return True
 
 
@@ -185,7 +184,7 @@ def publish_pending(registry: Registry, storage: Storage | None = None) -> list[
             owners = {key: owner for key in keys if (owner := unpublished(connection, place.id, key)) is not None}
             doomed = {row["path"] for row in doomed_objects(connection, place.id)} - set(owners)
         for key, owner in owners.items():
-            if not bytes_room.exists(place.location, key) or _is_ours(registry, place, key):
+            if not place.backend.exists(key) or _is_ours(registry, place, key):
                 found.append(Publication(place.id, key, owner.uid))
         found += [Publication(place.id, key, None) for key in sorted(doomed)]
     return found

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, func, or_, select, update
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.logging import logger
 from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, holds, record_copy
@@ -96,7 +95,7 @@ def occupy(
     if row is None or not own:
         # A file that is the content already, but for a record, comes from a copy by hand or from a save by others.
         known = [content] if row is not None else [content, *before.known]
-        is_taken = not before.is_held and bytes_room.exists(storage.location, key)
+        is_taken = not before.is_held and storage.backend.exists(key)
         if is_taken and (needed or not holds(storage, key, *known)):
             raise _taken(registry, storage, key, before)
         return Place(storage, key, row)
@@ -134,7 +133,7 @@ def check_free(registry: Registry, storage: Storage, key: str) -> None:
         ObjectExists: Something does.
         StorageError: The storage failed or refused.
     """
-    if not bytes_room.exists(storage.location, key):
+    if not storage.backend.exists(key):
         return
     with registry.engine.connect() as connection:
         doomed = [] if live_object(connection, storage.id, key) else doomed_objects(connection, storage.id, key)

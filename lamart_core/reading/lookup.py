@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from lamart_core import errors, storage
+from lamart_core import errors
 from lamart_core.db import MAIN_BRANCH_ID, Registry
 from lamart_core.query import QuerySet
 from lamart_core.records import ArtifactRecord, Storage, StoredObject
+from lamart_core.storage import address_of, match_root, normalise_source, relative_to
 from lamart_core.types import AnyPathStr
 
 T = TypeVar("T", bound=ArtifactRecord)
@@ -73,12 +74,12 @@ def _get_version(query: QuerySet[T], expressions: dict[str, Any], version: str) 
 
 
 def _id_of_path(model: type[ArtifactRecord], registry: Registry, path: AnyPathStr) -> int:
-    text = storage.address_of(path) if "://" in str(path) else storage.normalise_source(str(path))
+    text = address_of(path) if "://" in str(path) else normalise_source(str(path))
     locations = {item.root: item for item in QuerySet(Storage, registry).filter().to_list()}
-    root = storage.match_root(text, locations)
+    root = match_root(text, locations)
     if root is None:
         raise errors.ObjectDoesNotExist(f"{text} lies in no registered storage location")
-    relpath = storage.relative_to(text, root)
+    relpath = relative_to(text, root)
     objects = QuerySet(StoredObject, registry).filter(storage_id=locations[root].id, path=relpath)
     stored = objects.order_by("-id").first()
     found = None if stored is None else QuerySet(model, registry).filter(object_id=stored.id).order_by("-id").first()

@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from upath import UPath
 
 from lamart_core import errors, formats, hashing
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.lineage.links import track_input
@@ -19,7 +18,7 @@ from lamart_core.objects import folders
 from lamart_core.objects.digests import local_digest
 from lamart_core.objects.folders import OBJECT
 from lamart_core.records import ArtifactRecord, Run, Storage
-from lamart_core.storage import ScatteredFolder
+from lamart_core.storage import Cache, ScatteredFolder, reading
 
 _NAMED = 5  # files in a message
 
@@ -40,7 +39,7 @@ class _Where:
 
     @property
     def path(self) -> Path | UPath:
-        return self.scattered.path if self.scattered is not None else self.storage.location.path(self.relpath)
+        return self.scattered.path if self.scattered is not None else self.storage.backend.path(self.relpath)
 
 
 def path(record: ArtifactRecord) -> Path | UPath:
@@ -126,7 +125,7 @@ def _format_of(record: ArtifactRecord, where: _Where) -> formats.Format:
     of_suffix = [item for item in fitting if record.suffix in (*item.suffixes, *item.shared_suffixes)]
     if of_suffix or fitting:
         return (of_suffix or fitting)[0]
-    with bytes_room.reading(where.storage.location.root, where.relpath):
+    with reading(where.storage.backend.root, where.relpath):
         found = formats.for_remote(target, record.suffix, is_folder=where.is_folder)
     if not found.modes:
         raise errors.InvalidArgument(f"{record.suffix!r} cannot be opened; use cache()")
@@ -158,16 +157,16 @@ def verify(record: ArtifactRecord) -> bool:
         return True
     if where.digest is not None and not where.digest.is_exact:
         # Only the server knows what such a digest means: it is asked again.
-        found = bytes_room.stat(where.storage.location, where.relpath)
+        found = where.storage.backend.stat(where.relpath)
         if found.digest != where.digest:
             raise errors.ContentMismatch(f"the bytes of {record.uid} at {target} were altered: {found} is there now")
         return True
     with TemporaryDirectory() as folder:
         copy = Path(folder) / target.name
         if where.scattered is not None:
-            bytes_room.get_files(where.storage.location, {copy / file.path: file for file in where.scattered.files})
+            where.storage.backend.get_files({copy / file.path: file for file in where.scattered.files})
         else:
-            bytes_room.get(where.storage.location, where.relpath, copy, is_folder=where.is_folder)
+            where.storage.backend.get(where.relpath, copy, is_folder=where.is_folder)
         _check(record, where, copy)
         _check_digest(record, where, copy)
     return True
@@ -176,10 +175,10 @@ def verify(record: ArtifactRecord) -> bool:
 def keep_copy(record: ArtifactRecord, file: Path) -> None:
     """Make a file with the bytes of an artifact in a remote location the copy that the cache holds of it."""
     where = _where(record)
-    if where.storage.location.is_local:
+    if where.storage.backend.is_local:
         return
-    bytes_room.Cache(record.registry.settings.cache_dir).keep(
-        file, where.storage.location, where.relpath, size=where.size, digest=where.digest
+    Cache(record.registry.settings.cache_dir).keep(
+        file, where.storage.backend, where.relpath, size=where.size, digest=where.digest
     )
 
 
@@ -203,7 +202,7 @@ def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
         if verify:
             _check_digest(record, where, target)
         return target
-    cache = bytes_room.Cache(settings.cache_dir)
+    cache = Cache(settings.cache_dir)
     shown = False if mute else settings.progress
     copy = _from_cache(cache, where, verify=verify, shown=shown)
     if verify and where.digest is not None and where.digest.file_algorithm not in hashing.ALGORITHMS:
@@ -211,13 +210,13 @@ def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
         try:
             _check_digest(record, where, copy)
         except errors.ContentMismatch:
-            cache.evict(where.storage.location, where.relpath)
+            cache.evict(where.storage.backend, where.relpath)
             copy = _from_cache(cache, where, verify=verify, shown=shown)
             _check_digest(record, where, copy)
     return copy
 
 
-def _from_cache(cache: bytes_room.Cache, where: _Where, *, verify: bool, shown: bool | None) -> Path:
+def _from_cache(cache: Cache, where: _Where, *, verify: bool, shown: bool | None) -> Path:
     if where.scattered is not None:
         return cache.fetch_scattered(
             where.scattered,
@@ -227,7 +226,7 @@ def _from_cache(cache: bytes_room.Cache, where: _Where, *, verify: bool, shown: 
             show_progress=shown,
         )
     return cache.fetch(
-        where.storage.location,
+        where.storage.backend,
         where.relpath,
         size=where.size,
         digest=where.digest,
@@ -275,7 +274,7 @@ def _where(record: ArtifactRecord) -> _Where:
     scattered = None
     if row.is_scattered:
         with record.registry.engine.connect() as connection:
-            scattered = folders.scattered_folder(connection, row.id, row.path, storage.location)
+            scattered = folders.scattered_folder(connection, row.id, row.path, storage.backend)
     return _Where(storage, row.path, row.size, digest, row.n_files is not None, row.id, scattered)
 
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import model_class
 from lamart_core.logging import logger
 from lamart_core.records.artifact import artifact_table
+from lamart_core.storage import RESERVED, Backend, Marker, backend_at
 
 if TYPE_CHECKING:
     from lamart_core.records.storage import Storage
@@ -29,14 +29,14 @@ def claim(record: Storage) -> None:
         IntegrityError: The marker is that of a location which this registry knows under another root.
         StorageError: There is no such bucket or container.
     """
-    location, registry_uid = record.location, record.registry.uid
-    marker = bytes_room.read_marker(location)
+    backend, registry_uid = record.backend, record.registry.uid
+    marker = backend.read_marker()
     if marker is None:
-        marker = bytes_room.Marker(storage_uid=uids.base62(12), registry_uid=registry_uid)
+        marker = Marker(storage_uid=uids.base62(12), registry_uid=registry_uid)
         try:
-            bytes_room.write_marker(location, marker)
+            backend.write_marker(marker)
         except errors.ObjectExists:  # another process marked it in between
-            marker = bytes_room.read_marker(location)
+            marker = backend.read_marker()
         except errors.StorageError as error:
             if error.errno == errno.ENOENT:  # no bucket: there is nothing to read either
                 raise
@@ -71,11 +71,11 @@ def _root_of(record: Storage, uid: str) -> str | None:
         return connection.execute(select(table.c.root).where(table.c.uid == uid)).scalar_one_or_none()
 
 
-def place_of(location: bytes_room.Location) -> str | None:
+def place_of(backend: Backend) -> str | None:
     """Return where a location is: the region of an S3 bucket, the name of the machine for a local folder."""
-    if location.is_local:
+    if backend.is_local:
         return platform.node()[:64] or None
-    return bytes_room.bucket_region(location)
+    return backend.region
 
 
 def check_move(record: Storage, old_root: str) -> None:
@@ -94,10 +94,10 @@ def check_move(record: Storage, old_root: str) -> None:
         ).scalar_one_or_none()
     if other is not None:
         raise errors.InvalidArgument(f"{new_root} is the root of another storage location ({other}) already")
-    location = record.location
-    if location.is_local and not Path(new_root).is_dir():
+    backend = record.backend
+    if backend.is_local and not Path(new_root).is_dir():
         raise errors.PathNotFound(f"there is no folder {new_root}: move the files of {old_root} there first")
-    marker = bytes_room.read_marker(location)
+    marker = backend.read_marker()
     if marker is None and record.instance_uid is None:
         return  # a place that nobody manages has no marker, here as there
     if marker is None or marker.storage_uid != record.uid:
@@ -106,9 +106,9 @@ def check_move(record: Storage, old_root: str) -> None:
             f"{new_root} is not where the files of {record.uid} are: its marker should be that of {record.uid}, "
             f"but there is {found}. Move all files of {old_root} there, .lamart/ included, and try again"
         )
-    old = bytes_room.Location(old_root, options=record.registry.storage_options.for_root(old_root))
+    old = backend_at(old_root, options=record.registry.storage_options.for_root(old_root))
     with contextlib.suppress(errors.LamartError, OSError):
-        if bytes_room.read_marker(old) == marker:
+        if old.read_marker() == marker:
             logger.warning("%s still holds a copy of the location; nothing of the registry refers to it", old_root)
 
 
@@ -157,24 +157,24 @@ def _check_unused(record: Storage) -> None:
     if not record.is_managed:
         return
     try:
-        stored = bytes_room.list_stored(record.location)
+        stored = record.backend.list_stored()
     except errors.PathNotFound:  # the bucket itself is gone
         return
     if stored:
         raise errors.ProtectedError(
-            f"{record.root} still holds {len(stored):,} objects in {bytes_room.RESERVED}/ that no artifact names; "
+            f"{record.root} still holds {len(stored):,} objects in {RESERVED}/ that no artifact names; "
             "remove them with `lamart gc` first"
         )
 
 
 def _unmark(record: Storage) -> None:
-    location = record.location
+    backend = record.backend
     try:
-        bytes_room.remove_marker(location, record.uid)
+        backend.remove_marker(record.uid)
     except errors.StorageError as error:
         logger.warning("the marker of %s could not be removed: %s", record.root, error)
         return
-    if location.is_local:
-        for folder in (location.temporary, location.temporary.parent):
+    if backend.is_local:
+        for folder in (backend.temporary, backend.temporary.parent):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)

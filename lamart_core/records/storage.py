@@ -13,12 +13,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from upath import UPath
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records import locations
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
+from lamart_core.storage import Backend, backend_at, normalise_root, storage_type
 
 
 class _RootTaken(errors.LamartError):
@@ -66,7 +66,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
     _is_reference: bool = False
 
     def __init__(self, root: str | os.PathLike[str], **fields: Any) -> None:
-        normalised = bytes_room.normalise_root(str(root))
+        normalised = normalise_root(str(root))
         registry = current_registry()
         with registry.read() as session:
             existing = session.scalars(select(Storage).where(Storage.root == normalised)).one_or_none()
@@ -75,7 +75,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             self._adopt_row(vars(existing))
             return
         super().__init__(root=normalised, **fields)
-        self.type = bytes_room.storage_type(normalised)
+        self.type = storage_type(normalised)
 
     def save(self) -> Self:
         """Register the location, and mark it as managed by this registry where it can be written.
@@ -104,7 +104,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             self.uid = uids.base62(12)
         else:
             locations.claim(self)
-            self.region = self.region or locations.place_of(self.location)
+            self.region = self.region or locations.place_of(self.backend)
         try:
             return super().save()
         except _RootTaken:
@@ -122,13 +122,13 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         registry = self.registry
         history: Any = sa_inspect(self).attrs["root"].history
         old_root = str(history.deleted[0])
-        self.root = bytes_room.normalise_root(str(self.root))
+        self.root = normalise_root(str(self.root))
         if self.root == old_root:
             return
         locations.check_move(self, old_root)
         # Past the guard: the type follows from the root.
-        super(SQLRecord, self).__setattr__("type", bytes_room.storage_type(self.root))
-        self.region = locations.place_of(self.location) if self.is_managed else None
+        super(SQLRecord, self).__setattr__("type", storage_type(self.root))
+        self.region = locations.place_of(self.backend) if self.is_managed else None
         registry.forget(("storage", self.id))
         if registry.options.get("storage") and self.id == registry.storage_id:
             registry.options["storage"] = self.root
@@ -163,7 +163,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
             MultipleObjectsReturned: Several locations match.
         """
         if isinstance(expressions.get("root"), str | os.PathLike):
-            expressions["root"] = bytes_room.normalise_root(str(expressions["root"]))
+            expressions["root"] = normalise_root(str(expressions["root"]))
         return super().get(idlike, **expressions)
 
     @property
@@ -183,9 +183,9 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         return self.region if self.type == "local" else None
 
     @property
-    def location(self) -> bytes_room.Location:
-        """The location that transfers work on, with the options that the registry has for it at this moment."""
-        return bytes_room.Location(
+    def backend(self) -> Backend:
+        """What puts bytes there and gets them, with the options that the registry has for it at this moment."""
+        return backend_at(
             self.root,
             options=self.registry.storage_options.for_root(self.root),
             read_only=self.is_saved and not self.is_managed,
@@ -194,10 +194,10 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
     @property
     def path(self) -> Path | UPath:
         """The root as a path object."""
-        return self.location.path("")
+        return self.backend.path("")
 
     def __fspath__(self) -> str:
-        if not self.location.is_local:
+        if not self.backend.is_local:
             raise TypeError(f"{self.root} is not a folder of this machine")
         return self.root
 

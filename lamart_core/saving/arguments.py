@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class
 from lamart_core.objects.plan import Dedup
 from lamart_core.query import QuerySet
 from lamart_core.records import ArtifactRecord, Branch, Run, Space, SQLRecord, Storage, storage_locations
 from lamart_core.records.checks import check_json, check_values
+from lamart_core.storage import address_of, check_suffix, clean_key, normalise_root
 
 T = TypeVar("T", bound=SQLRecord)
 
@@ -110,7 +110,7 @@ def checked(registry: Registry, request: Request) -> Request:
     """
     values: dict[str, Any] = {}
     if request.key is not None:
-        values["key"] = bytes_room.clean_key(request.key)
+        values["key"] = clean_key(request.key)
     for name in _FLAGS:
         flag = getattr(request, name)
         if flag is not None and not isinstance(flag, bool):
@@ -137,7 +137,7 @@ def _check_content(request: Request) -> None:
             raise errors.InvalidArgument(f"extra_data is a dictionary, got {type(extra_data).__name__}")
         check_json("extra_data", extra_data)
     if request.suffix is not None:
-        bytes_room.check_suffix(request.suffix)
+        check_suffix(request.suffix)
 
 
 def _check_revised(registry: Registry, revises: Any) -> None:
@@ -166,12 +166,12 @@ def _storage(registry: Registry, storage: Any) -> Storage | None:
         return None if storage is None else _check_record(registry, storage, Storage, "storage", "a Storage")
     if not isinstance(storage, str) and not hasattr(storage, "__fspath__") and not hasattr(storage, "protocol"):
         raise errors.InvalidArgument(f"storage has to be a Storage or a root, got {type(storage).__name__}")
-    root = bytes_room.normalise_root(bytes_room.address_of(storage))
+    root = normalise_root(address_of(storage))
     found = storage_locations(registry)
-    for location in found:
-        if location.root == root:
-            return location
-    known = ", ".join(location.root for location in found)
+    for backend in found:
+        if backend.root == root:
+            return backend
+    known = ", ".join(backend.root for backend in found)
     raise errors.UnknownStorageLocation(
         f"{root} is no registered storage location (there are: {known}); register it with Storage(root=…).save()"
     )

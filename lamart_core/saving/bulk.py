@@ -11,7 +11,6 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, now
 from lamart_core.objects.plan import Outcome, Pending
 from lamart_core.records import ArtifactRecord, SQLRecord
@@ -19,6 +18,7 @@ from lamart_core.records.checks import check_values
 from lamart_core.saving.lists import SQLRecordList
 from lamart_core.saving.replace import Replacement
 from lamart_core.saving.save import bytes_to_move, save_contents
+from lamart_core.storage import Bar, progress
 
 T = TypeVar("T", bound=SQLRecord)
 
@@ -62,7 +62,7 @@ def save(records: Iterable[T], *, batch_size: int = BATCH_SIZE, print_progress: 
     total = sum(_size(record) for record in waiting)
     saved: list[T] = []
     shown = waiting[0].registry.settings.progress if print_progress is None and waiting else print_progress
-    with bytes_room.progress(f"saving {len(waiting):,} records", total=total, enabled=shown) as bar:
+    with progress(f"saving {len(waiting):,} records", total=total, enabled=shown) as bar:
         for batch in _batches(waiting, batch_size):
             try:
                 _save_batch(batch, bar)
@@ -170,7 +170,7 @@ def _size(record: SQLRecord) -> int:
 # ---------------------------------------------------------------------- one batch
 
 
-def _save_batch(batch: _Batch[Any], bar: bytes_room.Bar) -> None:
+def _save_batch(batch: _Batch[Any], bar: Bar) -> None:
     registry = batch.registry
     if batch.is_alone:
         batch.records[0].save()

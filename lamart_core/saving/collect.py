@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, insert, select, update
 
 from lamart_core import errors, hashing, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry, now
 from lamart_core.families.deleted import given_before, highest_given, was_deleted
 from lamart_core.families.heads import in_family, lock_family, lock_versions
@@ -19,8 +18,9 @@ from lamart_core.lineage import context
 from lamart_core.lineage.links import add_collection_recreation, track_collection_input
 from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
-from lamart_core.query.dialects import dialect_of, insert_once
+from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
+from lamart_core.storage import check_key
 
 _MEMBER = CollectionArtifact.__table__
 _SHOWN = 5
@@ -69,7 +69,7 @@ def construct(record: CollectionRecord, registry: Registry, artifacts: Any, requ
     key = request.key if request.key is not None or revises is None else revises.key
     if key is None:
         raise errors.InvalidArgument("a collection needs a key, or the version that it revises")
-    bytes_room.check_key(key)
+    check_key(key)
     branch_id = request.branch.id if request.branch is not None else registry.branch_id
     pending = PendingCollection(
         tuple(member.id for member in members), context.run_for(registry, request.run), branch_id
@@ -319,7 +319,7 @@ def _members_of(connection: Connection, collection_id: int) -> list[int]:
 def _rename(record: CollectionRecord, table: Table, key: Any) -> None:
     if not isinstance(key, str):
         raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
-    bytes_room.check_key(key)
+    check_key(key)
 
     def work(connection: Connection) -> None:
         check_unlocked(connection, table, [record.id])

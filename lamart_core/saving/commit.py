@@ -29,7 +29,7 @@ from lamart_core.objects.rows import OBJECT, Recording, Unclaimed, delete_unrefe
 from lamart_core.objects.tombstones import BytesCollected, check_not_collected, was_collected
 from lamart_core.places.real_keys import Place, PlaceChanged, hand_over
 from lamart_core.places.rows import is_real
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import CollectionArtifact, artifact_table
 from lamart_core.records.riders import Rider, Saved
 from lamart_core.saving import resolve

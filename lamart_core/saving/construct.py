@@ -15,7 +15,6 @@ from sqlalchemy.orm import make_transient
 from upath import UPath
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.lineage import context
 from lamart_core.logging import logger
@@ -24,6 +23,7 @@ from lamart_core.records import ArtifactRecord, Storage, StoredObject, storage_l
 from lamart_core.saving import resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.put import check_managed
+from lamart_core.storage import address_of, is_reserved, normal_form, relative_to, suffix_of
 
 
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
@@ -38,7 +38,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     is_folder = seen.stat.is_folder if seen is not None else source.is_dir()
     suffix = request.suffix
     if suffix is None:
-        suffix = bytes_room.suffix_of(source.name, is_folder=is_folder)
+        suffix = suffix_of(source.name, is_folder=is_folder)
     _check_suffix(request.key, suffix, is_folder=is_folder)
     _check_named(registry, request, in_storage="://" in str(source) or targets.covering(source, storages) is not None)
     target = targets.choose(registry, request, storages)
@@ -70,10 +70,10 @@ def from_object(
     check_managed(target)
     suffix = request.suffix
     if suffix is None and request.key is not None:
-        suffix = bytes_room.suffix_of(request.key) or None
+        suffix = suffix_of(request.key) or None
     staged = stage.stage_object(
         obj,
-        location=target.location,
+        backend=target.backend,
         cache_dir=registry.settings.cache_dir,
         suffix=suffix,
         algorithm=registry.hash_algorithm,
@@ -108,7 +108,7 @@ def target_of(registry: Registry, request: Request) -> Storage:
 def _check_suffix(key: str | None, suffix: str, *, is_folder: bool) -> None:
     if key is None:
         return
-    of_key = bytes_room.suffix_of(key, is_folder=is_folder)
+    of_key = suffix_of(key, is_folder=is_folder)
     if of_key != suffix:
         raise errors.InvalidArgument(
             f"the key {key!r} has the suffix {of_key!r}, but the data has {suffix!r}; they must be equal"
@@ -127,8 +127,8 @@ def _adopt_own_object(record: ArtifactRecord, registry: Registry, source: Any, s
     storage = targets.covering(source, storages)
     if storage is None:
         return False
-    relpath = bytes_room.relative_to(bytes_room.address_of(source), storage.root)
-    if not bytes_room.is_reserved(relpath):
+    relpath = relative_to(address_of(source), storage.root)
+    if not is_reserved(relpath):
         return False
     model = type(record)
     named = select(StoredObject.id).where(StoredObject.storage_id == storage.id, StoredObject.path == relpath)
@@ -276,7 +276,7 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
         raise errors.InvalidArgument("key_is_virtual=False needs a key: it is the path in the storage location")
     if not virtual and staged.in_place is None:
         assert key is not None
-        bytes_room.check_place(key, is_local=target.location.is_local)
+        target.backend.check_path(key)
     skip = request.skip_hash_lookup
     lookup = not skip if skip is not None else staged.in_place is None
     overwrite = request.overwrite_versions
@@ -313,7 +313,7 @@ class NameInPlace:
 
 def name_in_place(relpath: str, key: str | None) -> NameInPlace:
     """Return the name of content at a path of its storage location: the path itself, or the key that was passed."""
-    normal = bytes_room.normal_form(relpath)
+    normal = normal_form(relpath)
     is_virtual = key is not None and key != normal
     return NameInPlace(key if key is not None else normal, is_virtual, relpath if is_virtual else None)
 

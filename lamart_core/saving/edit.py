@@ -16,7 +16,6 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 
 from lamart_core import errors, formats
-from lamart_core import storage as bytes_room
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.families.heads import in_family
 from lamart_core.lineage import context
@@ -64,7 +63,7 @@ def open_to_write(
     local = read.fetch(record)
     chosen = formats.for_path(local, record.suffix)
     chosen.check_mode(mode)
-    copy = bytes_room.private_copy(local, storage.location, record.suffix, record.registry.settings.cache_dir)
+    copy = storage.backend.staging(record.registry.settings.cache_dir).copy(local, record.suffix)
     edit = _Edit(record, storage, copy)
     try:
         opened = chosen.open(copy, suffix=record.suffix, mode=mode, engine=engine, **options)
@@ -185,7 +184,7 @@ class _Edit:
         with suppress(errors.LamartError, OSError):
             # Away from the name that goes with the record that could not be saved.
             cache_dir = self._registry.settings.cache_dir
-            kept = bytes_room.staging_path(self._storage.location, self._record.suffix, cache_dir)
+            kept = self._storage.backend.staging(cache_dir).new_path(self._record.suffix)
             os.rename(self._copy, kept)
         return errors.EditNotSaved(
             f"what was written to a copy of {self._record.uid} is not saved: {error}. The copy is kept at {kept} while "

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from upath import UPath
 
 from lamart_core import errors, formats, hashing, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.formats import Format
 from lamart_core.logging import logger
@@ -21,6 +20,20 @@ from lamart_core.saving import construct, hybrid, resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.lists import SQLRecordList
 from lamart_core.saving.put import check_managed
+from lamart_core.storage import (
+    RESERVED,
+    address_of,
+    backend_at,
+    bucket_of,
+    check_place,
+    clean_key,
+    given_options,
+    is_reserved,
+    match_root,
+    relative_to,
+    state_at_rest,
+    suffix_of,
+)
 
 T = TypeVar("T", bound=ArtifactRecord)
 _THREADS = 8
@@ -66,7 +79,7 @@ def from_dir(
     if isinstance(source, Path) and not source.is_dir():
         raise _no_folder(source)
     locations = storage_locations(registry)
-    places = _places(bytes_room.address_of(source), [item.root for item in locations], request.key)
+    places = _places(address_of(source), [item.root for item in locations], request.key)
     if isinstance(source, Path):
         if places[-1].root is None:
             check_managed(targets.choose(registry, request, locations))
@@ -92,21 +105,21 @@ def _no_folder(source: Path | UPath) -> errors.NotAFolder:
 
 def _places(text: str, roots: Sequence[str], key: str | None) -> list[_Place]:
     """Return the places of a folder, those deepest inside first, the folder itself last."""
-    root = bytes_room.match_root(text, roots)
-    relpath = bytes_room.relative_to(text, root) if root is not None else ""
-    if bytes_room.is_reserved(relpath if root is not None else text):
-        raise errors.InvalidArgument(f"{text} lies in the reserved folder {bytes_room.RESERVED}/")
+    root = match_root(text, roots)
+    relpath = relative_to(text, root) if root is not None else ""
+    if is_reserved(relpath if root is not None else text):
+        raise errors.InvalidArgument(f"{text} lies in the reserved folder {RESERVED}/")
     prefix = key
     if root is None and "://" in text:
         # As for a single remote path: its bucket becomes a location, so that the next time gives the same keys.
-        root = bytes_room.bucket_of(text)
-        relpath = bytes_room.relative_to(text, root)
+        root = bucket_of(text)
+        relpath = relative_to(text, root)
     elif root is None and key is None:
-        prefix = bytes_room.clean_key(Path(text).name) if Path(text).name else None
+        prefix = clean_key(Path(text).name) if Path(text).name else None
     nested = [
-        _Place(bytes_room.relative_to(other, text) + "/", other, "", key)
+        _Place(relative_to(other, text) + "/", other, "", key)
         for other in roots
-        if other != root and bytes_room.match_root(other, [text]) is not None
+        if other != root and match_root(other, [text]) is not None
     ]
     nested.sort(key=lambda place: len(place.inside), reverse=True)
     return [*nested, _Place("", root, f"{relpath}/" if relpath else "", prefix)]
@@ -121,18 +134,18 @@ def _place_of(relative: str, places: Sequence[_Place]) -> _Place:
 
 def _stage_local(folder: Path, places: Sequence[_Place], algorithm: str) -> list[_File]:
     # The version store of a location, or an embedded registry, is no data of the folder.
-    found = hashing.list_files(folder, without=bytes_room.RESERVED)
+    found = hashing.list_files(folder, without=RESERVED)
     where = [_place_of(file.path, places) for file in found]
     paths = [folder / file.path for file in found]
     names = [place.in_place(file.path) for file, place in zip(found, where, strict=True)]
     for name in names:
         if name is not None:
-            bytes_room.check_place(name, is_local=True)
+            check_place(name, is_local=True)
     # What lies in a storage location is not copied, and so not hashed again: its state tells whether it changed.
     lying = [path for path, name in zip(paths, names, strict=True) if name is not None]
-    states = dict(zip(lying, bytes_room.state_at_rest(lying), strict=True)) if lying else {}
+    states = dict(zip(lying, state_at_rest(lying), strict=True)) if lying else {}
     entries = hashing.hash_files(folder, found, algorithm)
-    suffixes = [bytes_room.suffix_of(path.name) for path in paths]
+    suffixes = [suffix_of(path.name) for path in paths]
     kinds = _formats(paths, suffixes)
     counts = _counts(paths, suffixes, kinds)
     return [
@@ -190,19 +203,19 @@ def _counts(paths: Sequence[Path], suffixes: Sequence[str], kinds: Sequence[Form
 
 def _stage_remote(registry: Registry, source: UPath, place: _Place) -> list[_File]:
     assert place.root is not None
-    given = bytes_room.given_options(place.root, source.storage_options)
-    location = bytes_room.Location(place.root, registry.storage_options.for_root(place.root) | given)
-    found = bytes_room.stat_files(location, place.base.rstrip("/"))
+    given = given_options(place.root, source.storage_options)
+    backend = backend_at(place.root, registry.storage_options.for_root(place.root) | given)
+    found = backend.list_files(place.base.rstrip("/"))
     if not found and not stage.look(source, [place.root], registry.storage_options).stat.is_folder:
         raise _no_folder(source)
     construct.remember_options(registry, place.root, given)
     files: list[_File] = []
     for relative, stat in found.items():
-        if bytes_room.is_reserved(relative):
+        if is_reserved(relative):
             continue
         name = place.base + relative
-        bytes_room.check_place(name, is_local=False)
-        suffix = bytes_room.suffix_of(relative)
+        check_place(name, is_local=False)
+        suffix = suffix_of(relative)
         kind = formats.for_suffix(suffix)
         staged = Staged(
             source=source / relative,
@@ -249,7 +262,7 @@ def _plans(
         else:
             plan = replace(base, key=key, otype=staged.otype)
             if not plan.key_is_virtual:
-                bytes_room.check_place(key, is_local=plan.storage.location.is_local)
+                plan.storage.backend.check_path(key)
         plans.append((file, plan))
     return plans
 
@@ -258,7 +271,7 @@ def _key(file: _File) -> str:
     prefix, name = file.place.prefix, file.staged.in_place
     text = f"{prefix}/{file.relative}" if prefix else file.relative if name is None else name
     try:
-        return bytes_room.clean_key(text)
+        return clean_key(text)
     except errors.InvalidKey as error:
         raise errors.InvalidKey(f"{file.relative!r} cannot be named: {error}. Rename the file") from error
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from sqlalchemy import select
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.moving.move import move_to_storage
 from lamart_core.reading import read
 from lamart_core.records import ArtifactRecord, Storage, artifact_table
 from lamart_core.saving.arguments import Request
+from lamart_core.storage import Cache
 
 _BATCH = 500  # keys in one statement
 
@@ -72,7 +72,7 @@ def upload(record: ArtifactRecord) -> None:
             f"upload=True uploads to {default.root} what is kept in the local storage location{local}. {record.uid} "
             f"lies in {record.storage.root}: assign artifact.storage and save to move it"
         )
-    cache = bytes_room.Cache(registry.settings.cache_dir)
+    cache = Cache(registry.settings.cache_dir)
     held = _hold(cache, read.path(record))
     try:
         move_to_storage(record, default)
@@ -83,7 +83,7 @@ def upload(record: ArtifactRecord) -> None:
             held.unlink(missing_ok=True)
 
 
-def _hold(cache: bytes_room.Cache, path: object) -> Path | None:
+def _hold(cache: Cache, path: object) -> Path | None:
     """Give a file a second name in the cache folder, so that it is there when the first one is gone."""
     if not isinstance(path, Path) or not path.is_file():
         return None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from upath import UPath
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, model_class
 from lamart_core.objects import leases
 from lamart_core.objects.remove import remove_bytes
@@ -16,6 +15,7 @@ from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.saving import construct, stage
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.save import save
+from lamart_core.storage import object_path, suffix_of
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
@@ -34,13 +34,13 @@ class LazyArtifact:
     def __init__(self, registry: Registry, storage: Storage, request: Request) -> None:
         assert request.suffix is not None
         self.storage = storage
-        self.relpath = bytes_room.object_path(uids.new_stem(), request.suffix)
+        self.relpath = object_path(uids.new_stem(), request.suffix)
         self._registry = registry
         self._request = request
         self._artifact: ArtifactRecord | None = None
         self._is_discarded = False
         leases.take(registry, storage, self.relpath)
-        bytes_room.make_parent(storage.location, self.relpath)
+        storage.backend.make_parent(self.relpath)
 
     def __repr__(self) -> str:
         state = "saved" if self._artifact is not None else "discarded" if self._is_discarded else "not saved"
@@ -49,7 +49,7 @@ class LazyArtifact:
     @property
     def path(self) -> Path | UPath:
         """Where to write: a `Path` on a local disk, a `UPath` elsewhere. Its parent exists, it does not."""
-        return self.storage.location.path(self.relpath)
+        return self.storage.backend.path(self.relpath)
 
     def save(self) -> Artifact:
         """Make the artifact of what was written; the bytes stay where they are.
@@ -76,9 +76,9 @@ class LazyArtifact:
         registry, storage, request = self._registry, self.storage, self._request
         assert request.suffix is not None
         staged = stage.stage_stored(
-            storage.location, self.relpath, algorithm=registry.hash_algorithm, suffix=request.suffix
+            storage.backend, self.relpath, algorithm=registry.hash_algorithm, suffix=request.suffix
         )
-        bytes_room.make_durable(storage.location, self.relpath)
+        storage.backend.flush(self.relpath)
         model: Any = model_class("Artifact")
         record: ArtifactRecord = model._blank()
         construct.from_stored(record, registry, staged, request, storage)
@@ -97,10 +97,10 @@ class LazyArtifact:
         """Remove what was written, and give the path back. Nothing happens once it is saved."""
         if self._artifact is not None or self._is_discarded:
             return
-        location = self.storage.location
-        if bytes_room.exists(location, self.relpath):
-            is_folder = bytes_room.stat(location, self.relpath).is_folder
-            bytes_room.delete(location, self.relpath, is_folder=is_folder)
+        backend = self.storage.backend
+        if backend.exists(self.relpath):
+            is_folder = backend.stat(self.relpath).is_folder
+            backend.delete(self.relpath, is_folder=is_folder)
         self._registry.unit_of_work(lambda connection: leases.release(connection, self.storage.id, self.relpath))
         self._is_discarded = True
 
@@ -112,7 +112,7 @@ def from_lazy(registry: Registry, request: Request) -> LazyArtifact:
     if suffix is None:
         raise errors.InvalidArgument("from_lazy() needs a suffix, such as '.zarr'; '' for none")
     if request.key is not None:
-        possible = [bytes_room.suffix_of(request.key, is_folder=is_folder) for is_folder in (False, True)]
+        possible = [suffix_of(request.key, is_folder=is_folder) for is_folder in (False, True)]
         if suffix not in possible:
             raise errors.InvalidArgument(f"the key {request.key!r} has the suffix {possible[0]!r}, and not {suffix!r}")
     return LazyArtifact(registry, construct.target_of(registry, request), request)

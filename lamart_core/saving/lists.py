@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lamart_core import errors
-from lamart_core.query import dataframe
-from lamart_core.query.model import model_info
+from lamart_core.query import model_info
+from lamart_core.query.results import frames
 from lamart_core.records import SQLRecord
 
 if TYPE_CHECKING:
@@ -86,4 +86,4 @@ class SQLRecordList(list[T]):
         if len(models) > 1:
             names = ", ".join(sorted(model.__name__ for model in models))
             raise errors.InvalidArgument(f"records of several classes make no table: {names}")
-        return dataframe.records_to_dataframe(model_info(models.pop()), self) if models else pd.DataFrame()
+        return frames.records_to_dataframe(model_info(models.pop()), self) if models else pd.DataFrame()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest
 from lamart_core.objects import folders
@@ -23,7 +22,7 @@ from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.records import Storage, artifact_table
 from lamart_core.saving import resolve
 from lamart_core.saving.stage import discard_path
-from lamart_core.storage import KnownFile
+from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state, object_path
 
 _THREADS = 16
 
@@ -45,7 +44,7 @@ class ToPut:
     before: Put | None = None
 
 
-def put_bytes(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
+def put_bytes(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Put]:
     """Put contents under names that no other save can choose: all of them, or none. Nothing refers to them yet.
 
     The sources stay, where that costs no copy, until records refer to the bytes. Files are put several at a time.
@@ -68,7 +67,7 @@ def put_bytes(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) 
             lying = staged.in_place or staged.stored
             if lying is not None:
                 if staged.state is not None and isinstance(staged.source, Path):
-                    bytes_room.check_state(staged.source, staged.state)
+                    check_state(staged.source, staged.state)
                 puts[index] = Put(lying, is_managed=staged.in_place is None)
             elif staged.tree is None:
                 files[item.plan.storage.id].append(index)
@@ -101,26 +100,26 @@ def _source(item: ToPut) -> Path:
 # ---------------------------------------------------------------------- folders
 
 
-def _put_folder(registry: Registry, item: ToPut, tree: TreeDigest, bar: bytes_room.Bar) -> Put:
+def _put_folder(registry: Registry, item: ToPut, tree: TreeDigest, bar: Bar) -> Put:
     source, staged, plan = _source(item), item.staged, item.plan
-    location, stem = plan.storage.location, uids.stem_of(item.uid)
+    backend, stem = plan.storage.backend, uids.stem_of(item.uid)
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
-    relpath = bytes_room.object_path(stem, staged.suffix)
+    relpath = object_path(stem, staged.suffix)
     with _none_collected(registry, plan.storage.id, [relpath]):
         if _is_scattered(plan):
             before = item.before if item.before is not None else Put(relpath, is_managed=True)
             held = held_contents(source, tree, plan.storage)
             files = put_contents(source, tree, plan.storage, stem, held, before.files, bar)
             return Put(before.relpath, is_managed=True, is_scattered=True, files=files)
-        move = staged.is_owned and location.is_local
+        move = staged.is_owned and backend.is_local
         known = _known_files(registry, item, tree)
-        bytes_room.put_folder(source, location, relpath, tree=tree, move=move, known=known)
+        backend.put_folder(source, relpath, tree=tree, move=move, known=known)
     return Put(relpath, is_managed=True)
 
 
 def _is_scattered(plan: Plan) -> bool:
     """Whether the files of a folder are stored as objects of their own: where versions are kept and links are not."""
-    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.location.is_local
+    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.is_local
 
 
 def _known_files(registry: Registry, item: ToPut, tree: TreeDigest) -> Mapping[str, KnownFile] | None:
@@ -139,37 +138,37 @@ def _known_files(registry: Registry, item: ToPut, tree: TreeDigest) -> Mapping[s
 # ---------------------------------------------------------------------- files
 
 
-def _put_files(registry: Registry, wanted: Sequence[ToPut], bar: bytes_room.Bar) -> list[Put]:
+def _put_files(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Put]:
     """Put files of one location: a single one by itself, as it may then be moved, others side by side."""
     storage = wanted[0].plan.storage
-    location = storage.location
+    backend = storage.backend
     links: list[Path] = []
-    puts: list[bytes_room.FilePut] = []
+    puts: list[FilePut] = []
     try:
         for item in wanted:
             source, staged = _source(item), item.staged
-            is_ours = staged.is_owned and location.is_local
-            link = _second_name(source, location, staged.suffix) if is_ours else None
+            is_ours = staged.is_owned and backend.is_local
+            link = _second_name(source, backend, staged.suffix) if is_ours else None
             if link is not None:
                 links.append(link)
             move = link is not None or (is_ours and len(wanted) == 1)
-            relpath = bytes_room.object_path(uids.stem_of(item.uid), staged.suffix)
-            puts.append(bytes_room.FilePut(link or source, relpath, staged.digest, move, staged.size))
+            relpath = object_path(uids.stem_of(item.uid), staged.suffix)
+            puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size))
         with _none_collected(registry, storage.id, [put.relpath for put in puts]):
             if len(puts) > 1:
-                bytes_room.put_files(puts, location, bar=bar)
+                backend.put_files(puts, bar=bar)
             else:
                 (put,) = puts
-                bytes_room.put_file(put.source, location, put.relpath, digest=put.digest, move=put.move, bar=bar)
+                backend.put_file(put.source, put.relpath, digest=put.digest, move=put.move, bar=bar)
     finally:
         for link in links:
             discard_path(link)
     return [Put(put.relpath, is_managed=True) for put in puts]
 
 
-def _second_name(source: Path, location: bytes_room.Location, suffix: str) -> Path | None:
+def _second_name(source: Path, backend: Backend, suffix: str) -> Path | None:
     """Return a second name of a staging file, so that the first one outlives the commit; None without hard links."""
-    link = bytes_room.staging_path(location, suffix)
+    link = backend.staging().new_path(suffix)
     try:
         os.link(source, link)
     except OSError:
@@ -227,9 +226,9 @@ def _take_back(item: ToPut, put: Put) -> None:
         for file in put.files.values():
             remove_bytes(storage, file.relpath, is_folder=False)
         return
-    stored, source = storage.location.path(put.relpath), staged.source
+    stored, source = storage.backend.path(put.relpath), staged.source
     is_local = isinstance(stored, Path) and isinstance(source, Path)
-    if staged.is_owned and is_local and not source.exists() and stored.exists():
-        os.rename(stored, source)
+    if is_local and staged.is_owned and stored.exists() and not source.exists():
+        stored.rename(source)
     else:
         remove_bytes(storage, put.relpath, is_folder=staged.is_folder)

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from upath import UPath
 
 from lamart_core import errors, formats
-from lamart_core import storage as bytes_room
 from lamart_core.db import now
 from lamart_core.families.naming import check_key_free
 from lamart_core.lineage import context
@@ -26,6 +25,7 @@ from lamart_core.saving import stage
 from lamart_core.saving.commit import lock_replaced
 from lamart_core.saving.construct import discard_own
 from lamart_core.saving.write import Work
+from lamart_core.storage import address_of, clean_key, match_root, suffix_of
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _stage_path(record: ArtifactRecord, data: Any, suffix: str | None) -> Staged
     path = data if isinstance(data, str | Path | UPath) else Path(data)
     source = stage.resolve_source(path, record.registry.storage_options)
     roots = _roots(record)
-    inside = bytes_room.match_root(bytes_room.address_of(source), roots)
+    inside = match_root(address_of(source), roots)
     if inside is not None:
         raise errors.InvalidArgument(f"{source} lies in the storage location {inside}; pass a path outside of any")
     if not isinstance(source, Path):
@@ -125,7 +125,7 @@ def _stage_object(record: ArtifactRecord, storage: Storage, data: Any, suffix: s
     _check_kind(record, is_folder=file_format.is_folder)
     return stage.stage_object(
         data,
-        location=storage.location,
+        backend=storage.backend,
         cache_dir=record.registry.settings.cache_dir,
         suffix=suffix,
         algorithm=record.registry.hash_algorithm,
@@ -146,8 +146,8 @@ def _key_for(record: ArtifactRecord, staged: Staged) -> str | None:
         return None
     if "key" not in record._changes() and staged.suffix != record.suffix:
         key = key[: len(key) - len(record.suffix)] + staged.suffix
-    key = bytes_room.clean_key(key)
-    if bytes_room.suffix_of(key, is_folder=staged.is_folder) != staged.suffix:
+    key = clean_key(key)
+    if suffix_of(key, is_folder=staged.is_folder) != staged.suffix:
         raise errors.InvalidArgument(f"the key {key!r} does not fit the suffix {staged.suffix!r} of the new content")
     return key
 

@@ -26,7 +26,7 @@ from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.families.deleted import highest_given
 from lamart_core.objects.plan import Dedup, Matches, Outcome, Plan, Resolution, Row, Staged
-from lamart_core.query.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.storage import normal_form
 
 BATCH = 1000

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.families.naming import rename_family
 from lamart_core.families.placement import check_unlocked
@@ -21,6 +20,7 @@ from lamart_core.records.checks import check_values
 from lamart_core.saving.construct import begin_anew
 from lamart_core.saving.replace import Replacement, work_of
 from lamart_core.saving.write import Work, make_whole, write
+from lamart_core.storage import Bar, progress
 
 
 def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveResult:
@@ -47,7 +47,7 @@ def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveRe
     shown = record.registry.settings.progress if show_progress is None else show_progress
     total = bytes_to_move(record)
     label = f"saving {record.key or pending.staged.source.name}"
-    with bytes_room.progress(label, total=total, enabled=shown if total else False) as bar:
+    with progress(label, total=total, enabled=shown if total else False) as bar:
         return save_contents(record.registry, [record], bar)[0]
 
 
@@ -62,7 +62,7 @@ def bytes_to_move(record: ArtifactRecord) -> int:
 def save_contents(
     registry: Registry,
     records: Sequence[ArtifactRecord],
-    bar: bytes_room.Bar,
+    bar: Bar,
     *,
     also: Callable[[Connection], None] | None = None,
 ) -> list[SaveResult]:

@@ -12,13 +12,30 @@ from typing import Any, cast
 from upath import UPath
 
 from lamart_core import errors, formats, hashing
-from lamart_core import storage as bytes_room
 from lamart_core.formats import Format
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Staged
+from lamart_core.storage import (
+    RESERVED,
+    Backend,
+    ObjectStat,
+    StorageOptions,
+    address_of,
+    backend_at,
+    begin_flush,
+    bucket_of,
+    content_state,
+    given_options,
+    is_reserved,
+    match_root,
+    normalise_source,
+    reading,
+    relative_to,
+    suffix_of,
+)
 
 
-def resolve_source(path: Any, options: bytes_room.StorageOptions) -> Path | UPath:
+def resolve_source(path: Any, options: StorageOptions) -> Path | UPath:
     """Return the absolute path that a caller means; `~` is expanded, local URLs become paths.
 
     Args:
@@ -41,7 +58,7 @@ def resolve_source(path: Any, options: bytes_room.StorageOptions) -> Path | UPat
         raise errors.InvalidArgument("the path is empty; pass that of a file or folder")
     if "://" in text and not text.startswith("file://"):
         return path if isinstance(path, UPath) else _path_of(text, options)
-    local = Path(bytes_room.normalise_source(text))
+    local = Path(normalise_source(text))
     with hashing.reading_source(local):
         if not local.exists():
             raise errors.PathNotFound(f"there is no file or folder {str(local)!r}")
@@ -50,11 +67,11 @@ def resolve_source(path: Any, options: bytes_room.StorageOptions) -> Path | UPat
     return local
 
 
-def _path_of(url: str, options: bytes_room.StorageOptions) -> Path | UPath:
+def _path_of(url: str, options: StorageOptions) -> Path | UPath:
     if url.startswith(("http://", "https://")) and "?" in url:
         raise errors.InvalidArgument(f"{url} has a query, so it is no lasting address; download it first")
-    root = bytes_room.bucket_of(url)
-    return bytes_room.Location(root, options.for_root(root)).path(bytes_room.relative_to(url, root))
+    root = bucket_of(url)
+    return backend_at(root, options.for_root(root)).path(relative_to(url, root))
 
 
 @dataclass(frozen=True)
@@ -71,12 +88,12 @@ class Seen:
 
     root: str
     relpath: str
-    stat: bytes_room.ObjectStat
+    stat: ObjectStat
     options: dict[str, Any]
     path: Path | UPath
 
 
-def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions) -> Seen:
+def look(source: UPath, roots: Iterable[str], options: StorageOptions) -> Seen:
     """Ask the server for a remote object: one request for a file, one listing more for a folder.
 
     Args:
@@ -89,25 +106,25 @@ def look(source: UPath, roots: Iterable[str], options: bytes_room.StorageOptions
         InvalidArgument: The path lies in a version store.
         StorageError: The server failed. That it refuses to say is no error, but a warning.
     """
-    text = bytes_room.address_of(source)
-    root = bytes_room.match_root(text, roots) or bytes_room.bucket_of(text)
-    relpath = bytes_room.relative_to(text, root)
+    text = address_of(source)
+    root = match_root(text, roots) or bucket_of(text)
+    relpath = relative_to(text, root)
     _check_not_reserved(relpath, text)
-    own = bytes_room.given_options(root, source.storage_options)
-    location = bytes_room.Location(root, options.for_root(root) | own)
+    own = given_options(root, source.storage_options)
+    backend = backend_at(root, options.for_root(root) | own)
     try:
-        stat = bytes_room.stat(location, relpath)
+        stat = backend.stat(relpath)
     except errors.PathNotFound as error:
         raise errors.PathNotFound(f"there is nothing at {text}") from error
     except errors.AccessDenied as error:
         logger.warning("size and hash of %s are not known, going on: %s", text, error)
-        stat = bytes_room.ObjectStat(None, None, False, None)
-    return Seen(root, relpath, stat, own, location.path(relpath))
+        stat = ObjectStat(None, None, False, None)
+    return Seen(root, relpath, stat, own, backend.path(relpath))
 
 
 def _check_not_reserved(path: str, text: str) -> None:
-    if bytes_room.is_reserved(path):
-        raise errors.InvalidArgument(f"{text} lies in the reserved folder {bytes_room.RESERVED}/")
+    if is_reserved(path):
+        raise errors.InvalidArgument(f"{text} lies in the reserved folder {RESERVED}/")
 
 
 def stage_path(
@@ -130,15 +147,15 @@ def stage_path(
     Raises:
         InvalidArgument: The path lies in the version store, is an empty folder or no regular file.
     """
-    text = bytes_room.address_of(source)
-    root = bytes_room.match_root(text, roots)
-    in_place = bytes_room.relative_to(text, root) if root is not None else None
+    text = address_of(source)
+    root = match_root(text, roots)
+    in_place = relative_to(text, root) if root is not None else None
     _check_not_reserved(in_place if in_place is not None else text, text)
     if isinstance(source, Path):
         return _stage_local(source, algorithm, root=root, in_place=in_place, suffix=suffix)
     assert seen is not None
     stat, relpath = seen.stat, seen.relpath
-    found = suffix if suffix is not None else bytes_room.suffix_of(relpath, is_folder=stat.is_folder)
+    found = suffix if suffix is not None else suffix_of(relpath, is_folder=stat.is_folder)
     content = _content_of(cast(UPath, seen.path), found, stat)
     return Staged(
         source=source,
@@ -162,13 +179,13 @@ class _Content:
     n_observations: int | None = None
 
 
-def _content_of(source: UPath, suffix: str, stat: bytes_room.ObjectStat) -> _Content:
+def _content_of(source: UPath, suffix: str, stat: ObjectStat) -> _Content:
     known = formats.for_suffix(suffix)
     by_name = _Content(known.otype if known is not None else None)
     if stat.size is None:  # the server does not let us look
         return by_name
     try:
-        with bytes_room.reading(str(source.parent), source.name):
+        with reading(str(source.parent), source.name):
             file_format = formats.for_remote(source, suffix, is_folder=stat.is_folder)
         if stat.is_folder and not file_format.suffixes:
             return _Content()  # a folder of whatever: counting it would list it again
@@ -180,9 +197,9 @@ def _content_of(source: UPath, suffix: str, stat: bytes_room.ObjectStat) -> _Con
 
 def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: str | None, suffix: str | None) -> Staged:
     is_folder = source.is_dir()
-    found = suffix if suffix is not None else bytes_room.suffix_of(source.name, is_folder=is_folder)
+    found = suffix if suffix is not None else suffix_of(source.name, is_folder=is_folder)
     # What lies in a storage location is not copied, and so not hashed again: its state tells whether it changed.
-    state = bytes_room.content_state(source) if in_place is not None else None
+    state = content_state(source) if in_place is not None else None
     tree = hashing.hash_tree(source, algorithm) if is_folder else None
     digest, size = (tree.digest, tree.size) if tree is not None else hashing.measure_file(source, algorithm)
     file_format = formats.for_path(source, found)
@@ -208,7 +225,7 @@ def stage_copy(path: Path, *, algorithm: str, suffix: str) -> Staged:
     return replace(staged, is_owned=True)
 
 
-def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str, suffix: str) -> Staged:
+def stage_stored(backend: Backend, relpath: str, *, algorithm: str, suffix: str) -> Staged:
     """Stage what was written into the version store by its owner.
 
     Local bytes and remote files are read and hashed. A remote folder is described by what the server says of its
@@ -219,26 +236,24 @@ def stage_stored(location: bytes_room.Location, relpath: str, *, algorithm: str,
         InvalidArgument: An empty folder, or no regular file.
         SourceChanged: It is written while it is read.
     """
-    if location.is_local:
-        source = location.local(relpath)
+    if backend.is_local:
+        source = backend.local(relpath)
         if not source.exists():
             raise errors.PathNotFound(f"nothing was written to {source}")
-        staged = _stage_local(source, algorithm, root=location.root, in_place=relpath, suffix=suffix)
+        staged = _stage_local(source, algorithm, root=backend.root, in_place=relpath, suffix=suffix)
         return replace(staged, in_place=None, root=None, stored=relpath)
-    stat = bytes_room.stat(location, relpath)
-    content = _content_of(cast(UPath, location.path(relpath)), suffix, stat)
+    stat = backend.stat(relpath)
+    content = _content_of(cast(UPath, backend.path(relpath)), suffix, stat)
     digest = stat.digest
     if not stat.is_folder:
         with TemporaryDirectory() as folder:
             copy = Path(folder, f"object{suffix}")
-            bytes_room.get(location, relpath, copy)
+            backend.get(relpath, copy)
             digest = hashing.hash_file(copy, algorithm)
-            if bytes_room.stat(location, relpath) != stat:
-                raise errors.SourceChanged(
-                    f"{location.root}/{relpath} is still written to; save it when it is complete"
-                )
+            if backend.stat(relpath) != stat:
+                raise errors.SourceChanged(f"{backend.root}/{relpath} is still written to; save it when it is complete")
     return Staged(
-        source=location.path(relpath),
+        source=backend.path(relpath),
         suffix=suffix,
         is_folder=stat.is_folder,
         size=stat.size,
@@ -271,7 +286,7 @@ def _count(file_format: Format, path: Path | UPath, suffix: str) -> int | None:
 def stage_object(
     obj: object,
     *,
-    location: bytes_room.Location,
+    backend: Backend,
     cache_dir: Path,
     suffix: str | None,
     algorithm: str,
@@ -281,7 +296,7 @@ def stage_object(
 
     Args:
         obj: Object of a registered format.
-        location: Storage that the artifact will go to.
+        backend: Storage that the artifact will go to.
         cache_dir: Folder for staging files of remote storages.
         suffix: Suffix that the key asks for, or None for the format's own.
         algorithm: Hash algorithm of the registry.
@@ -293,11 +308,11 @@ def stage_object(
     """
     file_format = formats.for_object(obj, suffix)
     chosen = suffix or file_format.default_suffix(obj)
-    path = bytes_room.staging_path(location, chosen, cache_dir)
+    path = backend.staging(cache_dir).new_path(chosen)
     try:
         file_format.write(obj, path, suffix=chosen, options=options)
-        if location.is_local and not file_format.is_folder:
-            bytes_room.begin_flush(path)
+        if backend.is_local and not file_format.is_folder:
+            begin_flush(path)
         tree = hashing.hash_tree(path, algorithm) if file_format.is_folder else None
         digest = tree.digest if tree is not None else hashing.hash_file(path, algorithm)
         size = tree.size if tree is not None else path.stat().st_size

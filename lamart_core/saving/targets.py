@@ -7,17 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry
 from lamart_core.logging import logger
 from lamart_core.records import Storage
 from lamart_core.saving import hybrid
 from lamart_core.saving.arguments import Request
+from lamart_core.storage import (
+    address_of,
+    backend_at,
+    bucket_of,
+    clean_key,
+    is_reserved,
+    match_root,
+    relative_to,
+)
 
 
 def covering(source: Any, storages: Sequence[Storage]) -> Storage | None:
     """Return the innermost location that a path lies in."""
-    root = bytes_room.match_root(bytes_room.address_of(source), [item.root for item in storages])
+    root = match_root(address_of(source), [item.root for item in storages])
     return next((item for item in storages if item.root == root), None)
 
 
@@ -61,22 +69,22 @@ def check_place(source: Any, storage: Storage | None, request: Request) -> None:
     Raises:
         InvalidKey: The path makes no clean key and none was passed, or it looks like another one.
     """
-    text = bytes_room.address_of(source)
+    text = address_of(source)
     if storage is None and "://" not in text:
         return
-    root = storage.root if storage is not None else bytes_room.bucket_of(text)
-    location = bytes_room.Location(root)
-    relpath = bytes_room.relative_to(text, root)
-    bytes_room.check_place(relpath, is_local=location.is_local)
-    if request.key is not None or bytes_room.is_reserved(relpath):
+    root = storage.root if storage is not None else bucket_of(text)
+    backend = backend_at(root)
+    relpath = relative_to(text, root)
+    backend.check_path(relpath)
+    if request.key is not None or is_reserved(relpath):
         return
     try:
-        key = bytes_room.clean_key(relpath)
+        key = clean_key(relpath)
     except errors.InvalidKey as error:
         raise errors.InvalidKey(
             f"the path is no key: {error}. Pass key=… to name it; the bytes stay where they are"
         ) from error
-    if key != relpath and location.path(key).exists() and not _is_same(location.path(key), source):
+    if key != relpath and backend.path(key).exists() and not _is_same(backend.path(key), source):
         raise errors.InvalidKey(
             f"{relpath!r} looks like another path in {root} and differs only in how its characters are composed; "
             "pass key=… to tell them apart"

@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from lamart_core import errors, uids
-from lamart_core import storage as bytes_room
 from lamart_core.db import Registry, attempting
 from lamart_core.objects.mend import mend, not_whole, see
 from lamart_core.objects.plan import Dedup, Pending, Plan, Put, Staged
@@ -25,6 +24,7 @@ from lamart_core.records import ArtifactRecord, artifact_table
 from lamart_core.saving.commit import Committed, Item, commit, existing, lock_replaced
 from lamart_core.saving.put import ToPut, check_source, put_bytes, take_back
 from lamart_core.saving.stage import discard
+from lamart_core.storage import Bar
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Work:
 def write(
     registry: Registry,
     works: Sequence[Work],
-    bar: bytes_room.Bar,
+    bar: Bar,
     *,
     also: Callable[[Connection], None] | None = None,
 ) -> list[Committed]:
@@ -95,7 +95,7 @@ class _Writer:
     """What has been put and reserved for some artifacts that are saved together, until their commit."""
 
     def __init__(
-        self, registry: Registry, works: Sequence[Work], bar: bytes_room.Bar, also: Callable[[Connection], None] | None
+        self, registry: Registry, works: Sequence[Work], bar: Bar, also: Callable[[Connection], None] | None
     ) -> None:
         self.may_be_committed = False
         self._registry = registry

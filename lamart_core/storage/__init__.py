@@ -1,9 +1,10 @@
 """Storage locations: where bytes lie, and how they get there."""
 
+from lamart_core.storage.backend import Backend, Local, ObjectStore, Staging, backend_at
 from lamart_core.storage.cache import Cache
 from lamart_core.storage.copying import begin_flush, check_state, content_state, state_at_rest
 from lamart_core.storage.failures import reading, writing
-from lamart_core.storage.filesystem import PROTOCOLS, Location
+from lamart_core.storage.filesystem import PROTOCOLS
 from lamart_core.storage.keys import (
     RESERVED,
     check_key,
@@ -26,112 +27,69 @@ from lamart_core.storage.objects import (
     UnfinishedUpload,
 )
 from lamart_core.storage.options import OptionsSource, StorageOptions, given_options
-from lamart_core.storage.presence import not_whole
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.roots import (
     MARKER,
     Marker,
     address_of,
     bucket_of,
-    bucket_region,
     match_root,
     normalise_root,
     normalise_source,
-    read_marker,
     relative_to,
-    remove_marker,
     storage_type,
-    write_marker,
 )
 from lamart_core.storage.scattered import ScatteredFolder
-from lamart_core.storage.staging import abandoned_staging, maker_lives, remove_staged, staging_folder
-from lamart_core.storage.survey import abort_upload, is_stored_name, iter_reserved, iter_uploads, list_stored, measure
-from lamart_core.storage.transfer import (
-    delete,
-    exists,
-    get,
-    get_files,
-    put_file,
-    put_files,
-    put_folder,
-    staging_path,
-    stat,
-    stat_files,
-)
-from lamart_core.storage.within import duplicate, make_durable, make_parent, place, place_files, private_copy
+from lamart_core.storage.staging import maker_lives
+from lamart_core.storage.survey import is_stored_name
 
 __all__ = [
     "MARKER",
     "NO_BAR",
     "PROTOCOLS",
     "RESERVED",
+    "Backend",
     "Bar",
     "Cache",
     "FilePut",
     "KnownFile",
-    "Location",
+    "Local",
     "Marker",
     "ObjectStat",
+    "ObjectStore",
     "OptionsSource",
     "ReservedName",
     "ScatteredFolder",
+    "Staging",
     "StorageOptions",
     "StoredFile",
     "StoredName",
     "UnfinishedUpload",
-    "abandoned_staging",
-    "abort_upload",
     "address_of",
+    "backend_at",
     "begin_flush",
     "bucket_of",
-    "bucket_region",
     "check_key",
     "check_place",
     "check_state",
     "check_suffix",
     "clean_key",
     "content_state",
-    "delete",
-    "duplicate",
-    "exists",
-    "get",
-    "get_files",
     "given_options",
     "is_reserved",
     "is_stored_name",
-    "iter_reserved",
-    "iter_uploads",
-    "list_stored",
-    "make_durable",
-    "make_parent",
     "maker_lives",
     "match_root",
-    "measure",
     "normal_form",
     "normalise_root",
     "normalise_source",
-    "not_whole",
     "object_path",
-    "place",
-    "place_files",
-    "private_copy",
     "progress",
-    "put_file",
-    "put_files",
-    "put_folder",
-    "read_marker",
     "reading",
     "register_suffixes",
     "relative_to",
-    "remove_marker",
-    "remove_staged",
-    "staging_folder",
-    "staging_path",
-    "stat",
-    "stat_files",
     "state_at_rest",
     "storage_type",
     "suffix_of",
-    "write_marker",
     "writing",
 ]

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import lamart_core as ln
-from lamart_core import storage as bytes_room
 from lamart_core.cli import main
 from lamart_core.db import Registry
+from lamart_core.storage import MARKER
 from tests.core.test_fsck import overwrite
 from tests.core.test_gc import leave_file, location_of
 from tests.registries import write
@@ -42,14 +42,14 @@ def test_gc_lists_first_and_removes_when_asked(lab: Registry, tmp_path: Path) ->
     assert listed.exit_code == 0
     assert f"10 B   0 min  unclaimed  {location_of(lab).root}/{path}\n" in listed.stdout
     assert "1 found, 10 B; remove them with --delete" in listed.stdout
-    assert bytes_room.exists(location_of(lab), path)
+    assert location_of(lab).exists(path)
     removed = lamart(lab, "gc", "--grace", "0", "--delete", "--json")
     item, total = (json.loads(line) for line in removed.stdout.splitlines())
     assert item["path"] == path
     assert item["reason"] == "unclaimed"
     assert item["is_removed"] is True
     assert total == {"found": 1, "removed": 1, "size": 10}
-    assert not bytes_room.exists(location_of(lab), path)
+    assert not location_of(lab).exists(path)
 
 
 @pytest.mark.req("R291")
@@ -71,7 +71,7 @@ def test_fsck_tells_by_its_exit_status(lab: Registry, tmp_path: Path) -> None:
 @pytest.mark.req("R97", "R291")
 def test_fsck_repairs_and_is_clean_then(registry: Registry, tmp_path: Path) -> None:
     leave_file(registry, tmp_path)
-    bytes_room.delete(location_of(registry), bytes_room.MARKER)
+    location_of(registry).delete(MARKER)
     repaired = lamart(registry, "fsck", "--repair")
     assert repaired.exit_code == 0
     assert "1 found, 1 repaired, 0 remaining" in repaired.stdout
@@ -82,7 +82,7 @@ def test_fsck_repairs_and_is_clean_then(registry: Registry, tmp_path: Path) -> N
 
 def test_fsck_of_one_storage_location(sqlite_registry: Registry, tmp_path: Path) -> None:
     other = ln.Storage(root=str(tmp_path / "other")).save()
-    bytes_room.delete(location_of(sqlite_registry), bytes_room.MARKER)
+    location_of(sqlite_registry).delete(MARKER)
     assert lamart(sqlite_registry, "fsck").exit_code == 1
     assert lamart(sqlite_registry, "fsck", "--storage", other.root).exit_code == 0
     unknown = lamart(sqlite_registry, "fsck", "--storage", str(tmp_path / "none"))
@@ -140,13 +140,13 @@ def on_a_terminal(registry: Registry, answer: str, *arguments: str) -> str:
 
 
 def test_only_a_terminal_is_asked(sqlite_registry: Registry, tmp_path: Path) -> None:
-    location = location_of(sqlite_registry)
+    backend = location_of(sqlite_registry)
     path = leave_file(sqlite_registry, tmp_path, "one")
     assert "Aborted" in on_a_terminal(sqlite_registry, "n\n", "--delete")
-    assert bytes_room.exists(location, path)
+    assert backend.exists(path)
     assert "1 of 1 removed" in on_a_terminal(sqlite_registry, "y\n", "--delete")
-    assert not bytes_room.exists(location, path)
+    assert not backend.exists(path)
     path = leave_file(sqlite_registry, tmp_path, "two")
     shown = on_a_terminal(sqlite_registry, "", "--delete", "--yes")
     assert "[y/N]" not in shown
-    assert not bytes_room.exists(location, path)
+    assert not backend.exists(path)

@@ -76,9 +76,9 @@ def test_what_is_built_in_stays(registry: Registry) -> None:
 
 def test_deleting_branches_and_spaces(registry: Registry, tmp_path: Path) -> None:
     branch, space = ln.Branch(name="draft").save(), ln.Space(name="clinic").save()
-    location = ln.Storage(root=tmp_path / "clinic", space=space).save()
+    storage = ln.Storage(root=tmp_path / "clinic", space=space).save()
     artifact = save(tmp_path, "1", branch=branch, space=space)
-    assert artifact.storage == location
+    assert artifact.storage == storage
     for record in (branch, space):
         with pytest.raises(ln.errors.ProtectedError, match=r"a\.txt"):
             record.delete()

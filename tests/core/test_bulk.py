@@ -281,8 +281,8 @@ def test_bytes_of_known_content_that_are_not_whole_are_stored_again(lab: Registr
     folder = tmp_path / "in"
     _files(folder, 4)
     artifacts = ln.Artifact.from_dir(folder, run=False).save()
-    artifacts[1].storage.location.path(artifacts[1].object.path).unlink()
-    artifacts[2].storage.location.path(artifacts[2].object.path).write_bytes(b"cut")
+    artifacts[1].storage.backend.path(artifacts[1].object.path).unlink()
+    artifacts[2].storage.backend.path(artifacts[2].object.path).write_bytes(b"cut")
     again = ln.Artifact.from_dir(folder, run=False).save()
     assert again == artifacts
     assert all(artifact.verify() for artifact in artifacts)

@@ -46,17 +46,17 @@ def test_a_location_is_registered_marked_written_to_and_removed(
 ) -> None:
     default = ln.settings.storage
     assert (default.type, default.is_managed, default.host) == (server.protocol, True, None)
-    location = ln.Storage(root=server.new_root() + "/").save()
-    container = location.root.split("/")[2]
+    storage = ln.Storage(root=server.new_root() + "/").save()
+    container = storage.root.split("/")[2]
     marker = server.read(container, "lab/.lamart/storage_uid.txt").decode().split()
-    assert marker == [location.uid, lab.uid]
-    artifact = ln.Artifact(write(tmp_path / "a.txt", "hello"), key="a.txt", storage=location).save()
-    assert str(artifact.path).startswith(location.root + "/.lamart/")
+    assert marker == [storage.uid, lab.uid]
+    artifact = ln.Artifact(write(tmp_path / "a.txt", "hello"), key="a.txt", storage=storage).save()
+    assert str(artifact.path).startswith(storage.root + "/.lamart/")
     assert artifact.load() == "hello"
     assert artifact.verify()
     assert len(server.keys(container)) == 2
     artifact.delete(permanent=True)
-    location.delete()
+    storage.delete()
     assert server.keys(container) == []
 
 
@@ -82,13 +82,13 @@ def test_files_folders_versions_and_real_keys(lab: Registry, tmp_path: Path) -> 
     assert (first.load(), second.load()) == ("one", "two")
     second.key = "y/b.txt"
     second.save()
-    assert ln.settings.storage.location.path("y/b.txt").read_text() == "two"
-    ln.settings.storage.location.path("taken.txt").write_text("theirs")
+    assert ln.settings.storage.backend.path("y/b.txt").read_text() == "two"
+    ln.settings.storage.backend.path("taken.txt").write_text("theirs")
     with pytest.raises(FileExistsError):
         ln.Artifact(write(tmp_path / "c.txt", "c"), key="taken.txt", key_is_virtual=False).save()
     second.replace(write(tmp_path / "d.txt", "three"))
     second.save()
-    assert ln.settings.storage.location.path("y/b.txt").read_text() == "three"
+    assert ln.settings.storage.backend.path("y/b.txt").read_text() == "three"
     options = {"key": "run", "overwrite_versions": False}
     files = {f"{number}.txt": str(number) for number in range(4)}
     before = ln.Artifact(tree(tmp_path / "1", files), **options).save()
@@ -105,7 +105,7 @@ def test_files_folders_versions_and_real_keys(lab: Registry, tmp_path: Path) -> 
 def test_what_is_left_over_is_found_and_collected(lab: Registry, server: CloudServer, tmp_path: Path) -> None:
     kept = ln.Artifact(write(tmp_path / "a.txt", "kept"), key="a.txt").save()
     lost = ln.Artifact(write(tmp_path / "b.txt", "lost"), key="b.txt").save()
-    orphan = ln.settings.storage.location.path(f".lamart/{'x' * 24}.txt")
+    orphan = ln.settings.storage.backend.path(f".lamart/{'x' * 24}.txt")
     orphan.write_text("of a save that was killed")
     lost.path.unlink()
     assert kinds(lab) == [Kind.MISSING]
@@ -117,15 +117,15 @@ def test_what_is_left_over_is_found_and_collected(lab: Registry, server: CloudSe
 
 @pytest.mark.req("R54", "R57")
 def test_what_lies_there_is_registered_without_a_copy(lab: Registry, server: CloudServer) -> None:
-    location = ln.settings.storage
-    container = location.root.split("/")[2]
+    storage = ln.settings.storage
+    container = storage.root.split("/")[2]
     for number in range(3):
         server.put(container, f"lab/raw/{number}.csv", b"a\n%d\n" % number)
     before = server.keys(container)
-    found = ln.Artifact.from_dir(location.path / "raw").save()
+    found = ln.Artifact.from_dir(storage.path / "raw").save()
     assert found.to_list("key") == [f"raw/{number}.csv" for number in range(3)]
     assert [item.load()["a"].tolist() for item in found] == [[0], [1], [2]]
-    folder = ln.Artifact(f"{location.root}/raw").save()
+    folder = ln.Artifact(f"{storage.root}/raw").save()
     assert (folder.n_files, folder.key) == (3, "raw")
     elsewhere = server.new_container()
     server.put(elsewhere, "public/x.csv", b"a\n9\n")

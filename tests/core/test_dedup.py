@@ -10,7 +10,6 @@ import pytest
 import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.saving import Outcome, create
-from lamart_core.storage import delete
 from tests.processes import run_together
 from tests.registries import contents, storage_root, tree, write
 
@@ -145,7 +144,7 @@ def test_a_hit_on_bytes_that_are_not_whole_stores_them_again(lab: Registry, tmp_
         is_folder = first.n_files is not None
         damaged = first.path / "deep/c.txt" if is_folder else first.path
         if damage == "gone":
-            delete(first.storage.location, first.object.path, is_folder=is_folder)
+            first.storage.backend.delete(first.object.path, is_folder=is_folder)
         else:
             damaged.unlink()
             damaged.write_bytes(b"")

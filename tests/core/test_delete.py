@@ -15,6 +15,7 @@ import lamart_dagster
 from lamart_core.db import Registry
 from lamart_core.lineage import RunSpec, TransformSpec, open_run
 from lamart_core.models import Artifact, Transform
+from lamart_core.storage import Backend
 from tests.processes import run_together
 from tests.registries import contents, storage_root, tree, write
 
@@ -336,19 +337,17 @@ def test_what_was_deleted_since_it_was_found_is_saved_again(
 def test_bytes_that_are_mended_beside_a_deletion_leave_nothing(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamart_core.objects import mend
-
     first = ln.Artifact(write(tmp_path / "a.txt", "content"), key="a.txt").save()
     Path(first.path).unlink()
     again = ln.Artifact(tmp_path / "a.txt", key="a.txt")
-    real = mend.bytes_room.put_file
+    real = Backend.put_file
 
     def delete_and_put(*args: Any, **options: Any) -> Any:
         monkeypatch.undo()
         first.delete(permanent=True)
         return real(*args, **options)
 
-    monkeypatch.setattr(mend.bytes_room, "put_file", delete_and_put)
+    monkeypatch.setattr(Backend, "put_file", delete_and_put)
     again.save()
     assert again.uid != first.uid
     assert again.load() == "content"

@@ -86,13 +86,13 @@ def test_equal_content_makes_none(lab: Registry) -> None:
 
 @pytest.mark.req("R241", "R242")
 def test_what_was_registered_where_it_lies_is_not_written_to(lab: Registry, tmp_path: Path) -> None:
-    location = lab.Storage.get(lab.storage_id).location
+    backend = lab.Storage.get(lab.storage_id).backend
     for_object(cells(), ".zarr").write(cells(), tmp_path / "x.zarr", suffix=".zarr")
     for file in (item for item in (tmp_path / "x.zarr").rglob("*") if item.is_file()):
-        target = location.path(f"in_place.zarr/{file.relative_to(tmp_path / 'x.zarr').as_posix()}")
+        target = backend.path(f"in_place.zarr/{file.relative_to(tmp_path / 'x.zarr').as_posix()}")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
-    in_place = ln.Artifact(location.path("in_place.zarr"), overwrite_versions=False).save()
+    in_place = ln.Artifact(backend.path("in_place.zarr"), overwrite_versions=False).save()
     assert (in_place.otype, in_place.n_observations) == ("AnnData", 4)
     # What a server says of it is no digest of its content.
     in_place.open("r+").close()

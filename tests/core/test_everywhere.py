@@ -45,11 +45,11 @@ def test_an_unsaved_artifact(lab: Registry, file: Path, caplog: pytest.LogCaptur
 
 @pytest.mark.req("R54", "R55", "R61", "R263")
 def test_what_lies_in_the_default_storage_stays_there(lab: Registry) -> None:
-    location = ln.settings.storage.location
+    backend = ln.settings.storage.backend
     for name in ("raw/a.txt", "raw/b.txt"):
-        _put(location.path(name), f"here {name}")
-    plain = ln.Artifact(location.path("raw/a.txt")).save()
-    named = ln.Artifact(location.path("raw/b.txt"), key="named/b.txt").save()
+        _put(backend.path(name), f"here {name}")
+    plain = ln.Artifact(backend.path("raw/a.txt")).save()
+    named = ln.Artifact(backend.path("raw/b.txt"), key="named/b.txt").save()
     assert (plain.key, plain._key_is_virtual, named.key, named._real_key) == (
         "raw/a.txt",
         False,
@@ -57,7 +57,7 @@ def test_what_lies_in_the_default_storage_stays_there(lab: Registry) -> None:
         "raw/b.txt",
     )
     for artifact, name in ((plain, "raw/a.txt"), (named, "raw/b.txt")):
-        assert str(artifact.path) == str(location.path(name))
+        assert str(artifact.path) == str(backend.path(name))
         assert artifact.cache().read_text() == f"here {name}"
     assert contents(lab).files == ("raw/a.txt", "raw/b.txt")
 
@@ -70,7 +70,7 @@ def _put(path: Any, text: str) -> None:
 
 @pytest.mark.req("R62")
 def test_the_version_store_is_reserved(lab: Registry) -> None:
-    stray = ln.settings.storage.location.path(".lamart/stray.txt")
+    stray = ln.settings.storage.backend.path(".lamart/stray.txt")
     _put(stray, "x")
     before = contents(lab)
     with pytest.raises(ValueError, match=r"\.lamart"):
@@ -87,9 +87,9 @@ def test_the_object_of_an_artifact_gives_that_artifact(lab: Registry, file: Path
 @pytest.mark.req("R52", "R64")
 def test_renaming_a_real_key_moves_the_bytes(lab: Registry, file: Path) -> None:
     artifact = ln.Artifact(file, key="a/x.txt", key_is_virtual=False).save()
-    location = ln.settings.storage.location
+    backend = ln.settings.storage.backend
     taken = ln.Artifact(write(file.with_name("other.txt"), "other"), key="taken.txt", key_is_virtual=False).save()
-    _put(location.path("foreign.txt"), "foreign")
+    _put(backend.path("foreign.txt"), "foreign")
     before = contents(lab)
     assert before.files == ("a/x.txt", "foreign.txt", "taken.txt")
     wrong = {"taken.txt": ValueError, "foreign.txt": FileExistsError, "b.csv": ValueError, None: ValueError}

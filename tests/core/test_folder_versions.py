@@ -71,10 +71,10 @@ def inodes(folder: Path) -> dict[int, os.stat_result]:
 
 def stored_bytes(lab: Registry) -> int:
     """Return what the version store of the default storage takes."""
-    location = lab.Storage.get(lab.storage_id).location
-    if location.is_local:
-        return sum(status.st_blocks * 512 for status in inodes(Path(location.root, ".lamart")).values())
-    listed: Any = location.fs.find(location.url(".lamart"), detail=True)
+    backend = lab.Storage.get(lab.storage_id).backend
+    if backend.is_local:
+        return sum(status.st_blocks * 512 for status in inodes(Path(backend.root, ".lamart")).values())
+    listed: Any = backend.fs.find(backend.url(".lamart"), detail=True)
     return sum(info["size"] for info in listed.values())
 
 
@@ -87,7 +87,7 @@ def check_bytes(lab: Registry, versions: Iterable[tuple[ln.Artifact, Files]]) ->
     with lab.read() as session:
         assert set(session.scalars(select(FolderHistory.id))) == set(histories)
         assert set(session.scalars(select(FolderFile.history_id).distinct())) == set(histories)
-    is_local = lab.Storage.get(lab.storage_id).location.is_local
+    is_local = lab.Storage.get(lab.storage_id).backend.is_local
     if not is_local:
         needed = {content for pairs in histories.values() for _, files in pairs for content in files.values()} - {""}
         assert len(contents(lab).files) == len(needed)
@@ -256,7 +256,7 @@ def test_a_version_writes_rows_for_what_changed(lab: Registry, tmp_path: Path) -
         save(lab, tmp_path / "source", files | {f"0/{number}.txt": f"new {number}" for number in range(10)})
     finally:
         event.remove(lab.engine, "after_cursor_execute", count)
-    is_local = lab.Storage.get(lab.storage_id).location.is_local
+    is_local = lab.Storage.get(lab.storage_id).backend.is_local
     # Ten rows closed and ten added, ten objects where each file is one; and what any save writes.
     assert sum(written) <= (20 if is_local else 30) + 10
 
@@ -265,9 +265,9 @@ def test_a_version_writes_rows_for_what_changed(lab: Registry, tmp_path: Path) -
 @IN_BUCKETS
 def test_only_new_contents_are_uploaded(lab: Registry, tmp_path: Path) -> None:
     files = {f"{number}.txt": f"{number}" for number in range(8)} | {"same.txt": "0", "empty.txt": ""}
-    location = lab.Storage.get(lab.storage_id).location
+    backend = lab.Storage.get(lab.storage_id).backend
     uploads: list[str] = []
-    fs: Any = location.fs
+    fs: Any = backend.fs
     fs.connect()
     fs.s3.meta.events.register("before-call.s3.PutObject", lambda params, **_: uploads.append(params["url_path"]))
     save(lab, tmp_path / "source", files)
@@ -411,13 +411,13 @@ def test_linked_files_are_read_only_and_altered_ones_are_never_shared(registry: 
 @pytest.mark.req("R70")
 @IN_BUCKETS
 def test_an_altered_file_of_a_remote_version_is_named(lab: Registry, tmp_path: Path) -> None:
-    location = lab.Storage.get(lab.storage_id).location
+    backend = lab.Storage.get(lab.storage_id).backend
     artifact = save(lab, tmp_path / "source", {"a.txt": "one", "b.txt": "two"})
     with lab.engine.connect() as connection:
         stored = {file.path: file for file in folders.files_of(connection, artifact.object_id)}
     relpath = stored["b.txt"].relpath
     assert relpath is not None
-    location.fs.pipe_file(location.url(relpath), b"TWO")
+    backend.fs.pipe_file(backend.url(relpath), b"TWO")
     with pytest.raises(errors.ContentMismatch, match=r"'b\.txt'"):
         artifact.verify()
     assert (artifact.path / "a.txt").read_text() == "one"
@@ -479,7 +479,7 @@ def test_anndata_in_zarr_versions(lab: Registry) -> None:
     loaded = [artifact.load() for artifact in artifacts]
     assert [str(item.obs["batch"].iloc[0]) for item in loaded] == ["0-0", "1-0"]
     assert all(artifact.verify() for artifact in artifacts)
-    if lab.Storage.get(lab.storage_id).location.is_local:
+    if lab.Storage.get(lab.storage_id).backend.is_local:
         both = [
             {path.stat().st_ino for path in Path(str(item.path)).rglob("*") if path.is_file()} for item in artifacts
         ]
@@ -545,7 +545,7 @@ def test_a_family_moves_with_all_versions(lab: Registry, tmp_path: Path, into: s
         if into == "local":
             assert len([item for item in inodes(tmp_path / "second").values() if item.st_size]) == 8 + 1
         else:
-            assert len(target.location.fs.find(target.location.url(".lamart"))) == 8 + 1  # and the marker
+            assert len(target.backend.fs.find(target.backend.url(".lamart"))) == 8 + 1  # and the marker
         contained.append(files | {"0.txt": "version 3"})
         source = write_folder(tmp_path / "source", contained[-1])
         versions.append(ln.Artifact(source, key="runs/one", storage=target, overwrite_versions=False).save())

@@ -17,7 +17,7 @@ from upath import UPath
 import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.saving import bulk, resolve
-from lamart_core.storage import Location
+from lamart_core.storage import backend_at
 from tests.processes import answers, release, start
 from tests.registries import contents, storage_root, tree, write
 from tests.storage.s3_server import S3Server
@@ -133,15 +133,15 @@ def test_runs_and_recreations(registry: Registry, tmp_path: Path) -> None:
 
 @pytest.mark.req("R150", "R153", "R155")
 def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Path) -> None:
-    location = ln.Storage.get(lab.storage_id)
-    if location.location.is_local:
-        folder: Path | UPath = tree(Path(location.root) / "seq" / "run_1", FILES)
-        write(Path(location.root) / "seq" / "other.txt", "not in the folder")
+    storage = ln.Storage.get(lab.storage_id)
+    if storage.backend.is_local:
+        folder: Path | UPath = tree(Path(storage.root) / "seq" / "run_1", FILES)
+        write(Path(storage.root) / "seq" / "other.txt", "not in the folder")
     else:
-        folder = location.path / "seq" / "run_1"
+        folder = storage.path / "seq" / "run_1"
         for name, data in FILES.items():
             (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
-        (location.path / "seq" / "other.txt").write_text("not in the folder")
+        (storage.path / "seq" / "other.txt").write_text("not in the folder")
     before = contents(lab).files
     artifacts = ln.Artifact.from_dir(folder).save()
     assert artifacts.to_list("key") == [f"seq/run_1/{name}" for name in ORDER]
@@ -149,7 +149,7 @@ def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Pa
     assert contents(lab).files == before
     assert [str(artifact.path) for artifact in artifacts] == [str(folder / name) for name in ORDER]
     assert ln.Artifact.from_dir(folder).save() == artifacts
-    assert ln.Artifact.from_dir(str(folder) if location.location.is_local else folder) == artifacts
+    assert ln.Artifact.from_dir(str(folder) if storage.backend.is_local else folder) == artifacts
     # Under other keys too, still in place.
     named = ln.Artifact.from_dir(folder, key="named").save()
     assert named.to_list("key") == [f"named/{name}" for name in ORDER]
@@ -163,7 +163,7 @@ def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Pa
     # The bytes of the older version are gone, until the former content comes back.
     with pytest.raises(ln.errors.LamartError):
         ln.Artifact.get(artifacts[2].uid).cache()
-    if location.location.protocol == "az":
+    if storage.backend.protocol == "az":
         return  # it knows no MD5 of what adlfs writes, so content that comes back is another one
     (folder / "b.txt").write_text("bee")
     back = ln.Artifact.from_dir(folder).save()
@@ -175,18 +175,18 @@ def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Pa
     assert ln.Artifact.from_dir(folder).save()[2].version == "0003"
     # All of the location: its version store is no data.
     ln.Artifact(write(tmp_path / "stored.txt", "stored"), key="stored.txt").save()
-    everything = ln.Artifact.from_dir(location.root if location.location.is_local else location.path)
+    everything = ln.Artifact.from_dir(storage.root if storage.backend.is_local else storage.path)
     assert everything.to_list("key") == ["seq/other.txt", *(f"seq/run_1/{name}" for name in ORDER)]
     assert [artifact.is_saved for artifact in everything] == [False, True, True, True, True]
 
 
 @pytest.mark.req("R149", "R150", "R156")
 def test_a_remote_folder_costs_one_listing(sqlite_registry: Registry, s3_root: str) -> None:
-    location = Location(s3_root)
+    backend = backend_at(s3_root)
     for name in ORDER:
-        (location.path("deliveries/run_9") / name).write_bytes(name.encode())
+        (backend.path("deliveries/run_9") / name).write_bytes(name.encode())
     requests: list[str] = []
-    client = location.fs
+    client = backend.fs
 
     async def note(method: str, *_: object, **keywords: object) -> object:
         requests.append(method)
@@ -195,14 +195,14 @@ def test_a_remote_folder_costs_one_listing(sqlite_registry: Registry, s3_root: s
     original = client._call_s3
     client._call_s3 = note
     try:
-        artifacts = ln.Artifact.from_dir(location.path("deliveries/run_9"))
+        artifacts = ln.Artifact.from_dir(backend.path("deliveries/run_9"))
         assert len(requests) < 5, requests  # and not one or more for every file
         artifacts.save()
     finally:
         client._call_s3 = original
     # Outside of all locations: the bytes stay, and the bucket becomes the location, as for a single remote path.
     assert artifacts.to_list("key") == [f"lab/deliveries/run_9/{name}" for name in ORDER]
-    single = ln.Artifact(location.path("deliveries/run_9/b.txt"), run=False)
+    single = ln.Artifact(backend.path("deliveries/run_9/b.txt"), run=False)
     assert (single.key, single.storage_id) == (artifacts[2].key, artifacts[2].storage_id)
     assert [artifact.size for artifact in artifacts] == [len(name) for name in ORDER]
     assert {artifact.storage.root.partition("?")[0] for artifact in artifacts} == {
@@ -210,11 +210,11 @@ def test_a_remote_folder_costs_one_listing(sqlite_registry: Registry, s3_root: s
     }
     assert contents(sqlite_registry).files == ()
     assert artifacts[2].cache().read_text() == "b.txt"
-    assert ln.Artifact.from_dir(location.path("deliveries/run_9")).save() == artifacts
+    assert ln.Artifact.from_dir(backend.path("deliveries/run_9")).save() == artifacts
     with pytest.raises(NotADirectoryError):
-        ln.Artifact.from_dir(location.path("deliveries/run_9/b.txt"))
+        ln.Artifact.from_dir(backend.path("deliveries/run_9/b.txt"))
     with pytest.raises(FileNotFoundError):
-        ln.Artifact.from_dir(location.path("deliveries/run_8"))
+        ln.Artifact.from_dir(backend.path("deliveries/run_8"))
 
 
 @pytest.fixture

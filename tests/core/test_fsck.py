@@ -13,11 +13,11 @@ from sqlalchemy import Connection, select, text
 
 import lamart_core as ln
 from lamart_core import errors
-from lamart_core import storage as bytes_room
 from lamart_core.care import Finding, Kind, Severity, check_registry, iter_findings
 from lamart_core.db import Registry
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.records import FolderFile
+from lamart_core.storage import MARKER, Marker
 from tests.core.test_gc import AT_ONCE, lease, leave_file, location_of
 from tests.registries import fresh_registry, tree, write
 
@@ -39,11 +39,11 @@ def only(registry: Registry, **options: Any) -> Finding:
 
 def overwrite(registry: Registry, relpath: str, content: bytes) -> None:
     """Damage an object behind the back of everybody."""
-    location = location_of(registry)
-    if location.is_local:
-        location.local(relpath).write_bytes(content)
+    backend = location_of(registry)
+    if backend.is_local:
+        backend.local(relpath).write_bytes(content)
     else:
-        location.fs.pipe_file(location.url(relpath), content)
+        backend.fs.pipe_file(backend.url(relpath), content)
 
 
 def sql(registry: Registry, *statements: str) -> None:
@@ -77,9 +77,9 @@ def test_a_sound_registry_is_clean(lab: Registry, tmp_path: Path) -> None:
         source = tree(tmp_path / content, {"one.txt": content, "sub/two.txt": "2"})
         ln.Artifact(source, key="overwritten").save()
         ln.Artifact(source, key="kept", overwrite_versions=False).save()
-    location = location_of(lab)
-    bytes_room.put_file(write(tmp_path / "raw.csv", "a,b\n"), location, "raw/raw.csv")
-    ln.Artifact(location.path("raw/raw.csv")).save()
+    backend = location_of(lab)
+    backend.put_file(write(tmp_path / "raw.csv", "a,b\n"), "raw/raw.csv")
+    ln.Artifact(backend.path("raw/raw.csv")).save()
     Artifact.get(key="a.txt").delete()
     report = check_registry(lab, verify=True, grace=AT_ONCE)
     assert report.findings == ()
@@ -90,8 +90,8 @@ def test_a_sound_registry_is_clean(lab: Registry, tmp_path: Path) -> None:
 def test_missing_truncated_and_altered_bytes_are_found(lab: Registry, tmp_path: Path) -> None:
     missing, short, altered = (save(tmp_path, f"{name}.txt", f"content of {name}") for name in ("m", "s", "a"))
     folder = ln.Artifact(tree(tmp_path / "f", {"1.txt": "one", "2.txt": "two"}), key="f").save()
-    location = location_of(lab)
-    bytes_room.delete(location, missing.object.path)
+    backend = location_of(lab)
+    backend.delete(missing.object.path)
     overwrite(lab, short.object.path, b"content")
     overwrite(lab, altered.object.path, b"CONTENT of a")
     overwrite(lab, f"{folder.object.path}/1.txt", b"ONE")
@@ -106,7 +106,7 @@ def test_missing_truncated_and_altered_bytes_are_found(lab: Registry, tmp_path: 
     assert {found.path for found in findings} == {
         artifact.object.path for artifact in (missing, short, altered, folder)
     }
-    bytes_room.delete(location, f"{folder.object.path}/2.txt")
+    backend.delete(f"{folder.object.path}/2.txt")
     assert Kind.TRUNCATED in [found.kind for found in check_registry(lab).findings if found.artifact == folder.uid]
 
     repaired = check_registry(lab, verify=True, repair=True)
@@ -167,7 +167,7 @@ def test_bytes_are_put_again_from_an_equal_copy(damage: str, registry: Registry,
         artifact = save(tmp_path, "a.txt", "content")
         ln.Artifact(tmp_path / "a.txt", key="copy/a.txt", storage=other, skip_hash_lookup=True).save()
         if damage == "missing":
-            bytes_room.delete(location_of(registry), artifact.object.path)
+            location_of(registry).delete(artifact.object.path)
         else:
             overwrite(registry, artifact.object.path, b"CONTENT")
     damaged = artifact.object.path
@@ -189,7 +189,7 @@ def test_bytes_are_put_again_from_the_cache_but_not_from_a_damaged_copy(tmp_path
         good.cache()
         bad.cache().write_text("BAD CONTENT")
         for artifact in (good, bad):
-            bytes_room.delete(location_of(registry), artifact.object.path)
+            location_of(registry).delete(artifact.object.path)
         findings = check_registry(registry, repair=True).findings
         assert {(found.artifact, found.is_repaired) for found in findings} == {(good.uid, True), (bad.uid, False)}
         assert Artifact.get(good.uid).verify()
@@ -201,7 +201,7 @@ IN_BUCKETS = pytest.mark.parametrize("lab", ["sqlite-s3", "postgres-s3"], indire
 def damage_file(lab: Registry, artifact: Artifact, name: str, damage: str) -> None:
     relpath = place_of_file(lab, artifact, name)
     if damage == "missing":
-        bytes_room.delete(location_of(lab), relpath)
+        location_of(lab).delete(relpath)
     else:
         overwrite(lab, relpath, b"OTHER"[: 3 if damage == "altered" else 5])
 
@@ -264,14 +264,14 @@ def test_files_are_not_put_again_from_copies_that_are_others(tmp_path: Path) -> 
 
 @pytest.mark.req("R56", "R291")
 def test_a_file_that_changed_in_place_is_told_and_left_alone(lab: Registry, tmp_path: Path) -> None:
-    location = location_of(lab)
-    bytes_room.put_file(write(tmp_path / "raw.csv", "a,b\n1,2\n"), location, "raw/raw.csv")
-    artifact = ln.Artifact(location.path("raw/raw.csv")).save()
+    backend = location_of(lab)
+    backend.put_file(write(tmp_path / "raw.csv", "a,b\n1,2\n"), "raw/raw.csv")
+    artifact = ln.Artifact(backend.path("raw/raw.csv")).save()
     overwrite(lab, "raw/raw.csv", b"a,b\n")
     found = only(lab, verify=True, repair=True)
     assert (found.kind, found.artifact, found.is_repaired) == (Kind.CHANGED_IN_PLACE, artifact.uid, False)
     assert found.severity is Severity.WARNING
-    ln.Artifact(location.path("raw/raw.csv")).save()
+    ln.Artifact(backend.path("raw/raw.csv")).save()
     assert check_registry(lab, verify=True).is_clean, "what it is now is a version of its own"
 
 
@@ -280,7 +280,9 @@ def test_what_is_left_over_is_told_and_removed_only_when_asked(lab: Registry, tm
     orphan, held = leave_file(lab, tmp_path, "orphan"), leave_file(lab, tmp_path, "held")
     lease(lab, held, -DAY)
     overwrite(lab, ".lamart/notes.txt", b"somebody's notes")
-    assert kinds(lab) == [Kind.FOREIGN, Kind.LEASE], "younger than the grace time"
+    young = check_registry(lab).findings
+    assert [found.kind for found in young] == [Kind.FOREIGN, Kind.LEASE], "younger than the grace time"
+    assert (young[1].row_id, young[1].storage_id) == (None, lab.storage_id)
     findings = check_registry(lab, grace=AT_ONCE, repair=True).findings
     assert {(found.kind, found.path, found.is_repaired) for found in findings} == {
         (Kind.FOREIGN, ".lamart/notes.txt", False),
@@ -291,8 +293,8 @@ def test_what_is_left_over_is_told_and_removed_only_when_asked(lab: Registry, tm
     assert all(found.severity is Severity.WARNING for found in findings)
     collected = check_registry(lab, grace=AT_ONCE, gc=True)
     assert [found.kind for found in collected.remaining] == [Kind.FOREIGN]
-    assert not bytes_room.exists(location_of(lab), orphan)
-    assert bytes_room.exists(location_of(lab), ".lamart/notes.txt")
+    assert not location_of(lab).exists(orphan)
+    assert location_of(lab).exists(".lamart/notes.txt")
 
 
 # ---------------------------------------------------------------- storage locations
@@ -300,18 +302,19 @@ def test_what_is_left_over_is_told_and_removed_only_when_asked(lab: Registry, tm
 
 @pytest.mark.req("R97", "R291")
 def test_markers(lab: Registry, tmp_path: Path) -> None:
-    location = location_of(lab)
+    backend = location_of(lab)
     uid = lab.Storage.get(lab.storage_id).uid
-    bytes_room.delete(location, bytes_room.MARKER)
-    assert only(lab).kind is Kind.MARKER
+    backend.delete(MARKER)
+    found = only(lab)
+    assert (found.kind, found.row_id, found.storage_id) == (Kind.MARKER, None, lab.storage_id)
     assert only(lab, repair=True).is_repaired
-    assert bytes_room.read_marker(location) == bytes_room.Marker(uid, lab.uid)
+    assert backend.read_marker() == Marker(uid, lab.uid)
     assert check_registry(lab).is_clean
-    overwrite(lab, bytes_room.MARKER, b"storageofothr\nregistryothr\n")
+    overwrite(lab, MARKER, b"storageofothr\nregistryothr\n")
     found = only(lab, repair=True)
     assert (found.kind, found.is_repaired) == (Kind.MARKER, False)
     assert "registryothr" in found.detail
-    assert bytes_room.read_marker(location) == bytes_room.Marker("storageofothr", "registryothr")
+    assert backend.read_marker() == Marker("storageofothr", "registryothr")
 
 
 @pytest.mark.req("R291")
@@ -319,7 +322,7 @@ def test_a_storage_that_is_not_there_is_told_and_the_others_are_checked(registry
     other = ln.Storage(root=str(tmp_path / "other")).save()
     ln.Artifact(write(tmp_path / "b.txt", "b"), key="b.txt", storage=other).save()
     artifact = save(tmp_path, "a.txt", "a")
-    bytes_room.delete(location_of(registry), artifact.object.path)
+    location_of(registry).delete(artifact.object.path)
     shutil.move(tmp_path / "other", tmp_path / "elsewhere")
     assert kinds(registry) == [Kind.MISSING, Kind.UNREACHABLE]
     assert kinds(registry, storage=str(tmp_path / "other")) == [Kind.UNREACHABLE]
@@ -337,6 +340,7 @@ def test_a_family_without_a_latest_version_gets_its_newest(registry: Registry, t
     sql(registry, "UPDATE lamart_artifact SET is_latest = (1 = 0)")
     found = only(registry)
     assert (found.kind, found.artifact, found.is_repairable) == (Kind.HEADLESS, newest.uid, True)
+    assert (found.table, found.row_id, found.branch_id) == ("lamart_artifact", None, newest.branch_id)
     assert only(registry, repair=True).is_repaired
     assert Artifact.get(key="a.txt") == newest
     assert check_registry(registry).is_clean
@@ -352,7 +356,8 @@ def test_of_several_latest_versions_the_newest_stays(registry: Registry, tmp_pat
         "DROP INDEX uq_lamart_artifact_key",
         "UPDATE lamart_artifact SET is_latest = (1 = 1)",
     )
-    assert only(registry).kind is Kind.SEVERAL_HEADS
+    found = only(registry)
+    assert (found.kind, found.row_id, found.branch_id) == (Kind.SEVERAL_HEADS, None, newest.branch_id)
     assert only(registry, repair=True).is_repaired
     assert [artifact.uid for artifact in Artifact.filter(is_latest=True)] == [newest.uid]
     assert check_registry(registry).is_clean

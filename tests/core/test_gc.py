@@ -14,7 +14,6 @@ from sqlalchemy import Connection, select
 
 import lamart_core as ln
 from lamart_core import errors, hashing
-from lamart_core import storage as bytes_room
 from lamart_core.care import Reason, collect_garbage, iter_garbage
 from lamart_core.db import Registry, now
 from lamart_core.models import Artifact, StoredObject
@@ -22,20 +21,21 @@ from lamart_core.objects.holds import bury
 from lamart_core.objects.tombstones import TOMBSTONE
 from lamart_core.records import Lease, Tombstone
 from lamart_core.saving import put
+from lamart_core.storage import Backend, object_path
 from tests.processes import answers, release, start
 from tests.registries import STORAGES, contents, fresh_registry, tree, write
 
 AT_ONCE = timedelta(0)
 
 
-def location_of(registry: Registry) -> bytes_room.Location:
-    return registry.Storage.get(registry.storage_id).location
+def location_of(registry: Registry) -> Backend:
+    return registry.Storage.get(registry.storage_id).backend
 
 
 def leave_file(registry: Registry, tmp_path: Path, content: str = "left over", suffix: str = ".txt") -> str:
     """Put a file into the version store as a save does that is killed before its commit."""
-    relpath = bytes_room.object_path("K" * 16, suffix)
-    bytes_room.put_file(write(tmp_path / f"{content}.txt", content), location_of(registry), relpath)
+    relpath = object_path("K" * 16, suffix)
+    location_of(registry).put_file(write(tmp_path / f"{content}.txt", content), relpath)
     return relpath
 
 
@@ -59,9 +59,9 @@ def rows(registry: Registry, model: type) -> int:
 def test_what_no_record_refers_to_is_shown_first_and_then_removed(lab: Registry, tmp_path: Path) -> None:
     kept = ln.Artifact(write(tmp_path / "kept.txt", "kept"), key="kept.txt").save()
     file = leave_file(lab, tmp_path)
-    folder = bytes_room.object_path("K" * 16, "")
+    folder = object_path("K" * 16, "")
     source = tree(tmp_path / "tree", {"a.txt": "a", "b/c.txt": "bcd"})
-    bytes_room.put_folder(source, location_of(lab), folder, tree=hashing.hash_tree(source, "blake3"))
+    location_of(lab).put_folder(source, folder, tree=hashing.hash_tree(source, "blake3"))
     assert collect_garbage(lab) == [], "younger than the grace time"
 
     found = collect_garbage(lab, grace=AT_ONCE)
@@ -70,7 +70,7 @@ def test_what_no_record_refers_to_is_shown_first_and_then_removed(lab: Registry,
         (folder, True, 4, Reason.UNCLAIMED, False),
     }
     assert rows(lab, Tombstone) == 0, "a dry run writes nothing"
-    assert bytes_room.exists(location_of(lab), file)
+    assert location_of(lab).exists(file)
 
     removed = collect_garbage(lab, grace=AT_ONCE, dry_run=False)
     assert {item.path for item in removed if item.is_removed} == {file, folder}
@@ -93,12 +93,12 @@ def test_objects_that_no_artifact_names_are_removed_rows_first(lab: Registry, tm
 
 
 def test_files_in_place_are_never_removed(lab: Registry, tmp_path: Path) -> None:
-    location = location_of(lab)
-    bytes_room.put_file(write(tmp_path / "raw.csv", "a,b\n"), location, "raw/raw.csv")
-    artifact = ln.Artifact(location.path("raw/raw.csv")).save()
+    backend = location_of(lab)
+    backend.put_file(write(tmp_path / "raw.csv", "a,b\n"), "raw/raw.csv")
+    artifact = ln.Artifact(backend.path("raw/raw.csv")).save()
     artifact.delete(permanent=True, storage=False)
     assert collect_garbage(lab, grace=AT_ONCE, dry_run=False) == []
-    assert bytes_room.exists(location, "raw/raw.csv")
+    assert backend.exists("raw/raw.csv")
     assert rows(lab, StoredObject) == 0
 
 
@@ -161,18 +161,18 @@ def test_old_tombstones_are_purged(registry: Registry, tmp_path: Path) -> None:
 
 def test_unfinished_uploads_are_aborted(tmp_path: Path) -> None:
     with fresh_registry("sqlite", tmp_path / "lab", "s3") as registry:
-        location = location_of(registry)
-        bucket, key, _ = location.fs.split_path(location.url(".lamart/" + "U" * 24))
-        outside = location.fs.call_s3("create_multipart_upload", Bucket=bucket, Key="elsewhere/x")["UploadId"]
-        upload = location.fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)["UploadId"]
-        location.fs.call_s3("upload_part", Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"x" * 100)
+        backend = location_of(registry)
+        bucket, key, _ = backend.fs.split_path(backend.url(".lamart/" + "U" * 24))
+        outside = backend.fs.call_s3("create_multipart_upload", Bucket=bucket, Key="elsewhere/x")["UploadId"]
+        upload = backend.fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)["UploadId"]
+        backend.fs.call_s3("upload_part", Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"x" * 100)
         # The server of the tests says of every upload that it began in 2010.
         assert collect_garbage(registry, grace=timedelta(days=365 * 100)) == []
         (found,) = collect_garbage(registry, grace=AT_ONCE)
         assert (found.path, found.reason) == (".lamart/" + "U" * 24, Reason.UPLOAD)
         (removed,) = collect_garbage(registry, grace=AT_ONCE, dry_run=False)
         assert removed.is_removed
-        left = location.fs.call_s3("list_multipart_uploads", Bucket=bucket).get("Uploads", [])
+        left = backend.fs.call_s3("list_multipart_uploads", Bucket=bucket).get("Uploads", [])
         assert [item["UploadId"] for item in left] == [outside], "another prefix of the bucket is not ours"
 
 

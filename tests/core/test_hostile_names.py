@@ -20,7 +20,7 @@ from lamart_core.db import Registry
 from lamart_core.hashing import hash_tree
 from lamart_core.models import StoredObject
 from lamart_core.saving import create
-from lamart_core.storage import Location, suffix_of
+from lamart_core.storage import backend_at, suffix_of
 from tests.registries import contents, storage_root, tree, write
 from tests.storage.s3_server import credentials, shared_server
 
@@ -39,8 +39,8 @@ AZURE_REFUSES = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 
 def kept_by(lab: Registry, names: list[str]) -> list[str]:
     """Return the names that the storage of a registry takes: Azure has no way to say some."""
-    location = lab.Storage.get(lab.storage_id).location
-    return [name for name in names if location.protocol != "az" or not AZURE_REFUSES.search(name)]
+    backend = lab.Storage.get(lab.storage_id).backend
+    return [name for name in names if backend.protocol != "az" or not AZURE_REFUSES.search(name)]
 
 
 @pytest.mark.req("R10", "R40", "R51", "R52", "R63", "R248")
@@ -180,9 +180,9 @@ def everything(folder: Path, but: Path) -> set[Path]:
 @settings(max_examples=300, deadline=None)
 @given(relpath=any_name)
 def test_no_relative_path_leads_out_of_a_location(relpath: str) -> None:
-    for location, top in ((Location("/data/lab"), "/data/lab"), (Location("memory://lab"), "memory://lab")):
+    for backend, top in ((backend_at("/data/lab"), "/data/lab"), (backend_at("memory://lab"), "memory://lab")):
         try:
-            path = location.path(relpath)
+            path = backend.path(relpath)
         except errors.InvalidArgument:
             continue
         assert str(path) == top or top in map(str, path.parents)
@@ -224,11 +224,11 @@ def test_what_an_object_store_lists_never_leads_out(registry: Registry, tmp_path
         server = shared_server()
         for name in ("../../../../evil", "a/../../evil", "/evil", "a//evil", "./evil"):
             bucket = server.new_bucket()
-            location = Location(f"s3://{bucket}?endpoint_url={server.endpoint_url}")
-            location.fs.call_s3("put_object", Bucket=bucket, Key="folder/good.txt", Body=b"good")
+            backend = backend_at(f"s3://{bucket}?endpoint_url={server.endpoint_url}")
+            backend.fs.call_s3("put_object", Bucket=bucket, Key="folder/good.txt", Body=b"good")
             path = UPath(f"s3://{bucket}/folder", endpoint_url=server.endpoint_url)
             artifact = ln.Artifact(path, key=f"named {bucket}").save()
-            location.fs.call_s3("put_object", Bucket=bucket, Key=f"folder/{name}", Body=b"evil")
+            backend.fs.call_s3("put_object", Bucket=bucket, Key=f"folder/{name}", Body=b"evil")
             with pytest.raises(errors.InvalidArgument, match="evil"):
                 ln.Artifact(path, key="other")
             with pytest.raises(errors.InvalidArgument, match="evil"):

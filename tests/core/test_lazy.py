@@ -153,7 +153,7 @@ def test_folders_have_versions(lab: Registry) -> None:
 @pytest.mark.req("R52", "R157")
 def test_a_real_key(lab: Registry) -> None:
     artifact = write_to(new(key="y/notes.txt", key_is_virtual=False), "content").save()
-    path = lab.Storage.get(lab.storage_id).location.path("y/notes.txt")
+    path = lab.Storage.get(lab.storage_id).backend.path("y/notes.txt")
     assert str(artifact.path) == str(path)
     assert path.read_text() == "content"
     assert contents(lab).files == ("y/notes.txt",)

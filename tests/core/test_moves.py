@@ -17,7 +17,6 @@ from lamart_core.db import Registry
 from lamart_core.models import Storage
 from lamart_core.moving.move import move_to_storage
 from lamart_core.places.publish import finish_publication, publish_pending
-from lamart_core.storage import list_stored
 from tests.core.test_real_keys import at_key, dead_after_the_commit, put_at
 from tests.processes import run_together
 from tests.registries import contents, tree, write
@@ -37,7 +36,7 @@ def other(request: pytest.FixtureRequest, lab: Registry, tmp_path: Path) -> Gene
 
 
 def stored(storage: Storage) -> int:
-    return len(list_stored(storage.location))
+    return len(storage.backend.list_stored())
 
 
 @contextmanager
@@ -90,8 +89,8 @@ def test_folders_and_real_keys_move(lab: Registry, other: Storage, tmp_path: Pat
     second.storage = other
     second.save()
     first.refresh()
-    assert other.location.path("y/a.txt").read_text() == "second"
-    assert str(second.path) == str(other.location.path("y/a.txt"))
+    assert other.backend.path("y/a.txt").read_text() == "second"
+    assert str(second.path) == str(other.backend.path("y/a.txt"))
     assert (first.load(), second.load()) == ("first", "second")
     assert not at_key(lab).exists()
     assert contents(lab).files == ()
@@ -107,8 +106,8 @@ def test_moves_that_are_refused(lab: Registry, other: Storage, tmp_path: Path) -
     (tmp_path / "foreign").mkdir()
     unmanaged = Storage.reference(str(tmp_path / "foreign")).save()
     ln.Artifact(write(tmp_path / "c.txt", "3"), key="a.txt", storage=other).save()
-    other.location.path("y").mkdir(parents=True, exist_ok=True)
-    other.location.path("y/b.txt").write_text("precious")
+    other.backend.path("y").mkdir(parents=True, exist_ok=True)
+    other.backend.path("y/b.txt").write_text("precious")
     before = contents(lab)
     for item, target, words in (
         (artifact, elsewhere, "two spaces"),
@@ -124,7 +123,7 @@ def test_moves_that_are_refused(lab: Registry, other: Storage, tmp_path: Path) -
     with pytest.raises(FileExistsError):
         real.save()
     assert real.refresh().load() == "2"
-    assert other.location.path("y/b.txt").read_text() == "precious"
+    assert other.backend.path("y/b.txt").read_text() == "precious"
     write(tmp_path / "foreign/x.txt", "4")
     foreign = ln.Artifact(tmp_path / "foreign/x.txt").save()
     foreign.storage = other

@@ -14,10 +14,11 @@ import pytest
 from upath import UPath
 
 import lamart_core as ln
-from lamart_core import errors, storage
+from lamart_core import errors
 from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.places.publish import finish_publication, publish_pending
+from lamart_core.storage import Backend
 from tests.processes import run_together
 from tests.registries import contents, tree, write
 
@@ -28,7 +29,7 @@ def save(folder: Path, content: str | bytes, key: str = "y/a.txt", **fields: Any
 
 
 def at_key(registry: Registry, key: str = "y/a.txt") -> Path | UPath:
-    return registry.Storage.get(registry.storage_id).location.path(key)
+    return registry.Storage.get(registry.storage_id).backend.path(key)
 
 
 def put_at(registry: Registry, content: str, key: str = "y/a.txt") -> None:
@@ -213,7 +214,7 @@ def test_a_file_that_changed_in_place(lab: Registry, tmp_path: Path) -> None:
 
 @pytest.mark.req("R56")
 def test_a_content_that_comes_back_in_place(lab: Registry) -> None:
-    if lab.Storage.get(lab.storage_id).location.protocol == "az":
+    if lab.Storage.get(lab.storage_id).backend.protocol == "az":
         pytest.skip("Azure knows no MD5 of what adlfs writes, so content that comes back is another one")
     versions: list[ln.Artifact] = []
     for content in ("A", "B", "A"):
@@ -260,7 +261,7 @@ def test_a_version_that_is_saved_while_another_is_published(
 ) -> None:
     first = save(tmp_path / "1", "first")
     begun, go_on = threading.Event(), threading.Event()
-    put_in_place = storage.place
+    put_in_place = Backend.publish
 
     def slow(*arguments: Any, **keywords: Any) -> None:
         if threading.current_thread() is not threading.main_thread() and not begun.is_set():
@@ -268,7 +269,7 @@ def test_a_version_that_is_saved_while_another_is_published(
             assert go_on.wait(60)
         put_in_place(*arguments, **keywords)
 
-    monkeypatch.setattr(storage, "place", slow)
+    monkeypatch.setattr(Backend, "publish", slow)
     with ThreadPoolExecutor(1) as pool:
         slow_save = pool.submit(save, tmp_path / "2", "second")
         assert begun.wait(60)

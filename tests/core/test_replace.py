@@ -14,7 +14,7 @@ from lamart_core import errors
 from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.places.publish import finish_publication, publish_pending
-from lamart_core.storage import Location
+from lamart_core.storage import backend_at
 from tests.core.test_real_keys import at_key, dead_after_the_commit, put_at
 from tests.registries import contents, tree, write
 
@@ -289,7 +289,7 @@ def test_a_file_in_place_is_its_owners(lab: Registry, tmp_path: Path) -> None:
 @pytest.mark.req("R231")
 def test_a_remote_path_has_to_be_downloaded(registry: Registry, tmp_path: Path) -> None:
     artifact = save(tmp_path, "old")
-    path = Location("memory://elsewhere").path("x.txt")
+    path = backend_at("memory://elsewhere").path("x.txt")
     path.write_text("remote")
     with pytest.raises(ValueError, match="download it"):
         artifact.replace(path)

@@ -43,34 +43,34 @@ def rows(registry: Registry, table: str) -> str:
 
 @pytest.mark.req("R95", "R96", "R97", "R98", "R103")
 def test_a_location_is_registered_and_written_to(registry: Registry, tmp_path: Path) -> None:
-    location = ln.Storage(root=str(tmp_path / "second") + "/", description="the second").save()
-    assert ln.Storage.get(root=str(tmp_path / "second/")) == location
-    assert (location.type, location.is_managed, location.host) == ("local", True, os.uname().nodename)
-    assert Path(location.root, ".lamart/storage_uid.txt").read_text().split() == [location.uid, registry.uid]
-    artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", storage=location).save()
-    assert artifact.path.is_relative_to(location.root)
-    assert artifact.storage == location
-    assert location.artifacts.to_list() == [artifact]
-    assert ln.Artifact.filter(storage__root=location.root).one() == artifact
-    assert ln.Storage.filter(artifacts__key="a.txt").one() == location
-    again = ln.Storage(root=location.root)
-    assert (again.id, again.uid) == (location.id, location.uid)
-    assert again.save() == location
+    storage = ln.Storage(root=str(tmp_path / "second") + "/", description="the second").save()
+    assert ln.Storage.get(root=str(tmp_path / "second/")) == storage
+    assert (storage.type, storage.is_managed, storage.host) == ("local", True, os.uname().nodename)
+    assert Path(storage.root, ".lamart/storage_uid.txt").read_text().split() == [storage.uid, registry.uid]
+    artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", storage=storage).save()
+    assert artifact.path.is_relative_to(storage.root)
+    assert artifact.storage == storage
+    assert storage.artifacts.to_list() == [artifact]
+    assert ln.Artifact.filter(storage__root=storage.root).one() == artifact
+    assert ln.Storage.filter(artifacts__key="a.txt").one() == storage
+    again = ln.Storage(root=storage.root)
+    assert (again.id, again.uid) == (storage.id, storage.uid)
+    assert again.save() == storage
 
 
 @pytest.mark.req("R95", "R98", "R59", "R61")
 def test_a_bucket_is_a_location(registry: Registry, s3_server: S3Server, tmp_path: Path) -> None:
     root = s3_server.new_root()
-    location = ln.Storage(root=root + "/").save()
-    assert (location.root, location.type, location.host) == (root, "s3", None)
-    assert location.region in ("us-east-1", None)  # rclone's server does not say
-    artifact = ln.Artifact(write(tmp_path / "a.txt", "hello"), key="a.txt", storage=location).save()
+    storage = ln.Storage(root=root + "/").save()
+    assert (storage.root, storage.type, storage.host) == (root, "s3", None)
+    assert storage.region in ("us-east-1", None)  # rclone's server does not say
+    artifact = ln.Artifact(write(tmp_path / "a.txt", "hello"), key="a.txt", storage=storage).save()
     assert str(artifact.path).startswith(root.partition("?")[0] + "/.lamart/")
     assert artifact.load() == "hello"
     assert artifact.verify()
     artifact.delete(permanent=True)
-    assert location.location.fs.find(location.location.url()) == [
-        f"{location.location.stored_name()}/.lamart/storage_uid.txt"
+    assert storage.backend.fs.find(storage.backend.url()) == [
+        f"{storage.backend.stored_name()}/.lamart/storage_uid.txt"
     ]
 
 
@@ -127,22 +127,22 @@ def test_the_location_of_another_registry_is_only_read(
         with other:
             artifact = ln.Artifact(write(tmp_path / "a.txt", "theirs"), key="a.txt", key_is_virtual=False).save()
         with caplog.at_level(logging.WARNING):
-            location = ln.Storage(root=str(tmp_path / "theirs")).save()
+            storage = ln.Storage(root=str(tmp_path / "theirs")).save()
         assert "another registry" in caplog.text
-        assert (location.is_managed, location.instance_uid, location.uid) == (False, other.uid, artifact.storage.uid)
+        assert (storage.is_managed, storage.instance_uid, storage.uid) == (False, other.uid, artifact.storage.uid)
         before = sorted(path for path in (tmp_path / "theirs").rglob("*"))
         mine = ln.Artifact(tmp_path / "theirs/a.txt").save()
         assert mine.load() == "theirs"
         with pytest.raises(ValueError, match="not managed"):
-            ln.Artifact(write(tmp_path / "b.txt", "b"), key="b.txt", storage=location)
+            ln.Artifact(write(tmp_path / "b.txt", "b"), key="b.txt", storage=storage)
         with pytest.raises(errors.ReadOnlyStorage):
-            location.location.check_writable()
+            storage.backend.check_writable()
         with pytest.raises(errors.InvalidArgument, match="not managed"):
-            ln.settings.storage = location
+            ln.settings.storage = storage
         with pytest.raises(errors.IntegrityError, match="storage=False"):
             mine.delete(permanent=True)
         mine.delete(permanent=True, storage=False)
-        location.delete()
+        storage.delete()
         assert sorted(path for path in (tmp_path / "theirs").rglob("*")) == before
         with other:
             assert ln.Artifact.get(key="a.txt").load() == "theirs"
@@ -151,15 +151,15 @@ def test_the_location_of_another_registry_is_only_read(
 
 @pytest.mark.req("R29")
 def test_what_is_not_managed_any_more_is_not_written_to(registry: Registry, tmp_path: Path) -> None:
-    location = ln.Storage(root=str(tmp_path / "second")).save()
-    artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", storage=location)
+    storage = ln.Storage(root=str(tmp_path / "second")).save()
+    artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", storage=storage)
     with registry.engine.begin() as connection:
-        connection.execute(text("UPDATE lamart_storage SET instance_uid = NULL WHERE id = :id"), {"id": location.id})
-    location.refresh()
+        connection.execute(text("UPDATE lamart_storage SET instance_uid = NULL WHERE id = :id"), {"id": storage.id})
+    storage.refresh()
     with pytest.raises(ValueError, match="not managed"):
         artifact.save()
     assert not ln.Artifact.filter(key="a.txt").exists()
-    assert [path.name for path in Path(location.root, ".lamart").iterdir()] == ["storage_uid.txt"]
+    assert [path.name for path in Path(storage.root, ".lamart").iterdir()] == ["storage_uid.txt"]
 
 
 @pytest.mark.req("R91", "R96")
@@ -225,25 +225,25 @@ def test_only_an_empty_location_is_deleted(registry: Registry, s3_server: S3Serv
     with pytest.raises(errors.ProtectedError, match="default"):
         ln.settings.storage.delete()
     for root in (str(tmp_path / "second"), s3_server.new_root()):
-        location = ln.Storage(root=root).save()
+        storage = ln.Storage(root=root).save()
         with pytest.raises(ValueError, match="no trash"):
-            location.delete(permanent=False)
-        artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", storage=location).save()
+            storage.delete(permanent=False)
+        artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", storage=storage).save()
         with pytest.raises(errors.ProtectedError, match="1 artifacts"):
-            location.delete()
+            storage.delete()
         artifact.delete()
         with pytest.raises(errors.ProtectedError, match="trash"):
-            location.delete(permanent=True)
+            storage.delete(permanent=True)
         artifact.delete(permanent=True)
-        orphan = location.path / f".lamart/{'x' * 24}.txt"
+        orphan = storage.path / f".lamart/{'x' * 24}.txt"
         orphan.write_text("of a save that was killed")
         with pytest.raises(errors.ProtectedError, match="1 objects"):
-            location.delete()
+            storage.delete()
         assert ln.Storage.filter(root=root).exists()
         orphan.unlink()
-        location.delete()
+        storage.delete()
         assert not ln.Storage.filter(root=root).exists()
-        assert not (location.path / ".lamart").exists()
+        assert not (storage.path / ".lamart").exists()
         assert ln.Storage(root=root).save().is_managed
 
 
@@ -262,33 +262,33 @@ tell(location.save().root)
 
 @pytest.mark.req("R96", "R97")
 def test_a_folder_that_was_moved_is_found_again(registry: Registry, tmp_path: Path) -> None:
-    location = ln.Storage(root=str(tmp_path / "old")).save()
+    storage = ln.Storage(root=str(tmp_path / "old")).save()
     table = pd.DataFrame({"a": [1, 2]})
-    artifact = ln.Artifact.from_dataframe(table, key="d.parquet", storage=location).save()
-    real = ln.Artifact(write(tmp_path / "r.txt", "r"), key="x/r.txt", key_is_virtual=False, storage=location).save()
+    artifact = ln.Artifact.from_dataframe(table, key="d.parquet", storage=storage).save()
+    real = ln.Artifact(write(tmp_path / "r.txt", "r"), key="x/r.txt", key_is_virtual=False, storage=storage).save()
     artifact.load()  # this process remembers where it was
     other = ln.Storage(root=str(tmp_path / "other")).save()
-    old = location.root
+    old = storage.root
 
     def move_to(root: Path) -> None:
-        location.root = str(root)
-        location.save()
+        storage.root = str(root)
+        storage.save()
 
     with pytest.raises(errors.PathNotFound, match="no folder"):
         move_to(tmp_path / "nowhere")
-    location.refresh()
+    storage.refresh()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(errors.IntegrityError, match=location.uid):
+    with pytest.raises(errors.IntegrityError, match=storage.uid):
         move_to(tmp_path / "empty")
-    location.refresh()
+    storage.refresh()
     with pytest.raises(errors.InvalidArgument, match=other.uid):
         move_to(Path(other.root))
-    location.refresh()
+    storage.refresh()
     shutil.copytree(other.root, tmp_path / "copy of other")
-    with pytest.raises(errors.IntegrityError, match=f"should be that of {location.uid}.*{other.uid}"):
+    with pytest.raises(errors.IntegrityError, match=f"should be that of {storage.uid}.*{other.uid}"):
         move_to(tmp_path / "copy of other")
-    location.refresh()
-    assert location.root == old
+    storage.refresh()
+    assert storage.root == old
     assert artifact.load().equals(table)
 
     os.rename(old, tmp_path / "new")
@@ -297,16 +297,16 @@ def test_a_folder_that_was_moved_is_found_again(registry: Registry, tmp_path: Pa
     with pytest.raises(errors.IntegrityError, match=r"storage\.root = "):
         ln.Storage(root=str(tmp_path / "new")).save()
     move_to(tmp_path / "new/")
-    assert ln.Storage.get(location.uid).root == str(tmp_path / "new")
+    assert ln.Storage.get(storage.uid).root == str(tmp_path / "new")
     for record in (artifact, ln.Artifact.get(key="d.parquet")):
         assert record.load().equals(table)
         assert record.verify()
     assert ln.Artifact.get(key="x/r.txt").path == tmp_path / "new/x/r.txt"
     assert real.load() == "r"
     assert ln.Artifact(tmp_path / "new/x/r.txt") == real
-    later = ln.Artifact(write(tmp_path / "b.txt", "b"), key="b.txt", storage=location).save()
+    later = ln.Artifact(write(tmp_path / "b.txt", "b"), key="b.txt", storage=storage).save()
     assert later.path.is_relative_to(tmp_path / "new")
-    run_together(registry, MOVE, 1, uid=location.uid, root=tmp_path / "newest")
+    run_together(registry, MOVE, 1, uid=storage.uid, root=tmp_path / "newest")
     assert artifact.load().equals(table)  # moved by another process, while this one remembered the place
     assert ln.Artifact.get(key="x/r.txt").path == tmp_path / "newest/x/r.txt"
 
@@ -315,16 +315,16 @@ def test_a_folder_that_was_moved_is_found_again(registry: Registry, tmp_path: Pa
 def test_a_bucket_that_was_copied_to_another_server_is_found_again(
     registry: Registry, s3: S3Server, rclone: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    location = ln.Storage(root=s3.new_root()).save()
+    storage = ln.Storage(root=s3.new_root()).save()
     folder = tree(tmp_path / "f", {"a.txt": "a", "deep/b.txt": "b"})
-    artifact = ln.Artifact(folder, key="f", storage=location).save()
-    old_bucket, bucket = location.root.split("/")[2], rclone.new_bucket()
+    artifact = ln.Artifact(folder, key="f", storage=storage).save()
+    old_bucket, bucket = storage.root.split("/")[2], rclone.new_bucket()
     for key in s3.keys(old_bucket):
         body = s3.client.get_object(Bucket=old_bucket, Key=key)["Body"].read()
         rclone.client.put_object(Bucket=bucket, Key=key, Body=body)
-    location.root = f"s3://{bucket}/lab?endpoint_url={rclone.endpoint_url}"
+    storage.root = f"s3://{bucket}/lab?endpoint_url={rclone.endpoint_url}"
     with caplog.at_level(logging.WARNING):
-        location.save()
+        storage.save()
     assert "still holds a copy" in caplog.text
     for key in s3.keys(old_bucket):
         s3.client.delete_object(Bucket=old_bucket, Key=key)
@@ -364,7 +364,7 @@ def test_credentials_are_used_and_never_stored_or_shown(rclone: S3Server, no_cre
         with pytest.raises(errors.AccessDenied) as caught:
             artifact.verify()
         shown = [repr(registry), repr(registry.options), repr(registry.storage_options), repr(artifact.path)]
-        shown += [repr(artifact.storage.location), repr(artifact), f"{caught.value}{caught.value!r}"]
+        shown += [repr(artifact.storage.storage), repr(artifact), f"{caught.value}{caught.value!r}"]
         for table in ("lamart_storage", "lamart_artifact", "lamart_registry", "lamart_storedobject"):
             shown.append(rows(registry, table))
         assert "very-secret-word" not in "\n".join(shown)
@@ -468,25 +468,25 @@ def test_a_place_that_cannot_be_written_is_unmanaged(
     registry: Registry, web: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        location = ln.Storage(root=f"{web}/data/").save()
+        storage = ln.Storage(root=f"{web}/data/").save()
     assert "registered for reading only" in caplog.text
-    assert (location.root, location.is_managed, location.instance_uid) == (f"{web}/data", False, None)
-    assert ln.Artifact(f"{web}/data/a.csv").save().storage == location
+    assert (storage.root, storage.is_managed, storage.instance_uid) == (f"{web}/data", False, None)
+    assert ln.Artifact(f"{web}/data/a.csv").save().storage == storage
 
 
 @pytest.mark.req("R95", "R98")
 def test_memory_is_a_location(registry: Registry, tmp_path: Path) -> None:
-    location = ln.Storage(root=f"memory://{tmp_path.name}").save()
-    assert (location.type, location.is_managed) == ("memory", True)
+    storage = ln.Storage(root=f"memory://{tmp_path.name}").save()
+    assert (storage.type, storage.is_managed) == ("memory", True)
     table = pd.DataFrame({"a": [1, 2]})
-    artifact = ln.Artifact.from_dataframe(table, key="d.parquet", storage=location).save()
-    folder = ln.Artifact(tree(tmp_path / "f", {"a.txt": "a", "b/c.txt": "c"}), key="f", storage=location).save()
+    artifact = ln.Artifact.from_dataframe(table, key="d.parquet", storage=storage).save()
+    folder = ln.Artifact(tree(tmp_path / "f", {"a.txt": "a", "b/c.txt": "c"}), key="f", storage=storage).save()
     assert ln.Artifact.get(artifact.uid).load().equals(table)
     assert folder.verify()
     assert artifact.verify()
     artifact.delete(permanent=True)
     folder.delete(permanent=True)
-    location.delete()
+    storage.delete()
 
 
 @pytest.mark.req("R96")

@@ -14,13 +14,13 @@ import pytest
 from sqlalchemy import select
 
 import lamart_core as ln
-from lamart_core import storage as bytes_room
 from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import StoredObject
-from lamart_core.objects import contents, folders
+from lamart_core.objects import folders
 from lamart_core.saving import create
 from lamart_core.saving import write as writing
+from lamart_core.storage import Backend
 from tests.processes import run_together
 from tests.registries import contents as held
 from tests.registries import tree, write
@@ -58,10 +58,10 @@ def place_of(artifact: ln.Artifact, name: str) -> str:
 
 def harm(artifact: ln.Artifact, relpath: str, damage: str) -> None:
     """Damage stored bytes behind the back of everybody."""
-    location = artifact.storage.location
-    bytes_room.delete(location, relpath)
+    backend = artifact.storage.backend
+    backend.delete(relpath)
     if damage != "gone":
-        path = location.path(relpath)
+        path = backend.path(relpath)
         path.write_bytes(b"o")
 
 
@@ -87,7 +87,7 @@ def check_nothing_left(lab: Registry) -> None:
 def requests(lab: Registry) -> Generator[Counter[str], None, None]:
     """Count what the object store is asked for."""
     asked: Counter[str] = Counter()
-    fs: Any = lab.Storage.get(lab.storage_id).location.fs
+    fs: Any = lab.Storage.get(lab.storage_id).backend.fs
     fs.connect()
     events = fs.s3.meta.events
 
@@ -155,7 +155,7 @@ def test_nobody_is_told_of_a_loss_that_is_none(
     def fail(*_: Any) -> set[str]:
         raise ln.errors.StorageError(5, "the server does not answer")
 
-    monkeypatch.setattr(contents.bytes_room, "not_whole", fail)
+    monkeypatch.setattr(Backend, "mismatched", fail)
     assert ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save() == first
     assert "does not answer" in caplog.text
     assert "storing them again" not in caplog.text
@@ -334,11 +334,11 @@ def test_a_file_that_is_not_whole_is_not_linked_into_the_next_version(
 @EVERYWHERE
 def test_an_overwritten_folder_takes_over_no_file_that_is_not_whole(lab: Registry, tmp_path: Path, damage: str) -> None:
     first = ln.Artifact(folder_of(tmp_path, FILES), key="run").save()
-    location = first.storage.location
+    backend = first.storage.backend
     relpath = f"{first.object.path}/b/c.txt"
-    bytes_room.delete(location, relpath)
+    backend.delete(relpath)
     if damage == "cut off":
-        location.path(relpath).write_bytes(b"t")
+        backend.path(relpath).write_bytes(b"t")
     changed = FILES | {"a.txt": "changed"}
     second = ln.Artifact(folder_of(tmp_path, changed), key="run").save()
     check(second, changed)
@@ -365,7 +365,7 @@ def test_what_moves_to_where_equal_bytes_are_not_whole_keeps_its_own(
 ) -> None:
     source = folder_of(tmp_path, FILES)
     path, key = (source, "k") if kind == "folder" else (source / "a.txt", "k.txt")
-    is_local = lab.Storage.get(lab.storage_id).location.is_local
+    is_local = lab.Storage.get(lab.storage_id).backend.is_local
     target = ln.Storage(root=str(tmp_path / "second") if is_local else shared_server().new_root()).save()
     there = ln.Artifact(path, key=key, storage=target).save()
     harm(there, there.object.path + ("/a.txt" if kind == "folder" else ""), damage)
@@ -408,14 +408,14 @@ def test_files_that_are_mended_beside_a_deletion_leave_nothing(
     harm(first, place_of(first, "a.txt"), "cut off")
     files = FILES if verb == "hit" else FILES | {"new.txt": "new"}
     again = ln.Artifact(folder_of(tmp_path, files), key="run", overwrite_versions=False)
-    real: Callable[..., Any] = contents.bytes_room.put_files
+    real: Callable[..., Any] = Backend.put_files
 
     def delete_and_put(*args: Any, **options: Any) -> Any:
         monkeypatch.undo()
         first.delete(permanent=True)
         return real(*args, **options)
 
-    monkeypatch.setattr(contents.bytes_room, "put_files", delete_and_put)
+    monkeypatch.setattr(Backend, "put_files", delete_and_put)
     again.save()
     assert ln.Artifact.filter(branch=None).to_list() == [again]
     check(again, files)
@@ -430,7 +430,7 @@ def test_of_two_who_mend_the_same_files_one_is_enough(
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "cut off")
     again = [ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False) for _ in range(2)]
-    real: Callable[..., Any] = contents.bytes_room.put_files
+    real: Callable[..., Any] = Backend.put_files
     places: list[str] = []
 
     def put_after_another(*args: Any, **options: Any) -> Any:
@@ -439,7 +439,7 @@ def test_of_two_who_mend_the_same_files_one_is_enough(
         places.append(place_of(first, "a.txt"))
         return real(*args, **options)
 
-    monkeypatch.setattr(contents.bytes_room, "put_files", put_after_another)
+    monkeypatch.setattr(Backend, "put_files", put_after_another)
     again[0].save()
     assert places == [place_of(first, "a.txt")]
     check(first, FILES)
@@ -453,7 +453,7 @@ def test_files_that_are_collected_while_they_are_mended_are_put_again(
 ) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "gone")
-    real: Callable[..., Any] = contents.bytes_room.put_files
+    real: Callable[..., Any] = Backend.put_files
     taken: list[str] = []
 
     def put_and_lose(*args: Any, **options: Any) -> Any:
@@ -462,7 +462,7 @@ def test_files_that_are_collected_while_they_are_mended_are_put_again(
         taken.extend(found.path for found in collect_garbage(lab, grace=AT_ONCE, dry_run=False))
         return stats
 
-    monkeypatch.setattr(contents.bytes_room, "put_files", put_and_lose)
+    monkeypatch.setattr(Backend, "put_files", put_and_lose)
     ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save()
     assert len(taken) == 1
     check(first, FILES)

@@ -285,9 +285,9 @@ def _damage(lab: Lab) -> None:
     artifact = ln.Artifact(lab.folder("run", 0), key="run", overwrite_versions=False).save()
     with lab.registry.engine.connect() as connection:
         places = {file.path: file.relpath for file in files_of(connection, artifact.object_id)}
-    location = artifact.storage.location
-    location.path(places["part-0/0.txt"]).unlink()
-    location.path(places["part-1/1.txt"]).write_bytes(b"1")
+    backend = artifact.storage.backend
+    backend.path(places["part-0/0.txt"]).unlink()
+    backend.path(places["part-1/1.txt"]).write_bytes(b"1")
 
 
 def _hit(lab: Lab) -> Callable[[], Any]:

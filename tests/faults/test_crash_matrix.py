@@ -140,13 +140,13 @@ def check_readable() -> None:
 
 def stored(registry: Registry) -> set[str]:
     """Return the objects in the version store of the default storage, and what lies at real keys."""
-    location = registry.Storage.get(registry.storage_id).location
-    if location.is_local:
-        root = Path(location.root)
+    backend = registry.Storage.get(registry.storage_id).backend
+    if backend.is_local:
+        root = Path(backend.root)
         names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     else:
-        prefix = location.stored_name() + "/"
-        names = [str(name).removeprefix(prefix) for name in location.fs.find(location.url())]
+        prefix = backend.stored_name() + "/"
+        names = [str(name).removeprefix(prefix) for name in backend.fs.find(backend.url())]
     folders = registry.StoredObject.filter(storage_id=registry.storage_id, is_managed=False, n_files__isnull=False)
     real = folders.to_list("path")
     found: set[str] = set()

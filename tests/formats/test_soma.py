@@ -341,12 +341,12 @@ def test_files_of_equal_content_take_the_place_of_those_that_are_lost(
         return ln.Artifact(write(tmp_path / name, **how), key=key, storage=storage, overwrite_versions=False).save()
 
     def files() -> list[str]:
-        return [file for file in storage.location.fs.find(storage.location.url(".lamart")) if "storage_uid" not in file]
+        return [file for file in storage.backend.fs.find(storage.backend.url(".lamart")) if "storage_uid" not in file]
 
     first = save("1.tiledbsoma")
     second = save("2.tiledbsoma", metadata={"who": "me"})
     for file in files():
-        storage.location.fs.rm_file(file)
+        storage.backend.fs.rm_file(file)
     # Other fragments and other names: file by file nothing is equal.
     again = save("3.tiledbsoma", pieces=3)
     assert again == first
@@ -429,7 +429,7 @@ def test_credentials_reach_tiledb_when_a_store_is_opened(
     root = s3.new_root()
     sqlite_registry.set_storage_options(root, options)
     storage = ln.Storage(root).save()
-    path = storage.location.path("x.tiledbsoma")
+    path = storage.backend.path("x.tiledbsoma")
     config = tiledb_config(path)
     assert config["vfs.s3.aws_access_key_id"] == f"key{len(asked)}"
     assert (config["vfs.s3.aws_secret_access_key"], config["vfs.s3.aws_session_token"]) == ("s", "t")

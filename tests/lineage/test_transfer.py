@@ -247,9 +247,9 @@ def test_a_storage_that_moved_is_followed(registry: Registry, other: Registry, t
     moved = root.with_name("moved")
     shutil.move(root, moved)
     with other:
-        location = ln.Storage.get(made.storage_id)
-        location.root = str(moved)
-        location.save()
+        storage = ln.Storage.get(made.storage_id)
+        storage.root = str(moved)
+        storage.save()
     fresh = ln.DB(url_of(other)).Artifact.get(made.uid).save()
     assert ln.Storage.filter(root=str(moved)).one() == fresh.storage
     assert fresh.load() == "one"

@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import func, select
 
 import lamart_core as ln
-from lamart_core import storage as bytes_room
 from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry, set_default_registry
 from lamart_core.models import StoredObject
@@ -171,7 +170,7 @@ def test_files_that_the_other_registry_put_again_are_followed(
     here = [transferred(other, artifact) for artifact in made]
     relpath = {file.path: file.relpath for file in files_of(other, made[0])}["b/c.txt"]
     with other:
-        bytes_room.delete(other.Storage.get(other.storage_id).location, relpath)
+        other.Storage.get(other.storage_id).backend.delete(relpath)
     with pytest.raises(FileNotFoundError):
         (here[0].path / "b/c.txt").read_text()
     save(other, tmp_path, VERSIONS[2])

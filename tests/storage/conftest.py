@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lamart_core.storage import Location, normalise_root
+from lamart_core.storage import Backend, backend_at, normalise_root
 from tests.storage.clouds import CLOUDS, azurite, cloud, reaching, shared_cloud
 from tests.storage.s3_server import S3Server, rclone, s3, s3_server
 
@@ -14,26 +14,26 @@ __all__ = ["azurite", "cloud", "rclone", "s3", "s3_server"]
 
 
 @pytest.fixture(params=["local", "s3", "rclone", *CLOUDS])
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Location, None, None]:
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Backend, None, None]:
     """An empty storage location, on each kind of storage."""
     if request.param == "local":
         root = tmp_path / "storage"
         root.mkdir()
-        yield Location(normalise_root(str(root)))
+        yield backend_at(normalise_root(str(root)))
     elif request.param in CLOUDS:
         server = shared_cloud(request.param)
         with reaching(server):
-            yield Location(server.new_root(), {"token": "anon"} if request.param == "gs" else {})
+            yield backend_at(server.new_root(), {"token": "anon"} if request.param == "gs" else {})
     else:
         s3_like: S3Server = request.getfixturevalue(request.param)
-        yield Location(normalise_root(s3_like.new_root()))
+        yield backend_at(normalise_root(s3_like.new_root()))
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Location:
+def local(tmp_path: Path) -> Backend:
     root = tmp_path / "storage"
     root.mkdir()
-    return Location(normalise_root(str(root)))
+    return backend_at(normalise_root(str(root)))
 
 
 @pytest.fixture

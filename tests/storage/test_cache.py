@@ -10,19 +10,7 @@ import pytest
 
 from lamart_core import errors
 from lamart_core.hashing import hash_file, hash_tree
-from lamart_core.storage import (
-    Cache,
-    Location,
-    abandoned_staging,
-    list_stored,
-    object_path,
-    put_file,
-    put_folder,
-    remove_staged,
-    staging_path,
-    stat,
-    write_marker,
-)
+from lamart_core.storage import Backend, Cache, backend_at, object_path
 from lamart_core.storage.roots import Marker
 from tests.storage.s3_server import S3Server
 
@@ -33,27 +21,27 @@ def cache(tmp_path: Path) -> Cache:
 
 
 @pytest.fixture
-def remote(s3_server: S3Server) -> Location:
-    return Location(s3_server.new_root())
+def remote(s3_server: S3Server) -> Backend:
+    return backend_at(s3_server.new_root())
 
 
 class Downloads:
     """Counts the downloads of a location."""
 
-    def __init__(self, location: Location, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        real = location.fs.get_file
+        real = backend.fs.get_file
 
         def get_file(*args: object, **kwargs: object) -> None:
             self.count += 1
             real(*args, **kwargs)
 
-        monkeypatch.setattr(location.fs, "get_file", get_file)
+        monkeypatch.setattr(backend.fs, "get_file", get_file)
 
 
 @pytest.mark.req("R248")
-def test_a_local_object_is_its_own_copy(local: Location, source: Path, cache: Cache) -> None:
-    put_file(source, local, "a.bin")
+def test_a_local_object_is_its_own_copy(local: Backend, source: Path, cache: Cache) -> None:
+    local.put_file(source, "a.bin")
     assert cache.fetch(local, "a.bin", size=100_000) == Path(local.root, "a.bin")
     cache.evict(local, "a.bin")
     assert Path(local.root, "a.bin").exists()
@@ -62,10 +50,10 @@ def test_a_local_object_is_its_own_copy(local: Location, source: Path, cache: Ca
 
 @pytest.mark.req("R248")
 def test_a_remote_file_is_copied_once(
-    remote: Location, source: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    remote: Backend, source: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = hash_file(source)
-    put_file(source, remote, "deep/a.bin")
+    remote.put_file(source, "deep/a.bin")
     downloads = Downloads(remote, monkeypatch)
     path = cache.fetch(remote, "deep/a.bin", size=100_000, digest=digest)
     assert path.read_bytes() == source.read_bytes()
@@ -81,10 +69,10 @@ def test_a_remote_file_is_copied_once(
 
 @pytest.mark.req("R248", "R249")
 def test_a_remote_folder_is_copied_once_and_again_when_it_is_damaged(
-    remote: Location, folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    remote: Backend, folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = hash_tree(folder)
-    put_folder(folder, remote, "f.zarr", tree=tree)
+    remote.put_folder(folder, "f.zarr", tree=tree)
     downloads = Downloads(remote, monkeypatch)
     path = cache.fetch(remote, "f.zarr", size=tree.size, digest=tree.digest, is_folder=True)
     assert hash_tree(path) == tree
@@ -97,31 +85,31 @@ def test_a_remote_folder_is_copied_once_and_again_when_it_is_damaged(
 
 
 @pytest.mark.req("R247")
-def test_bytes_that_are_not_those_that_were_stored_are_an_error(location: Location, source: Path, cache: Cache) -> None:
+def test_bytes_that_are_not_those_that_were_stored_are_an_error(backend: Backend, source: Path, cache: Cache) -> None:
     digest = hash_file(source)
-    put_file(source, location, "a.bin")
+    backend.put_file(source, "a.bin")
     with pytest.raises(errors.ContentMismatch, match="100,000 bytes, but 99,999 were stored"):
-        cache.fetch(location, "a.bin", size=99_999, digest=digest)
-    location.path("a.bin").write_bytes(os.urandom(100_000))
+        cache.fetch(backend, "a.bin", size=99_999, digest=digest)
+    backend.path("a.bin").write_bytes(os.urandom(100_000))
     with pytest.raises(errors.IntegrityError, match="digest"):
-        cache.fetch(location, "a.bin", size=100_000, digest=digest, verify=True)
-    if not location.is_local:
-        assert not cache.path(location, "a.bin", size=100_000, digest=digest).exists()
+        cache.fetch(backend, "a.bin", size=100_000, digest=digest, verify=True)
+    if not backend.is_local:
+        assert not cache.path(backend, "a.bin", size=100_000, digest=digest).exists()
 
 
 @pytest.mark.req("R247")
-def test_a_folder_that_lost_a_file_is_an_error(location: Location, folder: Path, cache: Cache) -> None:
+def test_a_folder_that_lost_a_file_is_an_error(backend: Backend, folder: Path, cache: Cache) -> None:
     tree = hash_tree(folder)
-    put_folder(folder, location, "f", tree=tree)
-    location.path("f/a.txt").unlink()
+    backend.put_folder(folder, "f", tree=tree)
+    backend.path("f/a.txt").unlink()
     with pytest.raises(errors.ContentMismatch):
-        cache.fetch(location, "f", size=tree.size, digest=tree.digest, is_folder=True)
+        cache.fetch(backend, "f", size=tree.size, digest=tree.digest, is_folder=True)
 
 
 @pytest.mark.req("R247")
-def test_a_damaged_copy_is_fetched_again(remote: Location, source: Path, cache: Cache) -> None:
+def test_a_damaged_copy_is_fetched_again(remote: Backend, source: Path, cache: Cache) -> None:
     digest = hash_file(source)
-    put_file(source, remote, "a.bin")
+    remote.put_file(source, "a.bin")
     path = cache.fetch(remote, "a.bin", size=100_000, digest=digest)
     path.write_bytes(os.urandom(100_000))
     assert hash_file(cache.fetch(remote, "a.bin", size=100_000, digest=digest, verify=True)) == digest
@@ -129,15 +117,15 @@ def test_a_damaged_copy_is_fetched_again(remote: Location, source: Path, cache: 
     assert hash_file(cache.fetch(remote, "a.bin", size=100_000, digest=digest)) == digest
 
 
-def test_a_missing_object_is_an_error(location: Location, cache: Cache) -> None:
+def test_a_missing_object_is_an_error(backend: Backend, cache: Cache) -> None:
     for is_folder in (False, True):
         with pytest.raises(errors.PathNotFound, match="nowhere"):
-            cache.fetch(location, "nowhere", size=1, is_folder=is_folder)
+            cache.fetch(backend, "nowhere", size=1, is_folder=is_folder)
 
 
-def test_an_inexact_digest_is_checked_with_the_server(remote: Location, source: Path, cache: Cache) -> None:
-    put_file(source, remote, "a.bin")
-    digest = stat(remote, "a.bin").digest
+def test_an_inexact_digest_is_checked_with_the_server(remote: Backend, source: Path, cache: Cache) -> None:
+    remote.put_file(source, "a.bin")
+    digest = remote.stat("a.bin").digest
     cache.fetch(remote, "a.bin", size=100_000, digest=digest, verify=True)
     remote.path("a.bin").write_bytes(os.urandom(100_000))
     with pytest.raises(errors.ContentMismatch, match="server says"):
@@ -148,12 +136,12 @@ def test_an_inexact_digest_is_checked_with_the_server(remote: Location, source: 
 def test_two_objects_never_share_a_path(s3: S3Server, cache: Cache) -> None:
     bucket = s3.new_bucket()
     locations = [
-        Location(f"s3://{bucket}/lab"),
-        Location(f"s3://{bucket}/lab?endpoint_url={s3.endpoint_url}"),
-        Location(f"s3://{bucket}/lab/x"),
-        Location("gs://other/lab"),
+        backend_at(f"s3://{bucket}/lab"),
+        backend_at(f"s3://{bucket}/lab?endpoint_url={s3.endpoint_url}"),
+        backend_at(f"s3://{bucket}/lab/x"),
+        backend_at("gs://other/lab"),
     ]
-    paths = [cache.path(location, relpath, size=1) for location in locations for relpath in ("x", "x/y", "y", "X")]
+    paths = [cache.path(backend, relpath, size=1) for backend in locations for relpath in ("x", "x/y", "y", "X")]
     # The same object under two roots may have one copy: "lab" + "x/y" is "lab/x" + "y".
     assert len(set(paths)) == len(paths) - 1
     for one in set(paths):
@@ -161,19 +149,19 @@ def test_two_objects_never_share_a_path(s3: S3Server, cache: Cache) -> None:
 
 
 def test_long_names_fit(s3: S3Server, source: Path, cache: Cache) -> None:
-    remote = Location(s3.new_root())  # rclone keeps objects in files, whose names have at most 255 bytes
+    remote = backend_at(s3.new_root())  # rclone keeps objects in files, whose names have at most 255 bytes
     relpath = "x" * 500 + ".csv.gz"
-    put_file(source, remote, relpath)
+    remote.put_file(source, relpath)
     path = cache.fetch(remote, relpath, size=100_000)
     assert path.name.endswith(".csv.gz")
 
 
 @pytest.mark.req("R249")
 def test_many_who_want_one_object_download_it_once(
-    remote: Location, folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    remote: Backend, folder: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = hash_tree(folder)
-    put_folder(folder, remote, "f", tree=tree)
+    remote.put_folder(folder, "f", tree=tree)
     downloads = Downloads(remote, monkeypatch)
 
     def fetch(_: int) -> Path:
@@ -185,31 +173,31 @@ def test_many_who_want_one_object_download_it_once(
     assert downloads.count == 4
 
 
-def test_what_nobody_claims_can_be_listed(location: Location, source: Path, folder: Path) -> None:
-    assert list_stored(location) == []
+def test_what_nobody_claims_can_be_listed(backend: Backend, source: Path, folder: Path) -> None:
+    assert backend.list_stored() == []
     file, tree = object_path("A" * 16, ".csv.gz"), object_path("B" * 16, "")
-    put_file(source, location, file)
-    put_folder(folder, location, tree, tree=hash_tree(folder))
-    put_file(source, location, "real/key.bin")
-    write_marker(location, Marker("a", "b"))
-    if location.is_local:
-        Path(location.root, ".lamart/lamart.db").touch()
-        Path(location.root, ".lamart/storage").mkdir()
-    assert [(stored.relpath, stored.is_folder) for stored in list_stored(location)] == [(file, False), (tree, True)]
-    assert all(stored.modified.tzinfo is not None for stored in list_stored(location))
+    backend.put_file(source, file)
+    backend.put_folder(folder, tree, tree=hash_tree(folder))
+    backend.put_file(source, "real/key.bin")
+    backend.write_marker(Marker("a", "b"))
+    if backend.is_local:
+        Path(backend.root, ".lamart/lamart.db").touch()
+        Path(backend.root, ".lamart/storage").mkdir()
+    assert [(stored.relpath, stored.is_folder) for stored in backend.list_stored()] == [(file, False), (tree, True)]
+    assert all(stored.modified.tzinfo is not None for stored in backend.list_stored())
 
 
 @pytest.mark.req("R267")
-def test_old_staging_files_are_cleared_and_young_ones_are_not(location: Location, tmp_path: Path, folder: Path) -> None:
+def test_old_staging_files_are_cleared_and_young_ones_are_not(backend: Backend, tmp_path: Path, folder: Path) -> None:
     cache_dir = tmp_path / "cache"
-    old, young, tree = (staging_path(location, suffix, cache_dir) for suffix in (".old", ".young", ""))
+    old, young, tree = (backend.staging(cache_dir).new_path(suffix) for suffix in (".old", ".young", ""))
     old.touch()
     young.touch()
     shutil.copytree(folder, tree)
     os.utime(old, (0, 0))
     os.utime(tree, (0, 0))
-    found = list(abandoned_staging(location, older_than=timedelta(hours=1), cache_dir=cache_dir))
-    assert [remove_staged(location, item, cache_dir=cache_dir) for item in found] == [True]
+    found = list(backend.staging(cache_dir).abandoned(older_than=timedelta(hours=1)))
+    assert [backend.staging(cache_dir).remove(item) for item in found] == [True]
     assert not old.exists()
     assert young.exists()
     assert tree.exists(), "a file in it is young"

@@ -17,21 +17,11 @@ import pytest
 from lamart_core import errors
 from lamart_core.hashing import hash_file, hash_tree
 from lamart_core.storage import (
-    Location,
+    Backend,
     Marker,
-    delete,
-    exists,
-    get,
-    iter_reserved,
+    backend_at,
     limits,
-    list_stored,
     object_path,
-    place,
-    put_file,
-    put_folder,
-    read_marker,
-    stat,
-    write_marker,
 )
 from tests.storage.clouds import CloudServer, FakeGcs, serve_azurite
 from tests.storage.proxy import Proxy, proxied
@@ -50,8 +40,8 @@ def container(cloud: CloudServer) -> str:
 
 
 @pytest.fixture
-def place_there(cloud: CloudServer, container: str) -> Location:
-    return Location(f"{cloud.protocol}://{container}/lab", cloud.options())
+def place_there(cloud: CloudServer, container: str) -> Backend:
+    return backend_at(f"{cloud.protocol}://{container}/lab", cloud.options())
 
 
 @pytest.fixture
@@ -61,9 +51,9 @@ def proxy(cloud: CloudServer) -> Generator[Proxy, None, None]:
 
 
 @pytest.fixture
-def behind(cloud: CloudServer, container: str, proxy: Proxy) -> Location:
+def behind(cloud: CloudServer, container: str, proxy: Proxy) -> Backend:
     """A location that is reached through the proxy."""
-    return Location(f"{cloud.protocol}://{container}/lab", cloud.options(proxy.endpoint_url))
+    return backend_at(f"{cloud.protocol}://{container}/lab", cloud.options(proxy.endpoint_url))
 
 
 @pytest.fixture
@@ -87,14 +77,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_the_server_itself_is_asked_not_to_replace_anything(
-    cloud: CloudServer, container: str, behind: Location, proxy: Proxy, source: Path, large: Path, size: str
+    cloud: CloudServer, container: str, behind: Backend, proxy: Proxy, source: Path, large: Path, size: str
 ) -> None:
     if size == "large" and isinstance(cloud, FakeGcs):
         pytest.skip("fake-gcs-server knows no conditions of uploads in parts")
     # The name is free when it is looked at; before the bytes arrive, another writer takes it.
     proxy.fault("delay", "PUT" if cloud.protocol == "az" else "POST", meanwhile=lambda: take(cloud, container), times=1)
     with pytest.raises(errors.ObjectExists):
-        put_file(source if size == "small" else large, behind, "contested")
+        behind.put_file(source if size == "small" else large, "contested")
     assert cloud.read(container, "lab/contested") == b"theirs"
     assert cloud.keys(container) == ["lab/contested"]
 
@@ -104,42 +94,42 @@ def take(cloud: CloudServer, container: str) -> None:
 
 
 def test_an_upload_whose_answer_is_lost_meets_its_own_object(
-    cloud: CloudServer, container: str, behind: Location, proxy: Proxy, source: Path
+    cloud: CloudServer, container: str, behind: Backend, proxy: Proxy, source: Path
 ) -> None:
     method = "PUT" if cloud.protocol == "az" else "POST"
     proxy.fault("drop answer", method, times=1)
-    assert put_file(source, behind, "real/key.bin", digest=hash_file(source)).size == 100_000
+    assert behind.put_file(source, "real/key.bin", digest=hash_file(source)).size == 100_000
     assert proxy.count(method) == 2  # the second was refused, and the object told whose it is
     assert cloud.read(container, "lab/real/key.bin") == source.read_bytes()
 
 
-def test_a_marker_is_written_by_one(cloud: CloudServer, container: str, behind: Location, proxy: Proxy) -> None:
+def test_a_marker_is_written_by_one(cloud: CloudServer, container: str, behind: Backend, proxy: Proxy) -> None:
     def be_faster() -> None:
         cloud.put(container, "lab/.lamart/storage_uid.txt", b"aaaa\nbbbb\n")
 
     proxy.fault("delay", "PUT" if cloud.protocol == "az" else "POST", meanwhile=be_faster, times=1)
     with pytest.raises(errors.ObjectExists, match="bbbb"):
-        write_marker(behind, Marker("cccc", "dddd"))
-    assert read_marker(behind) == Marker("aaaa", "bbbb")
+        behind.write_marker(Marker("cccc", "dddd"))
+    assert behind.read_marker() == Marker("aaaa", "bbbb")
 
 
 # ---------------------------------------------------------------------- large objects
 
 
 def test_a_large_file_goes_in_parts_and_comes_back(
-    cloud: CloudServer, behind: Location, proxy: Proxy, large: Path, tmp_path: Path
+    cloud: CloudServer, behind: Backend, proxy: Proxy, large: Path, tmp_path: Path
 ) -> None:
     digest = hash_file(large)
-    put_file(large, behind, "large.bin", digest=digest)
+    behind.put_file(large, "large.bin", digest=digest)
     if cloud.protocol == "az":
         assert proxy.count("PUT", "comp=block&") == 3
         assert proxy.count("PUT", "comp=blocklist") == 1
     else:  # the parts go to the address that the server gives, past the proxy
         assert proxy.count("POST", "uploadType=resumable&ifGenerationMatch=0") == 1
-    get(behind, "large.bin", tmp_path / "copy")
+    behind.get("large.bin", tmp_path / "copy")
     assert hash_file(tmp_path / "copy") == digest
-    assert stat(behind, "large.bin").size == large.stat().st_size
-    assert stat(behind, "large.bin").digest != digest
+    assert behind.stat("large.bin").size == large.stat().st_size
+    assert behind.stat("large.bin").digest != digest
 
 
 def test_a_large_upload_that_fails_leaves_nothing(
@@ -147,21 +137,21 @@ def test_a_large_upload_that_fails_leaves_nothing(
 ) -> None:
     container = azurite.new_container()
     with proxied(azurite.endpoint_url) as proxy:
-        patient = Location(f"az://{container}/lab", azurite.options(proxy.endpoint_url))
+        patient = backend_at(f"az://{container}/lab", azurite.options(proxy.endpoint_url))
         proxy.fault("drop", "PUT", contains="comp=block&", after=1, times=1)
-        assert put_file(large, patient, "large.bin").size == large.stat().st_size
+        assert patient.put_file(large, "large.bin").size == large.stat().st_size
         proxy.heal()
         monkeypatch.setattr(limits, "ATTEMPTS", 1)
-        location = replace(patient, options={**patient.options, "read_timeout": 14})
+        backend = replace(patient, options={**patient.options, "read_timeout": 14})
         proxy.fault("truncate", "GET", after=1)
         with pytest.raises(errors.StorageError, match=r"large\.bin"):
-            get(location, "large.bin", tmp_path / "copy")
+            backend.get("large.bin", tmp_path / "copy")
         assert not (tmp_path / "copy").exists()
         proxy.heal()
-        delete(location, "large.bin")
+        backend.delete("large.bin")
         proxy.fault("answer", "PUT", contains="comp=blocklist", status=500)
         with pytest.raises(errors.StorageError, match="lab"):
-            put_file(large, location, "large.bin")
+            backend.put_file(large, "large.bin")
         assert azurite.keys(container) == []
 
 
@@ -171,13 +161,13 @@ def test_a_copy_that_azure_makes_in_its_own_time_is_waited_for(
     monkeypatch.setattr("lamart_core.storage.store_azure._BETWEEN_LOOKS", 0.02)
     container = azurite.new_container()
     with proxied(azurite.endpoint_url) as proxy:
-        location = Location(f"az://{container}/lab", azurite.options(proxy.endpoint_url))
-        put_file(source, location, "a")
+        backend = backend_at(f"az://{container}/lab", azurite.options(proxy.endpoint_url))
+        backend.put_file(source, "a")
         proxy.asked.clear()
         later = {"headers": {"x-ms-copy-status": "pending"}, "contains": "/lab/b"}
         proxy.fault("alter", "PUT", **later)
         proxy.fault("alter", "HEAD", **later, times=2)
-        place(location, "a", "b", is_folder=False, by_link=False)
+        backend.publish("a", "b", is_folder=False, by_link=False)
         assert [asked.method for asked in proxy.asked if "/lab/b" in asked.target][:4] == [
             "PUT",
             "HEAD",
@@ -187,45 +177,45 @@ def test_a_copy_that_azure_makes_in_its_own_time_is_waited_for(
         proxy.heal()
         proxy.fault("alter", "PUT", headers={"x-ms-copy-status": "failed"})
         with pytest.raises(errors.StorageError, match="failed"):
-            place(location, "a", "c", is_folder=False, by_link=False)
+            backend.publish("a", "c", is_folder=False, by_link=False)
 
 
 def test_a_content_may_hold_whatever_a_request_is_made_of(
-    cloud: CloudServer, place_there: Location, tmp_path: Path
+    cloud: CloudServer, place_there: Backend, tmp_path: Path
 ) -> None:
     # gcsfs puts this between the parts of every request.
     content = b"\n--==0==\nContent-Type: text/plain\n\nx\n--==0==--\r\n"
     (tmp_path / "a").write_bytes(content)
-    put_file(tmp_path / "a", place_there, "a")
+    place_there.put_file(tmp_path / "a", "a")
     assert cloud.read(cloud_container(place_there), "lab/a") == content
 
 
-def cloud_container(location: Location) -> str:
-    return location.root.split("/")[2]
+def cloud_container(backend: Backend) -> str:
+    return backend.root.split("/")[2]
 
 
 # ---------------------------------------------------------------------- names and listings
 
 
 def test_every_name_comes_back_and_goes_alone(cloud: CloudServer, container: str, tmp_path: Path) -> None:
-    location = Location(f"{cloud.protocol}://{container}/lab", cloud.options())
+    backend = backend_at(f"{cloud.protocol}://{container}/lab", cloud.options())
     folder = tmp_path / "in"
     folder.mkdir()
     for number, name in enumerate(NAMES):
         (folder / name).write_text(str(number))
     tree = hash_tree(folder)
-    put_folder(folder, location, "f*", tree=tree)
-    put_folder(folder, location, "f**", tree=tree)
+    backend.put_folder(folder, "f*", tree=tree)
+    backend.put_folder(folder, "f**", tree=tree)
     assert sorted(key for key in cloud.keys(container) if "f*/" in key) == sorted(f"lab/f*/{name}" for name in NAMES)
-    get(location, "f*", tmp_path / "out", is_folder=True)
+    backend.get("f*", tmp_path / "out", is_folder=True)
     assert hash_tree(tmp_path / "out") == tree
-    place(location, "f*", "copy?", is_folder=True, by_link=False)
-    assert stat(location, "copy?").size == tree.size
-    delete(location, "f*/st*r")
-    delete(location, "f*/**")
-    assert stat(location, "f*").n_files == len(NAMES) - 2
-    delete(location, "f*", is_folder=True)
-    assert stat(location, "f**").n_files == stat(location, "copy?").n_files == len(NAMES)
+    backend.publish("f*", "copy?", is_folder=True, by_link=False)
+    assert backend.stat("copy?").size == tree.size
+    backend.delete("f*/st*r")
+    backend.delete("f*/**")
+    assert backend.stat("f*").n_files == len(NAMES) - 2
+    backend.delete("f*", is_folder=True)
+    assert backend.stat("f**").n_files == backend.stat("copy?").n_files == len(NAMES)
 
 
 @pytest.mark.parametrize("name", ["back\\slash", "tab\t", "bell\x07", "\x85", "\uffff"])
@@ -233,17 +223,17 @@ def test_azure_names_that_would_be_others_are_refused_before_anything_is_written
     azurite: CloudServer, source: Path, folder: Path, name: str
 ) -> None:
     container = azurite.new_container()
-    location = Location(f"az://{container}/lab", azurite.options())
+    backend = backend_at(f"az://{container}/lab", azurite.options())
     (folder / "deep" / name).write_text("x")
     with pytest.raises(errors.InvalidArgument, match="Azure"):
-        put_folder(folder, location, "f", tree=hash_tree(folder))
+        backend.put_folder(folder, "f", tree=hash_tree(folder))
     with pytest.raises(errors.InvalidArgument, match="rename"):
-        put_file(source, location, f"x/{name}")
+        backend.put_file(source, f"x/{name}")
     assert azurite.keys(container) == []
 
 
 def test_listings_go_page_by_page(
-    cloud: CloudServer, behind: Location, proxy: Proxy, container: str, monkeypatch: pytest.MonkeyPatch
+    cloud: CloudServer, behind: Backend, proxy: Proxy, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("store_azure", "store_google"):
         monkeypatch.setattr(f"lamart_core.storage.{module}.PAGE", 5)
@@ -251,56 +241,56 @@ def test_listings_go_page_by_page(
     for relpath in (*stored, ".lamart/run/a.txt", ".lamart/run/b/c.txt", ".lamart2/x", "y"):
         cloud.put(container, f"lab/{relpath}", b"123")
     proxy.asked.clear()
-    names = {name.relpath: name for name in iter_reserved(behind)}
+    names = {name.relpath: name for name in behind.list_reserved()}
     assert sorted(names) == sorted([*stored, ".lamart/run"])
     assert 3 <= proxy.count("GET") <= 4
     assert names[".lamart/run"].is_folder
-    listed = list_stored(behind)
+    listed = behind.list_stored()
     assert [name.relpath for name in listed] == sorted(stored)
     # How old it is decides what garbage collection may take.
     assert all(name.size == 3 and time.time() - name.modified.timestamp() < 100 for name in listed)
     time.sleep(1.1)
-    assert all(time.time() - name.modified.timestamp() > 1 for name in list_stored(behind))
-    assert stat(behind, ".lamart").n_files == 14
+    assert all(time.time() - name.modified.timestamp() > 1 for name in behind.list_stored())
+    assert behind.stat(".lamart").n_files == 14
 
 
 def test_folders_that_hadoop_has_made_are_no_files(azurite: CloudServer) -> None:
     container = azurite.new_container()
-    location = Location(f"az://{container}/lab", azurite.options())
+    backend = backend_at(f"az://{container}/lab", azurite.options())
     azurite.put(container, "lab/f/a.txt", b"a")
     for name in ("lab/f", "lab/f/empty"):
         azurite.client.get_blob_client(container, name).upload_blob(b"", metadata={"hdi_isfolder": "true"})
-    found = stat(location, "f")
+    found = backend.stat("f")
     assert (found.is_folder, found.n_files, found.size) == (True, 1, 1)
 
 
-def test_what_another_process_writes_is_seen_at_once(cloud: CloudServer, place_there: Location, source: Path) -> None:
-    put_file(source, place_there, "f/one")
+def test_what_another_process_writes_is_seen_at_once(cloud: CloudServer, place_there: Backend, source: Path) -> None:
+    place_there.put_file(source, "f/one")
     path = place_there.path("f")
-    assert stat(place_there, "f").n_files == len(list(path.iterdir())) == 1
+    assert place_there.stat("f").n_files == len(list(path.iterdir())) == 1
     code = f"""
 from pathlib import Path
-from lamart_core.storage import Location, put_file
-put_file(Path({str(source)!r}), Location({place_there.root!r}, {dict(place_there.options)!r}), "f/two")
+from lamart_core.storage import backend_at
+backend_at({place_there.root!r}, {dict(place_there.options)!r}).put_file(Path({str(source)!r}), "f/two")
 """
     environment = os.environ | cloud.environment()
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
-    assert stat(place_there, "f").n_files == len(list(path.iterdir())) == 2
+    assert place_there.stat("f").n_files == len(list(path.iterdir())) == 2
 
 
 # ---------------------------------------------------------------------- who may, and what is there
 
 
-def all_calls(location: Location, source: Path) -> dict[str, partial[Any]]:
+def all_calls(backend: Backend, source: Path) -> dict[str, partial[Any]]:
     return {
-        "put": partial(put_file, source, location, ".lamart/b.bin"),
-        "put at a key": partial(put_file, source, location, "b.bin"),
-        "get": partial(get, location, "a.bin", source.with_name("copy")),
-        "list": partial(list_stored, location),
-        "stat": partial(stat, location, "a.bin"),
-        "delete": partial(delete, location, "a.bin"),
-        "delete a folder": partial(delete, location, "f", is_folder=True),
-        "copy": partial(place, location, "a.bin", "c.bin", is_folder=False, by_link=False),
+        "put": partial(backend.put_file, source, ".lamart/b.bin"),
+        "put at a key": partial(backend.put_file, source, "b.bin"),
+        "get": partial(backend.get, "a.bin", source.with_name("copy")),
+        "list": backend.list_stored,
+        "stat": partial(backend.stat, "a.bin"),
+        "delete": partial(backend.delete, "a.bin"),
+        "delete a folder": partial(backend.delete, "f", is_folder=True),
+        "copy": partial(backend.publish, "a.bin", "c.bin", is_folder=False, by_link=False),
     }
 
 
@@ -308,7 +298,7 @@ def test_wrong_credentials_are_named_so(azurite: CloudServer, source: Path) -> N
     container = azurite.new_container()
     azurite.put(container, "lab/a.bin", b"x")
     azurite.put(container, "lab/f/a.bin", b"x")
-    wrong = Location(f"az://{container}/lab", azurite.wrong())
+    wrong = backend_at(f"az://{container}/lab", azurite.wrong())
     for name, call in all_calls(wrong, source).items():
         begun = time.monotonic()
         with pytest.raises(errors.AccessDenied, match=r"credentials are not valid.*storage_options") as caught:
@@ -316,13 +306,13 @@ def test_wrong_credentials_are_named_so(azurite: CloudServer, source: Path) -> N
         assert time.monotonic() - begun < 5, name
         assert "guess" not in f"{caught.value!r}{caught.value}{wrong!r}"
     with pytest.raises(errors.AccessDenied):
-        read_marker(wrong)
+        wrong.read_marker()
     assert sorted(azurite.keys(container)) == ["lab/a.bin", "lab/f/a.bin"]
 
 
 @pytest.mark.parametrize("code", [401, 403])
 def test_credentials_that_google_refuses_are_named_so(
-    impatient: None, cloud: CloudServer, behind: Location, proxy: Proxy, source: Path, code: int
+    impatient: None, cloud: CloudServer, behind: Backend, proxy: Proxy, source: Path, code: int
 ) -> None:
     if cloud.protocol != "gs":
         pytest.skip("Azurite refuses by itself")
@@ -339,8 +329,8 @@ def test_an_account_that_nobody_names_is_asked_for(monkeypatch: pytest.MonkeyPat
         if name.startswith("AZURE_STORAGE_"):
             monkeypatch.delenv(name)
     with pytest.raises(errors.InvalidArgument, match=r"account_name.*AZURE_STORAGE_ACCOUNT_KEY"):
-        stat(Location("az://container/lab"), "a")
-    named = Location("abfs://container@account.dfs.core.windows.net/lab").fs
+        (backend_at("az://container/lab")).stat("a")
+    named = backend_at("abfs://container@account.dfs.core.windows.net/lab").fs
     assert named.account_name == "account"
 
 
@@ -350,26 +340,26 @@ def test_new_credentials_in_the_environment_work_at_once(
     root = azurite.new_root()
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.wrong()["connection_string"])
     with pytest.raises(errors.AccessDenied):
-        put_file(source, Location(root), "a.bin")
+        backend_at(root).put_file(source, "a.bin")
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azurite.options()["connection_string"])
-    put_file(source, Location(root), "a.bin")
-    assert Location(root).path("a.bin").read_bytes() == source.read_bytes()
+    backend_at(root).put_file(source, "a.bin")
+    assert backend_at(root).path("a.bin").read_bytes() == source.read_bytes()
 
 
 def test_a_container_that_is_not_there_is_named(cloud: CloudServer, source: Path, folder: Path) -> None:
-    location = Location(f"{cloud.protocol}://no-such-container/lab", cloud.options())
+    backend = backend_at(f"{cloud.protocol}://no-such-container/lab", cloud.options())
     for call in (
-        partial(put_file, source, location, ".lamart/a.bin"),
-        partial(put_folder, folder, location, ".lamart/f", tree=hash_tree(folder)),
-        partial(write_marker, location, Marker("a", "b")),
+        partial(backend.put_file, source, ".lamart/a.bin"),
+        partial(backend.put_folder, folder, ".lamart/f", tree=hash_tree(folder)),
+        partial(backend.write_marker, Marker("a", "b")),
     ):
         with pytest.raises(errors.StorageError, match=r"no-such-container.*make it"):
             call()
     with pytest.raises(errors.PathNotFound, match="no-such-container"):
-        stat(location, "a.bin")
+        backend.stat("a.bin")
     with pytest.raises(errors.PathNotFound, match="no-such-container"):
-        list_stored(location)
-    assert read_marker(location) is None
+        backend.list_stored()
+    assert backend.read_marker() is None
 
 
 # ---------------------------------------------------------------------- servers that fail
@@ -377,21 +367,21 @@ def test_a_container_that_is_not_there_is_named(cloud: CloudServer, source: Path
 
 @pytest.mark.req("R266")
 def test_of_a_folder_that_fails_half_way_nothing_stays(
-    impatient: None, cloud: CloudServer, container: str, behind: Location, proxy: Proxy, folder: Path
+    impatient: None, cloud: CloudServer, container: str, behind: Backend, proxy: Proxy, folder: Path
 ) -> None:
     where = {"method": "PUT", "contains": "deep"} if cloud.protocol == "az" else {"method": "POST", "after": 2}
     proxy.fault("answer", status=500, **where)
     with pytest.raises(errors.StorageError, match="lab"):
-        put_folder(folder, behind, ".lamart/f", tree=hash_tree(folder))
+        behind.put_folder(folder, ".lamart/f", tree=hash_tree(folder))
     proxy.heal()
     assert cloud.keys(container) == []
-    put_folder(folder, behind, ".lamart/f", tree=hash_tree(folder))
-    assert stat(behind, ".lamart/f").n_files == 4
+    behind.put_folder(folder, ".lamart/f", tree=hash_tree(folder))
+    assert behind.stat(".lamart/f").n_files == 4
 
 
 @pytest.mark.parametrize("kind", ["drop", "answer"])
 def test_failures_of_every_call_are_typed_and_leave_what_was_there(
-    impatient: None, cloud: CloudServer, container: str, behind: Location, proxy: Proxy, source: Path, kind: str
+    impatient: None, cloud: CloudServer, container: str, behind: Backend, proxy: Proxy, source: Path, kind: str
 ) -> None:
     cloud.put(container, "lab/a.bin", b"x")
     cloud.put(container, "lab/f/a.bin", b"x")
@@ -400,12 +390,12 @@ def test_failures_of_every_call_are_typed_and_leave_what_was_there(
         with pytest.raises(errors.StorageError, match="lab"):
             call()
     with pytest.raises(errors.StorageError):
-        exists(behind, "a.bin")
+        behind.exists("a.bin")
     proxy.heal()
     assert sorted(cloud.keys(container)) == ["lab/a.bin", "lab/f/a.bin"]
 
 
-def test_nobody_waits_for_ever(cloud: CloudServer, place_there: Location) -> None:
+def test_nobody_waits_for_ever(cloud: CloudServer, place_there: Backend) -> None:
     assert place_there.protocol in limits.BY_INSTANCE
     path = place_there.path("a/b") / "c"
     assert path.fs is place_there.fs  # with its limits
@@ -423,13 +413,13 @@ def test_nobody_waits_for_ever(cloud: CloudServer, place_there: Location) -> Non
 
 def test_a_server_that_dies_is_an_error_soon(source: Path) -> None:
     with serve_azurite() as server:
-        location = Location(server.new_root(), server.options())
-        put_file(source, location, "a.bin")
-        path = location.path("a.bin")
+        backend = backend_at(server.new_root(), server.options())
+        backend.put_file(source, "a.bin")
+        path = backend.path("a.bin")
         assert path.read_bytes() == source.read_bytes()
     begun = time.monotonic()
     with pytest.raises(errors.StorageError, match="lab"):
-        stat(location, "b.bin")
+        backend.stat("b.bin")
     with pytest.raises(Exception, match=r"127\.0\.0\.1"):
         path.read_bytes()
     assert time.monotonic() - begun < 40

@@ -13,7 +13,7 @@ import pytest
 
 from lamart_core import errors
 from lamart_core.hashing import hash_file, hash_tree
-from lamart_core.storage import Location, exists, get, put_file, put_folder, stat
+from lamart_core.storage import Backend, backend_at
 from tests.storage.s3_server import S3Server
 
 
@@ -45,37 +45,37 @@ def mounted(tmp_path: Path) -> Generator[Callable[[str], Path], None, None]:
 def test_a_full_disk_is_a_clear_error_and_leaves_nothing(
     mounted: Callable[[str], Path], source: Path, folder: Path, tmp_path: Path
 ) -> None:
-    small = Location(str(mounted("size=64k")))
+    small = backend_at(str(mounted("size=64k")))
     big = folder / "big.bin"
     shutil.copy(source, big)
     with pytest.raises(errors.StorageFull, match="full"):
-        put_file(source, small, "a.bin", digest=hash_file(source))
+        small.put_file(source, "a.bin", digest=hash_file(source))
     with pytest.raises(errors.StorageFull):
-        put_folder(folder, small, "f", tree=hash_tree(folder))
+        small.put_folder(folder, "f", tree=hash_tree(folder))
     assert everything(small.root) == []
-    other = Location(str(tmp_path))
+    other = backend_at(str(tmp_path))
     with pytest.raises(errors.StorageFull):
-        get(other, "source.bin", Path(small.root, "copy.bin"))
+        other.get("source.bin", Path(small.root, "copy.bin"))
     assert everything(small.root) == []
-    put_file(folder / "a.txt", small, "small.txt")
+    small.put_file(folder / "a.txt", "small.txt")
 
 
-def test_a_file_size_limit_is_a_clear_error_and_leaves_nothing(local: Location, tmp_path: Path) -> None:
+def test_a_file_size_limit_is_a_clear_error_and_leaves_nothing(local: Backend, tmp_path: Path) -> None:
     code = f"""
 import resource
 from pathlib import Path
 from lamart_core import errors
 from lamart_core.hashing import hash_tree
-from lamart_core.storage import Location, put_file, put_folder
+from lamart_core.storage import backend_at
 folder = Path({str(tmp_path / "f")!r})
 folder.mkdir()
 for name in "ab":
     (folder / name).write_bytes(b"x" * 5_000_000)
 tree = hash_tree(folder)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
-for put in (lambda at: put_file(folder / "a", at, "a"), lambda at: put_folder(folder, at, "f", tree=tree)):
+for put in (lambda at: at.put_file(folder / "a", "a"), lambda at: at.put_folder(folder, "f", tree=tree)):
     try:
-        put(Location({local.root!r}))
+        put(backend_at({local.root!r}))
     except errors.StorageFull as error:
         print("full", error.errno)
 """
@@ -86,14 +86,14 @@ for put in (lambda at: put_file(folder / "a", at, "a"), lambda at: put_folder(fo
 
 def test_a_read_only_file_system_is_a_clear_error(mounted: Callable[[str], Path], source: Path, folder: Path) -> None:
     root = mounted("size=1m")
-    location = Location(str(root))
-    put_file(source, location, "a.bin")
+    backend = backend_at(str(root))
+    backend.put_file(source, "a.bin")
     mounted("remount,ro")
     with pytest.raises(errors.ReadOnlyStorage, match="cannot be written"):
-        put_file(source, location, "b.bin")
+        backend.put_file(source, "b.bin")
     with pytest.raises(PermissionError):
-        put_folder(folder, location, "f", tree=hash_tree(folder))
-    assert stat(location, "a.bin").size == 100_000
+        backend.put_folder(folder, "f", tree=hash_tree(folder))
+    assert backend.stat("a.bin").size == 100_000
 
 
 @pytest.mark.req("R266")
@@ -109,7 +109,7 @@ def test_a_read_only_file_system_is_a_clear_error(mounted: Callable[[str], Path]
 )
 @pytest.mark.parametrize("call", ["fsync", "link", "mkdir"])
 def test_whatever_the_disk_refuses_is_typed_and_leaves_nothing(
-    local: Location,
+    local: Backend,
     source: Path,
     number: int,
     kind: type[errors.StorageError],
@@ -121,60 +121,60 @@ def test_whatever_the_disk_refuses_is_typed_and_leaves_nothing(
 
     monkeypatch.setattr(Path if call == "mkdir" else os, call, refuse)
     with pytest.raises(kind, match=re.escape(local.root)) as caught:
-        put_file(source, local, "deep/a.bin", digest=hash_file(source))
+        local.put_file(source, "deep/a.bin", digest=hash_file(source))
     monkeypatch.undo()
     assert caught.value.errno == number
     assert type(caught.value) is kind
     assert isinstance(caught.value.__cause__, OSError)
     assert everything(local.root) == []
     assert source.exists()
-    put_file(source, local, "deep/a.bin")
+    local.put_file(source, "deep/a.bin")
 
 
 def test_a_failed_publication_of_a_folder_leaves_nothing(
-    local: Location, folder: Path, monkeypatch: pytest.MonkeyPatch
+    local: Backend, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
     monkeypatch.setattr(os, "rename", refuse)
     with pytest.raises(errors.StorageFull):
-        put_folder(folder, local, "f", tree=hash_tree(folder))
+        local.put_folder(folder, "f", tree=hash_tree(folder))
     assert everything(local.root) == []
 
 
-def test_without_hard_links_a_file_is_renamed(local: Location, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_hard_links_a_file_is_renamed(local: Backend, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EPERM, "no hard links on this file system")
 
     monkeypatch.setattr(os, "link", refuse)
-    put_file(source, local, "a.bin")
+    local.put_file(source, "a.bin")
     assert Path(local.root, "a.bin").read_bytes() == source.read_bytes()
     with pytest.raises(errors.ObjectExists):
-        put_file(source, local, "a.bin")
+        local.put_file(source, "a.bin")
 
 
-def test_an_interrupted_put_leaves_nothing(local: Location, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_put_leaves_nothing(local: Backend, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        put_file(source, local, "a.bin")
+        local.put_file(source, "a.bin")
     assert everything(local.root) == []
 
 
 def test_a_storage_that_is_not_mounted_is_not_made(tmp_path: Path, source: Path) -> None:
-    missing = Location(str(tmp_path / "missing"))
+    missing = backend_at(str(tmp_path / "missing"))
     with pytest.raises(errors.StorageError, match="not there"):
-        put_file(source, missing, "a.bin")
+        missing.put_file(source, "a.bin")
     assert not Path(missing.root).exists()
 
 
 def test_a_bucket_that_is_not_there_is_named(s3: S3Server, source: Path) -> None:
-    location = Location(f"s3://no-such-bucket-{os.getpid()}/lab?endpoint_url={s3.endpoint_url}")
+    backend = backend_at(f"s3://no-such-bucket-{os.getpid()}/lab?endpoint_url={s3.endpoint_url}")
     with pytest.raises(errors.StorageError, match="no-such-bucket"):
-        put_file(source, location, "a.bin")
+        backend.put_file(source, "a.bin")
 
 
 @pytest.mark.req("R266")
@@ -182,72 +182,72 @@ def test_an_upload_that_fails_half_way_is_aborted(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = s3.new_bucket()
-    location = Location(f"s3://{bucket}/lab?endpoint_url={s3.endpoint_url}")
+    backend = backend_at(f"s3://{bucket}/lab?endpoint_url={s3.endpoint_url}")
     large = tmp_path / "large.bin"
     with large.open("wb") as file:
         file.truncate(120 * 2**20)
-    call = location.fs._call_s3
+    call = backend.fs._call_s3
 
     async def fail(method: str, *args: object, **kwargs: object) -> object:
         if method == "upload_part" and kwargs["PartNumber"] == 2:
             raise PermissionError("access revoked")
         return await call(method, *args, **kwargs)
 
-    monkeypatch.setattr(location.fs, "_call_s3", fail)
+    monkeypatch.setattr(backend.fs, "_call_s3", fail)
     with pytest.raises(errors.ReadOnlyStorage, match="access revoked"):
-        put_file(large, location, "large.bin")
+        backend.put_file(large, "large.bin")
     monkeypatch.undo()
     assert s3.uploads(bucket) == []
-    assert location.fs.find(bucket) == []
+    assert backend.fs.find(bucket) == []
 
 
 @pytest.mark.req("R266")
 def test_of_a_folder_that_fails_half_way_nothing_stays(
     s3: S3Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    location = Location(s3.new_root())
-    put = location.fs.put_file
+    backend = backend_at(s3.new_root())
+    put = backend.fs.put_file
 
     def fail(source: str, url: str, **kwargs: object) -> None:
         if url.endswith("empty"):
             raise OSError(errno.EIO, "connection lost")
         put(source, url, **kwargs)
 
-    monkeypatch.setattr(location.fs, "put_file", fail)
+    monkeypatch.setattr(backend.fs, "put_file", fail)
     with pytest.raises(errors.StorageError, match="connection lost"):
-        put_folder(folder, location, "f", tree=hash_tree(folder))
+        backend.put_folder(folder, "f", tree=hash_tree(folder))
     monkeypatch.undo()
-    assert location.fs.find(location.url()) == []
-    assert not exists(location, "f")
+    assert backend.fs.find(backend.url()) == []
+    assert not backend.exists("f")
 
 
 def test_an_upload_that_arrives_short_is_noticed(s3: S3Server, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    location = Location(s3.new_root())
+    backend = backend_at(s3.new_root())
 
     def lose(source: str, url: str, **_: object) -> None:
-        location.fs.pipe_file(url, b"short")
+        backend.fs.pipe_file(url, b"short")
 
-    monkeypatch.setattr(location.fs, "put_file", lose)
+    monkeypatch.setattr(backend.fs, "put_file", lose)
     with pytest.raises(errors.StorageError, match="5 of 100,000 bytes"):
-        put_file(source, location, "a.bin")
+        backend.put_file(source, "a.bin")
     monkeypatch.undo()
-    assert not exists(location, "a.bin")
+    assert not backend.exists("a.bin")
 
 
 @pytest.mark.req("R249")
 def test_a_download_that_stops_leaves_nothing(
     s3: S3Server, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    location = Location(s3.new_root())
-    put_file(source, location, "a.bin")
+    backend = backend_at(s3.new_root())
+    backend.put_file(source, "a.bin")
 
     def stop(_: str, target: str, **__: object) -> None:
         Path(target).write_bytes(b"short")
 
-    monkeypatch.setattr(location.fs, "get_file", stop)
+    monkeypatch.setattr(backend.fs, "get_file", stop)
     out = tmp_path / "out"
     with pytest.raises(errors.StorageError, match="5 of 100,000 bytes"):
-        get(location, "a.bin", out / "a.bin")
+        backend.get("a.bin", out / "a.bin")
     assert list(out.iterdir()) == []
 
 
@@ -256,8 +256,8 @@ def test_a_store_without_conditional_writes_is_written_to(
 ) -> None:
     from botocore.exceptions import ClientError
 
-    location = Location(s3.new_root())
-    put = location.fs.put_file
+    backend = backend_at(s3.new_root())
+    put = backend.fs.put_file
 
     def refuse(source: str, url: str, mode: str = "overwrite", **kwargs: object) -> None:
         if mode == "create":
@@ -266,25 +266,25 @@ def test_a_store_without_conditional_writes_is_written_to(
             )
         put(source, url, **kwargs)
 
-    monkeypatch.setattr(location.fs, "put_file", refuse)
-    put_file(source, location, "a.bin")
-    assert stat(location, "a.bin").size == 100_000
+    monkeypatch.setattr(backend.fs, "put_file", refuse)
+    backend.put_file(source, "a.bin")
+    assert backend.stat("a.bin").size == 100_000
 
 
-def test_a_killed_put_leaves_nothing_visible(local: Location, tmp_path: Path) -> None:
+def test_a_killed_put_leaves_nothing_visible(local: Backend, tmp_path: Path) -> None:
     large = tmp_path / "large.bin"
     large.write_bytes(os.urandom(30 * 2**20))
     code = f"""
 import os, signal
 from pathlib import Path
-from lamart_core.storage import Location, put_file
+from lamart_core.storage import backend_at
 os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
-put_file(Path({str(large)!r}), Location({local.root!r}), "a.bin")
+backend_at({local.root!r}).put_file(Path({str(large)!r}), "a.bin")
 """
     Path(local.root, ".lamart/tmp").mkdir(parents=True)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert done.returncode == -9, done.stderr
-    assert not exists(local, "a.bin")
+    assert not local.exists("a.bin")
     (staged,) = everything(local.root)
     assert staged.startswith(".lamart/tmp/")
-    put_file(large, local, "a.bin", digest=hash_file(large))
+    local.put_file(large, "a.bin", digest=hash_file(large))

@@ -15,19 +15,7 @@ import pytest
 
 from lamart_core.errors import ReadOnlyStorage, StorageFull
 from lamart_core.hashing import TreeDigest, hash_file, hash_tree
-from lamart_core.storage import (
-    FilePut,
-    KnownFile,
-    Location,
-    ScatteredFolder,
-    StoredFile,
-    get_files,
-    place,
-    put_files,
-    put_folder,
-    staging_path,
-    stat,
-)
+from lamart_core.storage import Backend, FilePut, KnownFile, ScatteredFolder, StoredFile, backend_at
 from tests.registries import tree
 from tests.storage.s3_server import S3Server
 
@@ -60,18 +48,18 @@ def known_of(relpath: str, digest: TreeDigest) -> dict[str, KnownFile]:
     return {entry.value: KnownFile(f"{relpath}/{entry.path}", relpath) for entry in digest.entries}
 
 
-def stored_first(location: Location, folder: Path) -> dict[str, KnownFile]:
+def stored_first(backend: Backend, folder: Path) -> dict[str, KnownFile]:
     """Store the first folder."""
     digest = hash_tree(tree(folder, FILES))
-    put_folder(folder, location, "first", tree=digest, known={})
+    backend.put_folder(folder, "first", tree=digest, known={})
     return known_of("first", digest)
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Location:
+def local(tmp_path: Path) -> Backend:
     """A folder as a location."""
     (tmp_path / "storage").mkdir()
-    return Location(str(tmp_path / "storage"))
+    return backend_at(str(tmp_path / "storage"))
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:
@@ -81,12 +69,12 @@ def contents_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.req("R70")
 @pytest.mark.parametrize("move", [False, True])
-def test_unchanged_files_are_linked(local: Location, tmp_path: Path, move: bool) -> None:
+def test_unchanged_files_are_linked(local: Backend, tmp_path: Path, move: bool) -> None:
     known = stored_first(local, tmp_path / "one")
     files = FILES | {"a.txt": "new", "moved/deep.txt": "three", "twin.txt": "new"}
-    source = staging_path(local, "") if move else tmp_path / "two"
+    source = local.staging().new_path("") if move else tmp_path / "two"
     digest = hash_tree(tree(source, files))
-    put_folder(source, local, "second", tree=digest, move=move, known=known)
+    local.put_folder(source, "second", tree=digest, move=move, known=known)
     first, second = local.local("first"), local.local("second")
     assert hash_tree(second).digest == digest.digest
     assert contents_of(first) == {name: str(content).encode() for name, content in FILES.items()}
@@ -100,17 +88,17 @@ def test_unchanged_files_are_linked(local: Location, tmp_path: Path, move: bool)
 
 
 @pytest.mark.req("R70")
-def test_folders_that_others_may_write_to_share_nothing(local: Location, tmp_path: Path) -> None:
-    put_folder(tmp_path / "one", local, "real", tree=hash_tree(tree(tmp_path / "one", FILES)))
+def test_folders_that_others_may_write_to_share_nothing(local: Backend, tmp_path: Path) -> None:
+    local.put_folder(tmp_path / "one", "real", tree=hash_tree(tree(tmp_path / "one", FILES)))
     assert {path.stat().st_nlink for path in local.local("real").rglob("*") if path.is_file()} == {1}
 
 
 @pytest.mark.req("R70")
-def test_a_name_that_others_write_to_never_shares_with_other_versions(local: Location, tmp_path: Path) -> None:
+def test_a_name_that_others_write_to_never_shares_with_other_versions(local: Backend, tmp_path: Path) -> None:
     known = stored_first(local, tmp_path / "one")
     digest = hash_tree(tree(tmp_path / "two", FILES | {"new.txt": "new"}))
-    put_folder(tmp_path / "two", local, "second", tree=digest, known=known)
-    place(local, "second", "key/run", is_folder=True, by_link=True)
+    local.put_folder(tmp_path / "two", "second", tree=digest, known=known)
+    local.publish("second", "key/run", is_folder=True, by_link=True)
     assert local.local("key/run/new.txt").samefile(local.local("second/new.txt"))
     assert not local.local("key/run/a.txt").samefile(local.local("first/a.txt"))
     assert hash_tree(local.local("key/run")).digest == digest.digest
@@ -119,29 +107,29 @@ def test_a_name_that_others_write_to_never_shares_with_other_versions(local: Loc
 @pytest.mark.req("R70")
 @pytest.mark.parametrize("number", [errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP])
 @pytest.mark.parametrize("move", [False, True])
-def test_without_links_files_are_copied(local: Location, tmp_path: Path, number: int, move: bool) -> None:
+def test_without_links_files_are_copied(local: Backend, tmp_path: Path, number: int, move: bool) -> None:
     known = stored_first(local, tmp_path / "one")
-    source = staging_path(local, "") if move else tmp_path / "two"
+    source = local.staging().new_path("") if move else tmp_path / "two"
     digest = hash_tree(tree(source, FILES))
     with failing("os.link", number):
-        put_folder(source, local, "second", tree=digest, move=move, known=known)
+        local.put_folder(source, "second", tree=digest, move=move, known=known)
     assert hash_tree(local.local("second")).digest == digest.digest
     assert not local.local("second/a.txt").samefile(local.local("first/a.txt"))
 
 
 @pytest.mark.req("R70")
-def test_a_full_disk_is_no_reason_to_copy(local: Location, tmp_path: Path) -> None:
+def test_a_full_disk_is_no_reason_to_copy(local: Backend, tmp_path: Path) -> None:
     known = stored_first(local, tmp_path / "one")
     digest = hash_tree(tree(tmp_path / "two", FILES))
     with failing("os.link", errno.ENOSPC), pytest.raises(StorageFull):
-        put_folder(tmp_path / "two", local, "second", tree=digest, known=known)
+        local.put_folder(tmp_path / "two", "second", tree=digest, known=known)
     assert not local.local("second").exists()
     assert list(local.temporary.iterdir()) == []
 
 
 @pytest.mark.req("R70")
 @pytest.mark.parametrize("harm", ["longer", "later", "gone", "link"])
-def test_a_stored_file_that_was_altered_is_not_shared(local: Location, tmp_path: Path, harm: str) -> None:
+def test_a_stored_file_that_was_altered_is_not_shared(local: Backend, tmp_path: Path, harm: str) -> None:
     known = stored_first(local, tmp_path / "one")
     victim = local.local("first/a.txt")
     if harm == "longer":
@@ -157,47 +145,47 @@ def test_a_stored_file_that_was_altered_is_not_shared(local: Location, tmp_path:
         victim.unlink()
         victim.symlink_to("b/c.txt")
     digest = hash_tree(tree(tmp_path / "two", FILES))
-    put_folder(tmp_path / "two", local, "second", tree=digest, known=known)
+    local.put_folder(tmp_path / "two", "second", tree=digest, known=known)
     assert hash_tree(local.local("second")).digest == digest.digest
     assert local.local("second/b/c.txt").samefile(local.local("first/b/c.txt"))
 
 
 @pytest.mark.req("R70", "R71")
 def test_a_store_copies_what_it_has(s3: S3Server, tmp_path: Path) -> None:
-    location = Location(s3.new_root())
-    known = stored_first(location, tmp_path / "one")
-    location.fs.rm_file(location.url("first/b/d.txt"))
+    backend = backend_at(s3.new_root())
+    known = stored_first(backend, tmp_path / "one")
+    backend.fs.rm_file(backend.url("first/b/d.txt"))
     files = FILES | {"a.txt": "new", "moved.txt": "two"}
     digest = hash_tree(tree(tmp_path / "two", files))
     requests: list[str] = []
-    send = location.fs.s3.meta.events
+    send = backend.fs.s3.meta.events
     send.register("before-call.s3", lambda model, **_: requests.append(model.name))
-    put_folder(tmp_path / "two", location, "second", tree=digest, known=known)
+    backend.put_folder(tmp_path / "two", "second", tree=digest, known=known)
     assert requests.count("CopyObject") == 3  # and a fourth that is not there
     assert requests.count("PutObject") == 3  # new, empty, and the one that went away
-    found = stat(location, "second")
+    found = backend.stat("second")
     assert (found.size, found.n_files) == (digest.size, digest.n_files)
-    assert location.fs.cat_file(location.url("second/moved.txt")) == b"two"
+    assert backend.fs.cat_file(backend.url("second/moved.txt")) == b"two"
 
 
-def scattered(location: Location, folder: Path) -> ScatteredFolder:
+def scattered(backend: Backend, folder: Path) -> ScatteredFolder:
     """Store files as objects of their own, and return the folder that they make."""
     names = {"a b.txt": "one", "b/c #1.txt": "two", "b/deep/version": "three"}
     tree(folder, dict(names))
     puts = [FilePut(folder / name, f"objects/{number}") for number, name in enumerate(names)]
-    put_files(puts, location)
+    backend.put_files(puts)
     files = [
         StoredFile(name, len(names[name]), hash_file(put.source).value, put.relpath)
         for put, name in zip(puts, names, strict=True)
     ]
-    return ScatteredFolder(location, ".lamart/run.zarr", [*files, StoredFile("empty", 0, "", None)])
+    return ScatteredFolder(backend, ".lamart/run.zarr", [*files, StoredFile("empty", 0, "", None)])
 
 
 @pytest.mark.req("R70")
 @pytest.mark.parametrize("protocol", ["s3", "memory"])
 def test_a_scattered_folder_reads_as_a_folder(s3: S3Server, tmp_path: Path, protocol: str) -> None:
-    location = Location(s3.new_root() if protocol == "s3" else f"memory://{tmp_path.name}")
-    folder = scattered(location, tmp_path / "files")
+    backend = backend_at(s3.new_root() if protocol == "s3" else f"memory://{tmp_path.name}")
+    folder = scattered(backend, tmp_path / "files")
     path = folder.path
     assert (path.name, path.suffix, path.exists(), path.is_dir()) == ("run.zarr", ".zarr", True, True)
     found = {str(item).removeprefix(f"{path}/"): item.read_text() for item in path.rglob("*") if item.is_file()}
@@ -217,5 +205,5 @@ def test_a_scattered_folder_reads_as_a_folder(s3: S3Server, tmp_path: Path, prot
         (path / "b").read_bytes()
     with pytest.raises(ReadOnlyStorage):
         (path / "b/new.txt").write_text("x")
-    get_files(location, {tmp_path / "copy" / file.path: file for file in folder.files})
+    backend.get_files({tmp_path / "copy" / file.path: file for file in folder.files})
     assert contents_of(tmp_path / "copy") == {name: content.encode() for name, content in found.items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lamart_core.hashing import hash_tree
-from lamart_core.storage import Bar, Cache, FilePut, Location, get, put_file, put_files, put_folder
+from lamart_core.storage import Backend, Bar, Cache, FilePut, backend_at
 from tests.storage.s3_server import S3Server
 
 
@@ -26,17 +26,15 @@ class Counter(Bar):
 
 
 @pytest.mark.req("R272")
-def test_transfers_say_how_many_bytes_they_moved(
-    location: Location, source: Path, folder: Path, tmp_path: Path
-) -> None:
+def test_transfers_say_how_many_bytes_they_moved(backend: Backend, source: Path, folder: Path, tmp_path: Path) -> None:
     puts, gets = Counter(), Counter()
-    put_file(source, location, "a.bin", bar=puts)
-    put_files([FilePut(source, "b.bin"), FilePut(folder / "a.txt", "c.txt")], location, bar=puts)
+    backend.put_file(source, "a.bin", bar=puts)
+    backend.put_files([FilePut(source, "b.bin"), FilePut(folder / "a.txt", "c.txt")], bar=puts)
     assert puts.total == 100_000 + 100_000 + 1
-    get(location, "a.bin", tmp_path / "copy.bin", bar=gets)
+    backend.get("a.bin", tmp_path / "copy.bin", bar=gets)
     tree = hash_tree(folder)
-    put_folder(folder, location, "f", tree=tree)
-    get(location, "f", tmp_path / "copy", is_folder=True, bar=gets)
+    backend.put_folder(folder, "f", tree=tree)
+    backend.get("f", tmp_path / "copy", is_folder=True, bar=gets)
     assert gets.total == 100_000 + tree.size
 
 
@@ -96,10 +94,10 @@ def test_by_default_a_terminal_shows_large_transfers(tmp_path: Path) -> None:
 
 
 def test_only_a_download_draws(s3: S3Server, source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    location = Location(s3.new_root())
-    put_file(source, location, "a.bin")
+    backend = backend_at(s3.new_root())
+    backend.put_file(source, "a.bin")
     cache = Cache(tmp_path / "cache")
-    cache.fetch(location, "a.bin", size=100_000, show_progress=True)
+    cache.fetch(backend, "a.bin", size=100_000, show_progress=True)
     assert "downloading a.bin" in capfd.readouterr().err
-    cache.fetch(location, "a.bin", size=100_000, show_progress=True)
+    cache.fetch(backend, "a.bin", size=100_000, show_progress=True)
     assert capfd.readouterr().err == ""

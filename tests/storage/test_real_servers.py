@@ -16,22 +16,7 @@ import pytest
 
 from lamart_core import errors
 from lamart_core.hashing import hash_file, hash_tree
-from lamart_core.storage import (
-    Cache,
-    FilePut,
-    Location,
-    abort_upload,
-    delete,
-    exists,
-    get,
-    iter_uploads,
-    list_stored,
-    object_path,
-    put_file,
-    put_files,
-    put_folder,
-    stat,
-)
+from lamart_core.storage import Backend, Cache, FilePut, backend_at, object_path
 from tests.storage.proxy import Proxy, proxied
 from tests.storage.s3_server import CREDENTIALS, S3Server, serve_rclone
 
@@ -62,9 +47,9 @@ def bucket(s3_server: S3Server) -> str:
 
 
 @pytest.fixture
-def behind(bucket: str, proxy: Proxy) -> Location:
+def behind(bucket: str, proxy: Proxy) -> Backend:
     """A location that is reached through the proxy."""
-    return Location(f"s3://{bucket}/lab?endpoint_url={proxy.endpoint_url}", TWICE)
+    return backend_at(f"s3://{bucket}/lab?endpoint_url={proxy.endpoint_url}", TWICE)
 
 
 FAULTS = {
@@ -78,47 +63,47 @@ FAULTS = {
 @pytest.mark.req("R266")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_upload_that_a_server_fails_leaves_nothing_and_works_afterwards(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, source: Path, fault: str
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, source: Path, fault: str
 ) -> None:
     if fault == "is silent":
         behind = replace(behind, options=HASTY)
     proxy.fault(method="PUT", **FAULTS[fault])
     name = object_path(STEM, ".bin")
     with pytest.raises(errors.StorageError, match="lab") as caught:
-        put_file(source, behind, name, digest=hash_file(source))
+        behind.put_file(source, name, digest=hash_file(source))
     assert not isinstance(caught.value, errors.ReadOnlyStorage)
     proxy.heal()
     assert s3_server.keys(bucket) == []
-    assert put_file(source, behind, name, digest=hash_file(source)).size == 100_000
+    assert behind.put_file(source, name, digest=hash_file(source)).size == 100_000
     assert s3_server.keys(bucket) == [f"lab/{name}"]
 
 
 @pytest.mark.parametrize("fault", ["breaks", "hangs up", "hangs up when done"])
 def test_an_upload_survives_a_server_that_fails_once(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, source: Path, fault: str
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, source: Path, fault: str
 ) -> None:
     proxy.fault(method="PUT", times=1, **({"kind": "drop answer"} if fault == "hangs up when done" else FAULTS[fault]))
     # Also when the first attempt has arrived and only its answer was lost: it meets its own object.
-    assert put_file(source, behind, "real/key.bin", digest=hash_file(source)).size == 100_000
+    assert behind.put_file(source, "real/key.bin", digest=hash_file(source)).size == 100_000
     assert proxy.count("PUT") == 2
     proxy.heal()
-    get(behind, "real/key.bin", source.with_name("copy"))
+    behind.get("real/key.bin", source.with_name("copy"))
     assert hash_file(source.with_name("copy")) == hash_file(source)
     assert s3_server.keys(bucket) == ["lab/real/key.bin"]
 
 
 def test_an_upload_whose_answers_are_all_lost_is_found(
-    behind: Location, proxy: Proxy, source: Path, s3_server: S3Server, bucket: str
+    behind: Backend, proxy: Proxy, source: Path, s3_server: S3Server, bucket: str
 ) -> None:
     proxy.fault("drop answer", "PUT")
-    assert put_file(source, behind, "a.bin").size == 100_000
+    assert behind.put_file(source, "a.bin").size == 100_000
     assert s3_server.keys(bucket) == ["lab/a.bin"]
 
 
 @pytest.mark.req("R266")
 @pytest.mark.parametrize("fault", ["breaks", "hangs up"])
 def test_a_failed_upload_never_removes_what_another_writer_has_put(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, source: Path, fault: str
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, source: Path, fault: str
 ) -> None:
     # The name is free when it is looked at; then another writer takes it, and our upload fails.
     def take_the_name() -> None:
@@ -126,27 +111,27 @@ def test_a_failed_upload_never_removes_what_another_writer_has_put(
 
     proxy.fault(method="PUT", meanwhile=take_the_name, **FAULTS[fault])
     with pytest.raises(errors.StorageError):
-        put_file(source, behind, "contested")
+        behind.put_file(source, "contested")
     assert s3_server.client.get_object(Bucket=bucket, Key="lab/contested")["Body"].read() == b"theirs"
 
 
 @pytest.mark.req("R266")
 @pytest.mark.parametrize("fault", ["breaks", "hangs up"])
 def test_of_a_folder_that_fails_half_way_nothing_stays_on_a_server(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, folder: Path, fault: str
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, folder: Path, fault: str
 ) -> None:
     proxy.fault(method="PUT", contains="deep", **FAULTS[fault])
     with pytest.raises(errors.StorageError):
-        put_folder(folder, behind, ".lamart/f", tree=hash_tree(folder))
+        behind.put_folder(folder, ".lamart/f", tree=hash_tree(folder))
     proxy.heal()
     assert s3_server.keys(bucket) == []
-    put_folder(folder, behind, ".lamart/f", tree=hash_tree(folder))
-    assert stat(behind, ".lamart/f").n_files == 4
+    behind.put_folder(folder, ".lamart/f", tree=hash_tree(folder))
+    assert behind.stat(".lamart/f").n_files == 4
 
 
 @pytest.mark.req("R266")
 def test_many_files_are_all_there_or_none_on_a_server(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, tmp_path: Path
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, tmp_path: Path
 ) -> None:
     puts: list[FilePut] = []
     for number in range(12):
@@ -155,18 +140,18 @@ def test_many_files_are_all_there_or_none_on_a_server(
         puts.append(FilePut(path, f".lamart/{number}.txt", hash_file(path)))
     proxy.fault("answer", "PUT", contains="7.txt")
     with pytest.raises(errors.StorageError):
-        put_files(puts, behind)
+        behind.put_files(puts)
     proxy.heal()
     assert s3_server.keys(bucket) == []
-    assert len(put_files(puts, behind)) == 12
+    assert len(behind.put_files(puts)) == 12
 
 
 @pytest.mark.req("R249")
 @pytest.mark.parametrize("kind", ["truncate", "shorten", "drop", "answer"])
 def test_a_download_that_breaks_off_is_begun_again_or_leaves_nothing(
-    behind: Location, proxy: Proxy, source: Path, tmp_path: Path, kind: str
+    behind: Backend, proxy: Proxy, source: Path, tmp_path: Path, kind: str
 ) -> None:
-    put_file(source, behind, "a.bin")
+    behind.put_file(source, "a.bin")
     digest = hash_file(source)
     copies = Cache(tmp_path / "cache")
     proxy.fault(kind, "GET")
@@ -181,10 +166,10 @@ def test_a_download_that_breaks_off_is_begun_again_or_leaves_nothing(
 
 @pytest.mark.req("R249")
 def test_a_folder_of_which_one_file_breaks_off_is_not_cached(
-    behind: Location, proxy: Proxy, folder: Path, tmp_path: Path
+    behind: Backend, proxy: Proxy, folder: Path, tmp_path: Path
 ) -> None:
     tree = hash_tree(folder)
-    put_folder(folder, behind, "f", tree=tree)
+    behind.put_folder(folder, "f", tree=tree)
     copies = Cache(tmp_path / "cache")
     proxy.fault("truncate", "GET", contains="b.bin")
     with pytest.raises(errors.StorageError):
@@ -197,55 +182,55 @@ def test_a_folder_of_which_one_file_breaks_off_is_not_cached(
 
 @pytest.mark.parametrize("kind", ["truncate", "drop", "answer"])
 def test_a_listing_that_fails_is_an_error_and_not_an_empty_folder(
-    behind: Location, proxy: Proxy, folder: Path, kind: str
+    behind: Backend, proxy: Proxy, folder: Path, kind: str
 ) -> None:
-    put_folder(folder, behind, "f", tree=hash_tree(folder))
+    behind.put_folder(folder, "f", tree=hash_tree(folder))
     proxy.fault(kind, "GET", contains="list-type")
-    for look in (lambda: list_stored(behind), lambda: exists(behind, "f")):
+    for look in (lambda: behind.list_stored(), lambda: behind.exists("f")):
         with pytest.raises(errors.StorageError):
             look()
     proxy.heal()
-    assert stat(behind, "f").n_files == 4
+    assert behind.stat("f").n_files == 4
 
 
 @pytest.mark.parametrize("kind", ["drop", "answer"])
 def test_a_deletion_that_fails_is_an_error_and_can_be_repeated(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, source: Path, folder: Path, kind: str
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, source: Path, folder: Path, kind: str
 ) -> None:
-    put_file(source, behind, "a.bin")
-    put_folder(folder, behind, "f", tree=hash_tree(folder))
+    behind.put_file(source, "a.bin")
+    behind.put_folder(folder, "f", tree=hash_tree(folder))
     proxy.fault(kind, "DELETE")
     proxy.fault(kind, "POST")
     with pytest.raises(errors.StorageError):
-        delete(behind, "a.bin")
+        behind.delete("a.bin")
     with pytest.raises(errors.StorageError):
-        delete(behind, "f", is_folder=True)
+        behind.delete("f", is_folder=True)
     proxy.heal()
-    delete(behind, "a.bin")
-    delete(behind, "f", is_folder=True)
+    behind.delete("a.bin")
+    behind.delete("f", is_folder=True)
     assert s3_server.keys(bucket) == []
 
 
 def test_a_server_that_is_gone_is_an_error(s3_server: S3Server, source: Path) -> None:
     bucket = s3_server.new_bucket()
     with proxied(s3_server.endpoint_url) as proxy:
-        location = Location(f"s3://{bucket}/lab?endpoint_url={proxy.endpoint_url}")
+        backend = backend_at(f"s3://{bucket}/lab?endpoint_url={proxy.endpoint_url}")
     with pytest.raises(errors.StorageError):
-        put_file(source, location, "a.bin")
+        backend.put_file(source, "a.bin")
     with pytest.raises(errors.StorageError):
-        stat(location, "a.bin")
+        backend.stat("a.bin")
 
 
 def test_nobody_waits_for_ever() -> None:
     # Three attempts of fifteen seconds: the longest that a silent server is waited for.
-    config = Location("s3://bucket/lab").fs.config_kwargs
+    config = backend_at("s3://bucket/lab").fs.config_kwargs
     assert config == {
         "connect_timeout": 5,
         "read_timeout": 15,
         "retries": {"mode": "standard", "total_max_attempts": 3},
     }
-    assert Location("s3://bucket/lab").fs.retries == 1
-    mine = Location("s3://bucket/lab", {"config_kwargs": {"read_timeout": 60}}).fs.config_kwargs
+    assert backend_at("s3://bucket/lab").fs.retries == 1
+    mine = backend_at("s3://bucket/lab", {"config_kwargs": {"read_timeout": 60}}).fs.config_kwargs
     assert (mine["read_timeout"], mine["connect_timeout"]) == (60, 5)
 
 
@@ -263,18 +248,18 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_large_file_goes_in_parts_and_comes_back(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, large: Path, tmp_path: Path
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, large: Path, tmp_path: Path
 ) -> None:
     digest = hash_file(large)
-    put_file(large, behind, "large.bin", digest=digest)
+    behind.put_file(large, "large.bin", digest=digest)
     assert proxy.count("PUT", "partNumber") == 4
     # Of an object in parts S3 gives no MD5 of the content; a server that does is believed no more.
     tag = s3_server.client.head_object(Bucket=bucket, Key="lab/large.bin")["ETag"].strip('"')
-    found = stat(behind, "large.bin").digest
+    found = behind.stat("large.bin").digest
     assert found is not None
     assert (found.algorithm, found.is_exact) == ("md5-4" if tag.endswith("-4") else "md5", False)
     proxy.asked.clear()
-    get(behind, "large.bin", tmp_path / "copy")
+    behind.get("large.bin", tmp_path / "copy")
     assert hash_file(tmp_path / "copy") == digest
     assert proxy.count("GET") > 4
     assert s3_server.uploads(bucket) == []
@@ -283,20 +268,20 @@ def test_a_large_file_goes_in_parts_and_comes_back(
 @pytest.mark.req("R266")
 @pytest.mark.parametrize("contains", ["partNumber=3", "uploadId"])
 def test_an_upload_of_parts_that_fails_is_aborted(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, large: Path, contains: str
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, large: Path, contains: str
 ) -> None:
     proxy.fault("answer", "PUT" if "part" in contains else "POST", contains=contains, status=500)
     with pytest.raises(errors.StorageError):
-        put_file(large, behind, ".lamart/large.bin")
+        behind.put_file(large, ".lamart/large.bin")
     assert s3_server.uploads(bucket) == []
     assert s3_server.keys(bucket) == []
 
 
 def test_parts_whose_last_answer_is_lost_are_an_object(
-    s3_server: S3Server, bucket: str, behind: Location, proxy: Proxy, large: Path
+    s3_server: S3Server, bucket: str, behind: Backend, proxy: Proxy, large: Path
 ) -> None:
     proxy.fault("drop answer", "POST", contains="uploadId", times=1)
-    assert put_file(large, behind, "large.bin").size == large.stat().st_size
+    assert behind.put_file(large, "large.bin").size == large.stat().st_size
     assert s3_server.keys(bucket) == ["lab/large.bin"]
     assert s3_server.uploads(bucket) == []
 
@@ -304,26 +289,26 @@ def test_parts_whose_last_answer_is_lost_are_an_object(
 @pytest.mark.req("R249")
 @pytest.mark.parametrize("kind", ["truncate", "shorten"])
 def test_a_part_that_arrives_short_is_noticed(
-    behind: Location, proxy: Proxy, large: Path, tmp_path: Path, kind: str
+    behind: Backend, proxy: Proxy, large: Path, tmp_path: Path, kind: str
 ) -> None:
-    put_file(large, behind, "large.bin")
+    behind.put_file(large, "large.bin")
     proxy.asked.clear()
     # The first answer is closed unread, for its length; from then on every part of 16 MiB but the first two.
     proxy.fault(kind, "GET", after=2)
     with pytest.raises(errors.StorageError, match=r"large\.bin"):
-        get(behind, "large.bin", tmp_path / "copy")
+        behind.get("large.bin", tmp_path / "copy")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_uploads_that_a_dead_process_left_are_found_and_aborted(s3_server: S3Server, bucket: str) -> None:
-    location = Location(f"s3://{bucket}/lab?endpoint_url={s3_server.endpoint_url}")
-    assert list(iter_uploads(location)) == []
+    backend = backend_at(f"s3://{bucket}/lab?endpoint_url={s3_server.endpoint_url}")
+    assert list(backend.list_uploads()) == []
     for key in ("lab/.lamart/9Kq3mZ0aBcDeFgHi12345678.bin", "elsewhere/theirs.bin"):
         s3_server.client.create_multipart_upload(Bucket=bucket, Key=key)
-    (left,) = iter_uploads(location)
+    (left,) = backend.list_uploads()
     assert left.relpath == ".lamart/9Kq3mZ0aBcDeFgHi12345678.bin"
-    abort_upload(location, left)
-    abort_upload(location, left)
+    backend.abort_upload(left)
+    backend.abort_upload(left)
     assert s3_server.uploads(bucket) == ["elsewhere/theirs.bin"]
 
 
@@ -361,22 +346,22 @@ def test_a_gibibyte_goes_there_and_back_in_bounded_memory(rclone: S3Server, tmp_
 
 @pytest.mark.req("R36")
 def test_a_file_costs_one_request_and_a_folder_one_listing(
-    behind: Location, proxy: Proxy, source: Path, folder: Path
+    behind: Backend, proxy: Proxy, source: Path, folder: Path
 ) -> None:
-    put_file(source, behind, "a.bin")
-    put_folder(folder, behind, "f", tree=hash_tree(folder))
+    behind.put_file(source, "a.bin")
+    behind.put_folder(folder, "f", tree=hash_tree(folder))
     proxy.asked.clear()
-    stat(behind, "a.bin")
+    behind.stat("a.bin")
     assert [asked.method for asked in proxy.asked] == ["HEAD"]
     proxy.asked.clear()
-    stat(behind, "f")
+    behind.stat("f")
     assert [asked.method for asked in proxy.asked] == ["HEAD", "GET"]
 
 
-def test_an_object_of_the_version_store_costs_two_requests(behind: Location, proxy: Proxy, source: Path) -> None:
+def test_an_object_of_the_version_store_costs_two_requests(behind: Backend, proxy: Proxy, source: Path) -> None:
     _ = behind.fs.exists(behind.url())
     proxy.asked.clear()
-    put_file(source, behind, object_path(STEM, ".bin"))
+    behind.put_file(source, object_path(STEM, ".bin"))
     assert [asked.method for asked in proxy.asked] == ["PUT", "HEAD"]
 
 
@@ -386,20 +371,20 @@ def test_an_object_of_the_version_store_costs_two_requests(behind: Location, pro
 def test_wrong_credentials_are_named_so(rclone: S3Server, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = rclone.new_bucket()
     root = f"s3://{bucket}/lab?endpoint_url={rclone.endpoint_url}"
-    put_file(source, Location(root), "a.bin")
-    wrong = Location(root, {"key": "test", "secret": "guess-of-mine"})
+    backend_at(root).put_file(source, "a.bin")
+    wrong = backend_at(root, {"key": "test", "secret": "guess-of-mine"})
     for call in (
-        lambda: put_file(source, wrong, ".lamart/b.bin"),
-        lambda: get(wrong, "a.bin", source.with_name("copy")),
-        lambda: list_stored(wrong),
-        lambda: stat(wrong, "a.bin"),
-        lambda: delete(wrong, "a.bin"),
+        lambda: wrong.put_file(source, ".lamart/b.bin"),
+        lambda: wrong.get("a.bin", source.with_name("copy")),
+        lambda: wrong.list_stored(),
+        lambda: wrong.stat("a.bin"),
+        lambda: wrong.delete("a.bin"),
     ):
         with pytest.raises(PermissionError) as caught:
             call()
         assert isinstance(caught.value, errors.StorageError)
         assert "guess-of-mine" not in f"{caught.value!r}{caught.value}{wrong!r}"
-    assert stat(Location(root), "a.bin").size == 100_000
+    assert backend_at(root).stat("a.bin").size == 100_000
 
 
 def test_without_any_credentials_the_error_says_where_to_put_them(
@@ -410,24 +395,24 @@ def test_without_any_credentials_the_error_says_where_to_put_them(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", "/nowhere")
     with pytest.raises(errors.AccessDenied, match="storage_options"):
-        list_stored(Location(s3_server.new_root()))
+        backend_at(s3_server.new_root()).list_stored()
 
 
 def test_anonymous_requests_are_not_signed(
-    behind: Location, proxy: Proxy, source: Path, s3: S3Server, s3_server: S3Server, bucket: str
+    behind: Backend, proxy: Proxy, source: Path, s3: S3Server, s3_server: S3Server, bucket: str
 ) -> None:
-    put_file(source, behind, "a.bin")
+    behind.put_file(source, "a.bin")
     assert all(asked.is_signed for asked in proxy.asked)
     proxy.asked.clear()
-    public = Location(behind.root, {**TWICE, "anon": True})
+    public = backend_at(behind.root, {**TWICE, "anon": True})
     with pytest.raises(errors.AccessDenied):
-        stat(public, "a.bin")
+        public.stat("a.bin")
     assert proxy.asked
     assert not any(asked.is_signed for asked in proxy.asked)
     if s3_server is s3:
         s3.client.put_object_acl(Bucket=bucket, Key="lab/a.bin", ACL="public-read")
-        assert stat(public, "a.bin").size == 100_000
-        get(public, "a.bin", source.with_name("copy"))
+        assert public.stat("a.bin").size == 100_000
+        public.get("a.bin", source.with_name("copy"))
 
 
 def test_a_server_that_lets_everybody_in_needs_no_credentials(
@@ -438,28 +423,28 @@ def test_a_server_that_lets_everybody_in_needs_no_credentials(
     (tmp_path / "data/public").mkdir(parents=True)
     (tmp_path / "data/public/a.bin").write_bytes(source.read_bytes())
     with serve_rclone(key=None, folder=tmp_path / "data") as server:
-        public = Location(f"s3://public?endpoint_url={server.endpoint_url}", {"anon": True})
-        assert stat(public, "a.bin").size == 100_000
-        get(public, "a.bin", tmp_path / "copy")
+        public = backend_at(f"s3://public?endpoint_url={server.endpoint_url}", {"anon": True})
+        assert public.stat("a.bin").size == 100_000
+        public.get("a.bin", tmp_path / "copy")
         assert public.path("a.bin").read_bytes() == (tmp_path / "copy").read_bytes() == source.read_bytes()
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId"])
 def test_new_credentials_in_the_environment_work_at_once(
-    behind: Location, proxy: Proxy, source: Path, code: str, monkeypatch: pytest.MonkeyPatch
+    behind: Backend, proxy: Proxy, source: Path, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_file(source, behind, "a.bin")
+    behind.put_file(source, "a.bin")
     proxy.fault("answer", status=400 if code == "ExpiredToken" else 403, code=code)
     said = {"ExpiredToken": "expired", "InvalidAccessKeyId": "not valid"}[code]
     with pytest.raises(errors.AccessDenied, match=said):
-        list_stored(behind)
+        behind.list_stored()
     with pytest.raises(errors.AccessDenied, match=said):
-        put_file(source, behind, ".lamart/b.bin")
+        behind.put_file(source, ".lamart/b.bin")
     with pytest.raises(errors.AccessDenied, match=r"expired|does not allow"):
-        get(behind, "a.bin", source.with_name("copy"))
+        behind.get("a.bin", source.with_name("copy"))
     proxy.heal()
     before = behind.fs
     monkeypatch.setenv("AWS_SESSION_TOKEN", "another")
     assert behind.fs is not before
-    put_file(source, behind, ".lamart/b.bin")
+    behind.put_file(source, ".lamart/b.bin")
     assert behind.path("a.bin").read_bytes() == source.read_bytes()

@@ -8,17 +8,16 @@ from upath import UPath
 
 from lamart_core import errors
 from lamart_core.storage import (
-    Location,
+    Backend,
     Marker,
     address_of,
+    backend_at,
     bucket_of,
     match_root,
     normalise_root,
     normalise_source,
-    read_marker,
     relative_to,
     storage_type,
-    write_marker,
 )
 
 
@@ -93,13 +92,13 @@ def test_the_longest_root_wins_on_whole_segments() -> None:
 
 @pytest.mark.req("R59")
 def test_path_objects_carry_their_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = Location("s3://b/lab?endpoint_url=http://h").path("x")
+    path = backend_at("s3://b/lab?endpoint_url=http://h").path("x")
     assert address_of(path) == "s3://b/lab/x?endpoint_url=http://h"
     nested = UPath("s3://b/x", client_kwargs={"endpoint_url": "http://h"})
     assert address_of(nested) == "s3://b/x?endpoint_url=http://h"
     assert address_of(Path("/data/x")) == "/data/x"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://h")
-    assert address_of(Location("s3://b").path("x")) == "s3://b/x"
+    assert address_of(backend_at("s3://b").path("x")) == "s3://b/x"
     assert match_root("s3://b/x", ["s3://b?endpoint_url=http://h"]) == "s3://b?endpoint_url=http://h"
     assert match_root("s3://b/x", ["s3://b?endpoint_url=http://other"]) is None
 
@@ -120,35 +119,35 @@ def test_relative_paths() -> None:
 
 
 @pytest.mark.req("R97")
-def test_a_location_is_marked_once(location: Location) -> None:
-    assert read_marker(location) is None
+def test_a_location_is_marked_once(backend: Backend) -> None:
+    assert backend.read_marker() is None
     marker = Marker("a" * 12, "b" * 12)
-    write_marker(location, marker)
-    assert read_marker(location) == marker
-    write_marker(location, marker)
+    backend.write_marker(marker)
+    assert backend.read_marker() == marker
+    backend.write_marker(marker)
     with pytest.raises(errors.ObjectExists, match="b" * 12):
-        write_marker(location, Marker("c" * 12, "d" * 12))
-    assert read_marker(location) == marker
-    assert location.path(".lamart/storage_uid.txt").read_text().splitlines() == ["a" * 12, "b" * 12]
+        backend.write_marker(Marker("c" * 12, "d" * 12))
+    assert backend.read_marker() == marker
+    assert backend.path(".lamart/storage_uid.txt").read_text().splitlines() == ["a" * 12, "b" * 12]
 
 
 @pytest.mark.req("R97")
 def test_marking_makes_a_local_folder(tmp_path: Path) -> None:
-    location = Location(str(tmp_path / "new/lab"))
-    write_marker(location, Marker("a", "b"))
-    assert read_marker(location) == Marker("a", "b")
-    assert [path.name for path in Path(location.root, ".lamart").iterdir()] == ["storage_uid.txt"]
+    backend = backend_at(str(tmp_path / "new/lab"))
+    backend.write_marker(Marker("a", "b"))
+    assert backend.read_marker() == Marker("a", "b")
+    assert [path.name for path in Path(backend.root, ".lamart").iterdir()] == ["storage_uid.txt"]
 
 
 @pytest.mark.req("R97")
-def test_a_location_that_cannot_be_written_cannot_be_marked(location: Location) -> None:
+def test_a_location_that_cannot_be_written_cannot_be_marked(backend: Backend) -> None:
     with pytest.raises(errors.StorageError):
-        write_marker(Location(location.root, read_only=True), Marker("a", "b"))
-    assert read_marker(location) is None
+        (backend_at(backend.root, read_only=True)).write_marker(Marker("a", "b"))
+    assert backend.read_marker() is None
 
 
 @pytest.mark.parametrize("text", ["", "only one line\n", "\n\n"])
-def test_a_marker_that_says_nothing_is_none(local: Location, text: str) -> None:
+def test_a_marker_that_says_nothing_is_none(local: Backend, text: str) -> None:
     Path(local.root, ".lamart").mkdir()
     Path(local.root, ".lamart/storage_uid.txt").write_text(text)
-    assert read_marker(local) is None
+    assert local.read_marker() is None

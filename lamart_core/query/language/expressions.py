@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement
 
 from lamart_core import errors
-from lamart_core.query.lookups import split_keyword
+from lamart_core.query.language.lookups import split_keyword
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, false, literal, or_
 
 from lamart_core import errors
-from lamart_core.query import values
-from lamart_core.query.dialects import Dialect
-from lamart_core.query.expressions import Comparison
-from lamart_core.query.lookups import DATE_PARTS, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS
-from lamart_core.query.model import Field, Kind, suggestion
+from lamart_core.query.language.expressions import Comparison
+from lamart_core.query.language.lookups import DATE_PARTS, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS
+from lamart_core.query.language.model import Field, Kind, suggestion
+from lamart_core.query.sql import values
+from lamart_core.query.sql.dialects import Dialect
 
 Condition = ColumnElement[bool]
 

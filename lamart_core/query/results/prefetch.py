@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lamart_core import errors
-from lamart_core.query.dialects import Dialect
-from lamart_core.query.lookups import split_path
-from lamart_core.query.model import ModelInfo, QueryRegistry, cache_name
+from lamart_core.query.language.lookups import split_path
+from lamart_core.query.language.model import ModelInfo, QueryRegistry, cache_name
+from lamart_core.query.sql.dialects import Dialect
 
 
 def prefetch(

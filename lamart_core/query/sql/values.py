@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Float, String, literal
 
 from lamart_core import errors
-from lamart_core.query.model import Field, Kind
+from lamart_core.query.language.model import Field, Kind
 
 _MAX_INTEGER = 2**63 - 1
 

@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, select, true
 from sqlalchemy.sql.selectable import FromClause
 
 from lamart_core import errors
-from lamart_core.query.compile import Compiler, compiler_of
-from lamart_core.query.expressions import And, Expression, Or, describe
-from lamart_core.query.model import ModelInfo, QueryRegistry
-from lamart_core.query.ordering import order_clauses
-from lamart_core.query.scope import default_scope, lifts_scope, without_any_branch
+from lamart_core.query.language.expressions import And, Expression, Or, describe
+from lamart_core.query.language.model import ModelInfo, QueryRegistry
+from lamart_core.query.sql.compile import Compiler, compiler_of
+from lamart_core.query.sql.ordering import order_clauses
+from lamart_core.query.sql.scope import default_scope, lifts_scope, without_any_branch
 
 OrderField = str | ColumnElement[Any]
 

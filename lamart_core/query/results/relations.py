@@ -7,8 +7,8 @@ from typing import Any, Generic, Self, TypeVar, overload
 from sqlalchemy import select
 
 from lamart_core import errors
-from lamart_core.query.manager import RelatedManager
-from lamart_core.query.model import QueryRegistry, Relation, cache_name, model_info
+from lamart_core.query.language.model import QueryRegistry, Relation, cache_name, model_info
+from lamart_core.query.results.manager import RelatedManager
 
 T = TypeVar("T")
 

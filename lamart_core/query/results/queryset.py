@@ -10,15 +10,15 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
-from lamart_core.query import bulk, dataframe, identity, search
-from lamart_core.query.autocomplete import Lookup
-from lamart_core.query.compile import Subquery
-from lamart_core.query.expressions import Not, Q, conjunction
-from lamart_core.query.model import QueryRegistry, model_info
-from lamart_core.query.ordering import order_clauses
-from lamart_core.query.prefetch import prefetch
-from lamart_core.query.rows import Rows
-from lamart_core.query.statement import Statement
+from lamart_core.query.language.expressions import Not, Q, conjunction
+from lamart_core.query.language.model import QueryRegistry, model_info
+from lamart_core.query.results import assign, frames, search, single
+from lamart_core.query.results.autocomplete import Lookup
+from lamart_core.query.results.prefetch import prefetch
+from lamart_core.query.results.rows import Rows
+from lamart_core.query.sql.compile import Subquery
+from lamart_core.query.sql.ordering import order_clauses
+from lamart_core.query.sql.statement import Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +144,7 @@ class QuerySet(Subquery, Generic[T]):
         query = self.filter(**expressions) if expressions else self
         if idlike is None:
             return query.one()
-        record: T = identity.get_by_idlike(query._statement, idlike)
+        record: T = single.get_by_idlike(query._statement, idlike)
         return query._filled([record])[0]
 
     def one(self) -> T:
@@ -154,7 +154,7 @@ class QuerySet(Subquery, Generic[T]):
             ObjectDoesNotExist: There is none.
             MultipleObjectsReturned: There are several.
         """
-        return self._filled([identity.get_one(self._statement)])[0]
+        return self._filled([single.get_one(self._statement)])[0]
 
     def one_or_none(self) -> T | None:
         """Return the only record, or None where there is none.
@@ -162,9 +162,9 @@ class QuerySet(Subquery, Generic[T]):
         Raises:
             MultipleObjectsReturned: There are several.
         """
-        found: list[T] = identity.load(self._statement, 2)
+        found: list[T] = single.load(self._statement, 2)
         if len(found) > 1:
-            raise identity.several(self._statement)
+            raise single.several(self._statement)
         return self._filled(found)[0] if found else None
 
     def first(self) -> T | None:
@@ -228,7 +228,7 @@ class QuerySet(Subquery, Generic[T]):
         """
         if features is not None:
             raise errors.InvalidArgument(f"{self.model.__name__} records have no features; use include for fields")
-        return dataframe.to_dataframe(self._statement, include=include, limit=limit, order_by=order_by)
+        return frames.to_dataframe(self._statement, include=include, limit=limit, order_by=order_by)
 
     def count(self) -> int:
         """Count the records."""
@@ -286,7 +286,7 @@ class QuerySet(Subquery, Generic[T]):
             FieldError: A field does not exist.
             InvalidArgument: A field identifies records or follows from their content, and is never assigned.
         """
-        return bulk.update_all(self._statement, values)
+        return assign.update_all(self._statement, values)
 
     def delete(self, permanent: bool | None = None, **options: Any) -> int:
         """Delete the records one by one, as `record.delete(permanent=…)` does.

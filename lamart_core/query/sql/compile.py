@@ -17,11 +17,11 @@ from sqlalchemy import BigInteger, ColumnElement, Select, String, and_, false, o
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
-from lamart_core.query import fields
-from lamart_core.query.dialects import MANY, Dialect, dialect_of
-from lamart_core.query.expressions import And, Clause, Comparison, Expression, Not, Or
-from lamart_core.query.model import Field, Kind, ModelInfo, Relation
-from lamart_core.query.values import flag, members, plain
+from lamart_core.query.language.expressions import And, Clause, Comparison, Expression, Not, Or
+from lamart_core.query.language.model import Field, Kind, ModelInfo, Relation
+from lamart_core.query.sql import fields
+from lamart_core.query.sql.dialects import MANY, Dialect, dialect_of
+from lamart_core.query.sql.values import flag, members, plain
 
 Condition = ColumnElement[bool]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Column, ColumnElement
 from sqlalchemy.sql import visitors
 
-from lamart_core.query.expressions import EVERYTHING, And, Clause, Comparison, Expression, Not, Or
-from lamart_core.query.model import ModelInfo
+from lamart_core.query.language.expressions import EVERYTHING, And, Clause, Comparison, Expression, Not, Or
+from lamart_core.query.language.model import ModelInfo
 
 MAIN_BRANCH_ID = 1
 

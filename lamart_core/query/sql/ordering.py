@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 
 from lamart_core import errors
-from lamart_core.query.compile import Compiler
-from lamart_core.query.lookups import split_path
-from lamart_core.query.model import Kind, ModelInfo
+from lamart_core.query.language.lookups import split_path
+from lamart_core.query.language.model import Kind, ModelInfo
+from lamart_core.query.sql.compile import Compiler
 
 
 def order_clauses(

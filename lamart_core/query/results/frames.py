@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lamart_core import errors
-from lamart_core.query.model import Field, Kind, ModelInfo
-from lamart_core.query.rows import Selected, fetch, resolve
-from lamart_core.query.statement import Statement
+from lamart_core.query.language.model import Field, Kind, ModelInfo
+from lamart_core.query.results.rows import Selected, fetch, resolve
+from lamart_core.query.sql.statement import Statement
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import String
 
 from lamart_core import errors
-from lamart_core.query.expressions import And, Comparison, describe
-from lamart_core.query.scope import MAIN_BRANCH_ID
-from lamart_core.query.statement import Statement
+from lamart_core.query.language.expressions import And, Comparison, describe
+from lamart_core.query.sql.scope import MAIN_BRANCH_ID
+from lamart_core.query.sql.statement import Statement
 
 # The last characters of the uid of a versioned record count the versions.
 _VERSION_LENGTH = 4

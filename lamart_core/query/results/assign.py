@@ -10,9 +10,9 @@ from sqlalchemy import Connection, update
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
-from lamart_core.query.model import Kind, ModelInfo
-from lamart_core.query.statement import Statement
-from lamart_core.query.values import bind
+from lamart_core.query.language.model import Kind, ModelInfo
+from lamart_core.query.sql.statement import Statement
+from lamart_core.query.sql.values import bind
 
 
 def update_all(statement: Statement, values: Mapping[str, Any]) -> int:

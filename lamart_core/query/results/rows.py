@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import FromClause
 
 from lamart_core import errors
-from lamart_core.query.lookups import split_path
-from lamart_core.query.model import Field, Kind, ModelInfo, Relation
-from lamart_core.query.statement import Statement
+from lamart_core.query.language.lookups import split_path
+from lamart_core.query.language.model import Field, Kind, ModelInfo, Relation
+from lamart_core.query.sql.statement import Statement
 
 
 @dataclass(frozen=True, slots=True)

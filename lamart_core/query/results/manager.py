@@ -11,10 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
-from lamart_core.query.dialects import dialect_of
-from lamart_core.query.expressions import Clause, Comparison, Q
-from lamart_core.query.model import ModelInfo, QueryRegistry, Relation, model_info
-from lamart_core.query.queryset import QuerySet
+from lamart_core.query.language.expressions import Clause, Comparison, Q
+from lamart_core.query.language.model import ModelInfo, QueryRegistry, Relation, model_info
+from lamart_core.query.results.queryset import QuerySet
+from lamart_core.query.sql.dialects import dialect_of
 
 if TYPE_CHECKING:
     import pandas as pd

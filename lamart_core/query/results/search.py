@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, Integer, case, literal
 
 from lamart_core import errors
-from lamart_core.query import fields
-from lamart_core.query.expressions import Clause, Comparison
-from lamart_core.query.model import Field, Kind
-from lamart_core.query.statement import Statement
+from lamart_core.query.language.expressions import Clause, Comparison
+from lamart_core.query.language.model import Field, Kind
+from lamart_core.query.sql import fields
+from lamart_core.query.sql.statement import Statement
 
 # Text that no one looks for by words.
 _TECHNICAL = frozenset({"hash", "suffix", "otype", "reference_type", "source_code", "version_tag"})

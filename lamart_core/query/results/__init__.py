@@ -1,0 +1,1 @@
+"""What a query gives: records, rows, data frames, related records."""
