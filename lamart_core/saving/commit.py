@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table, and_, insert, select, update
+from sqlalchemy import BigInteger, Connection, Executable, Table, and_, bindparam, insert, select, update
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
@@ -250,15 +250,30 @@ def _take_turns(connection: Connection, table: Table, fresh: Sequence[_Decision]
             heads[head["storage_id"], head["branch_id"]].append(head["id"])
         elif resolution.follows is not None:
             followed.append(resolution.follows)
-    columns = table.c
     for (storage_id, branch_id), ids in heads.items():
-        # A version that moved to another storage or was merged into another branch meanwhile is not the one that was
-        # found: there it stays the latest.
-        among = dialect_of(connection.dialect.name).among(columns.id, sorted(ids))
-        there = and_(among, columns.storage_id == storage_id, columns.branch_id == branch_id, columns.is_latest)
-        if connection.execute(update(table).where(there).values(is_latest=False)).rowcount != len(ids):
+        name, many = connection.dialect.name, len(ids) > 1
+        found = {
+            "ids": dialect_of(name).packed(sorted(ids)) if many else ids[0],
+            "in_storage": storage_id,
+            "on_branch": branch_id,
+        }
+        if connection.execute(_demotion(table, name, many), found).rowcount != len(ids):
             raise errors.Conflict("another writer made a version after one of these")
-    lock_versions(connection, table, followed)
+    if followed:
+        lock_versions(connection, table, followed)
+
+
+@lru_cache
+def _demotion(table: Table, dialect_name: str, many: bool) -> Executable:
+    """Return the statement that lets versions not be the latest any more.
+
+    A version that moved to another storage or was merged into another branch meanwhile is not the one that was found:
+    there it stays the latest.
+    """
+    columns, ids = table.c, bindparam("ids")
+    chosen = dialect_of(dialect_name).one_of_many(columns.id, ids, BigInteger()) if many else columns.id == ids
+    there = and_(columns.storage_id == bindparam("in_storage"), columns.branch_id == bindparam("on_branch"))
+    return update(table).where(chosen, there, columns.is_latest).values(is_latest=False)
 
 
 def _insert_rows(connection: Connection, table: Table, rows: Sequence[MutableRow]) -> None:

@@ -228,7 +228,7 @@ def _take_back(item: ToPut, put: Put) -> None:
         return
     stored, source = storage.backend.path(put.relpath), staged.source
     is_local = isinstance(stored, Path) and isinstance(source, Path)
-    if is_local and staged.is_owned and stored.exists() and not source.exists():
-        stored.rename(source)
+    if staged.is_owned and is_local and stored.exists() and not source.exists():
+        os.rename(str(stored), str(source))
     else:
         remove_bytes(storage, put.relpath, is_folder=staged.is_folder)

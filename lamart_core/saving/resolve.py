@@ -247,7 +247,7 @@ def _families(table: Table, name: str, members: ColumnElement[bool]) -> list[Sel
     )
     return [
         select(columns.id).where(columns.uid.in_(select(found.c.uid))),
-        select(columns.id).where(columns.uid.in_(select(newest))),
+        select(columns.id).where(columns.uid.in_(select(newest).select_from(found))),
         # As the index says it; SQLite uses no partial one for a comparison.
         select(columns.id).where(literal_column(f"{table.name}.is_latest"), stem.in_(select(found.c.stem))),
     ]
