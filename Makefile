@@ -1,6 +1,7 @@
 # make demo          the example project, materialised through Dagster, and what the registry knows of it
 # make ui            the Dagster UI on what the demo made
 # make test          all tests; no network is needed once the libraries are installed
+# make test-all      with each database on each storage, and killed at every step instead of some: takes long
 # make lint          ruff, pyright, import contracts, docs
 # make benchmarks    measurements beside the floor and beside lamindb (installs lamindb apart, on first use)
 # make requirements  the requirements of docs/specification.md that no passing test proves
@@ -18,8 +19,10 @@ RUN     := $(VENV)/bin/python -m
 RESULTS := build/requirements.json
 
 export DAGSTER_DISABLE_TELEMETRY := yes
+# Tests start many processes, and each would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help benchmarks demo ui test lint format requirements clean azurite
+.PHONY: help benchmarks demo ui test test-all lint format requirements clean azurite
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -41,6 +44,9 @@ azurite: $(VENV)/installed-test
 
 test: $(VENV)/installed-test azurite
 	@$(RUN) pytest -n $(CORES) --dist loadgroup --requirements-results=$(RESULTS) $(ARGS)
+
+test-all: export LAMART_FULL := 1
+test-all: test
 
 lint: $(VENV)/installed-dev
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/lint

@@ -6,7 +6,6 @@ python -m example_project.demo [--folder .demo]
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import time
 import uuid
@@ -136,16 +135,8 @@ def show_lineage(place: Home) -> None:
     """Print the lineage of the report as a tree, and draw it into a file."""
     report = report_artifact()
     console.print(ln.lineage_graph(report, with_children=False).to_text(), markup=False, soft_wrap=True)
-    drawing = report.view_lineage(return_graph=True)
-    assert drawing is not None
-    picture = place.folder / "report_lineage.dot"
-    picture.write_text(drawing.source, encoding="utf-8")
-    if shutil.which("dot"):
-        for suffix in (".png", ".svg"):
-            picture = picture.with_suffix(suffix)
-            picture.write_bytes(drawing.pipe(format=suffix[1:]))
-    else:
-        console.print("  (the program `dot` of graphviz renders it)")
+    picture = place.folder / "report_lineage.svg"
+    picture.write_bytes(ln.lineage_graph(report).draw())
     console.print(f"  drawn into [bold]{_short(picture)}[/]")
 
 

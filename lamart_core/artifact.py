@@ -368,12 +368,13 @@ class Artifact(ArtifactConstructors):
     def view_lineage(self, with_children: bool = True, return_graph: bool = False) -> Digraph | None:
         """Show the runs, artifacts and collections that lead to this artifact and follow from it.
 
-        Drawn in a notebook where the program `dot` is installed, printed as text elsewhere. Re-creations are dashed,
-        memberships of collections dotted. `ln.lineage_graph(artifact)` gives the graph for Mermaid and others.
+        Drawn in a notebook where the extra `pictures` or Graphviz is installed, printed as text elsewhere.
+        Re-creations are dashed, memberships of collections dotted. `ln.lineage_graph(artifact)` gives the graph to
+        draw into a file, for Mermaid and others.
 
         Args:
             with_children: Whether to include what follows.
-            return_graph: Whether to return the graph instead of showing it; needs no `dot` executable.
+            return_graph: Whether to return the graph instead of showing it.
         """
         return view_lineage(self, with_children=with_children, return_graph=return_graph)
 

@@ -192,7 +192,7 @@ class Collection(CollectionRecord):
 
         Args:
             with_children: Whether to include what follows.
-            return_graph: Whether to return the graph instead of showing it; needs no `dot` executable.
+            return_graph: Whether to return the graph instead of showing it.
         """
         return view_lineage(self, with_children=with_children, return_graph=return_graph)
 

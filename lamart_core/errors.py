@@ -15,6 +15,7 @@
     ├── UnsupportedObject (TypeError)           no format takes this object
     ├── NoLoader (NotImplementedError)          a format that can be cached, but not loaded into memory
     ├── MissingExtra (ImportError)              an optional library is not installed
+    ├── DrawingError (RuntimeError)             a lineage could not be drawn as a picture
     ├── MissingRunContext (RuntimeError)        a step without a run around it
     ├── ObjectDoesNotExist (LookupError)        a query that must find one record found none
     ├── MultipleObjectsReturned (LookupError)   a query that must find one record found several
@@ -107,6 +108,10 @@ class MissingExtra(LamartError, ImportError):
         super().__init__(
             f"{purpose} needs the library {library!r}, which is not installed: pip install '{distribution}[{extra}]'"
         )
+
+
+class DrawingError(LamartError, RuntimeError):
+    """A lineage could not be drawn: no program here draws pictures, or it failed."""
 
 
 class MissingRunContext(LamartError, RuntimeError):

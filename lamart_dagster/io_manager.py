@@ -52,7 +52,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
     )
     dagster_url: str | None = Field(default=None, description="Address of the Dagster UI, for links to runs.")
     draw_lineage: bool = Field(
-        default=False, description="Whether each materialization shows a picture of its lineage; needs Graphviz."
+        default=False, description="Whether each materialization shows a picture of its lineage."
     )
 
     _steps: StepRuns = PrivateAttr(default_factory=StepRuns)

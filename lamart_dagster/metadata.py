@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lamart_core import formats
-from lamart_core.errors import LamartError
+from lamart_core.errors import DrawingError, LamartError
 from lamart_core.formats import Preview
+from lamart_core.lineage import lineage_graph
+from lamart_core.logging import logger
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
@@ -137,18 +139,14 @@ def column_lineage_metadata(given: Mapping[str, Any], uses: Sequence[InputUse]) 
 
 
 def lineage_picture(artifact: Artifact) -> dict[str, Any]:
-    """Return a picture of what led to an artifact; nothing where Graphviz is not installed."""
-    import graphviz
-
-    drawing = artifact.view_lineage(with_children=False, return_graph=True)
-    if drawing is None:
-        return {}
+    """Return a picture of what led to an artifact; nothing, and a warning, where it cannot be drawn."""
     try:
-        image = drawing.pipe(format="png")
-    except (graphviz.ExecutableNotFound, graphviz.CalledProcessError):
+        picture = lineage_graph(artifact, with_children=False).draw()
+    except DrawingError as error:  # a picture is a courtesy: what is stored is stored
+        logger.warning("the lineage of %s is not drawn: %s", artifact.key, error)
         return {}
-    encoded = base64.b64encode(image).decode("ascii")
-    return {"lamart/lineage": dg.MetadataValue.md(f"![lineage](data:image/png;base64,{encoded})")}
+    encoded = base64.b64encode(picture).decode("ascii")
+    return {"lamart/lineage": dg.MetadataValue.md(f"![lineage](data:image/svg+xml;base64,{encoded})")}
 
 
 def preview_of(data: Any, artifact: Artifact) -> Preview | None:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import date
 from typing import NoReturn
 
 import pytest
+
+from lamart_core.lineage import pictures
+
+# `make test-all`: every database with every storage, and every step of the crash matrix.
+FULL = bool(os.environ.get("LAMART_FULL"))
+# Decides which steps of the crash matrix are tried, others each day. It is printed at the beginning, and passed on to
+# the workers of a run, so that all of them have the same.
+SEED = int(os.environ.setdefault("LAMART_SEED", str(date.today().toordinal())))
 
 
 def require_tool(*names: str) -> str:
@@ -19,6 +28,12 @@ def require_tool(*names: str) -> str:
         if path := shutil.which(name):
             return path
     return missing_tool(f"the program {' or '.join(names)}")
+
+
+def hide_renderers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the programs that draw pictures, the one of the wheel and `dot`."""
+    monkeypatch.setattr(pictures, "_of_wheel", lambda: None)
+    monkeypatch.setenv("PATH", "")
 
 
 def missing_tool(what: str) -> NoReturn:

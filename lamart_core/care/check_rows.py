@@ -11,25 +11,10 @@ from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import TRASH_BRANCH_ID, Base, Registry, model_class, model_names
 from lamart_core.families.heads import stem
 from lamart_core.objects.rows import OBJECT
-from lamart_core.records import IsVersioned, Storage, artifact_table
+from lamart_core.records import IsVersioned, Storage, artifact_table, link_tables
 
 _PAGE = 1000
 _STORAGE = Storage.__table__
-# Rows that say nothing but that two others belong together.
-LINKS = frozenset(
-    f"lamart_{name}"
-    for name in (
-        "artifactartifact",
-        "artifactrun",
-        "artifactuser",
-        "collectionartifact",
-        "collectioninput",
-        "collectionrecreation",
-        "recreation",
-        "runartifact",
-        "runinput",
-    )
-)
 
 
 def check_rows(registry: Registry) -> Iterator[Finding]:
@@ -134,7 +119,7 @@ def _dangling(registry: Registry, table: Table, column: Column[Any], target: Col
     there = target.table.alias("there")
     missing = ~exists().where(there.c[target.name] == column)
     query = select(table.c.id, column.label("value")).where(column.is_not(None), missing)
-    is_link = table.name in LINKS
+    is_link = table.name in link_tables()
     for row in _rows(registry, query):
         yield Finding(
             Kind.DANGLING,

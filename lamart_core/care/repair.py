@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Row, Table, exists, select, update
 
 from lamart_core import errors, hashing, uids
 from lamart_core.care.check_bytes import content_digest
-from lamart_core.care.check_rows import LINKS
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import Base, Registry
 from lamart_core.families.heads import promote_newest
@@ -23,7 +22,7 @@ from lamart_core.objects.holds import purge
 from lamart_core.objects.rows import OBJECT, note_sizes
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.places.publish import Publication, finish_publication, publish_pending
-from lamart_core.records import Storage, artifact_table
+from lamart_core.records import Storage, artifact_table, link_tables
 from lamart_core.storage import Marker, object_path
 
 
@@ -59,7 +58,7 @@ def _mend_heads(registry: Registry, found: Finding) -> bool:
 def _drop_link(registry: Registry, found: Finding) -> bool:
     """Delete a row that links something with nothing; only if that is (still) so."""
     table = _table(found)
-    if table.name not in LINKS:
+    if table.name not in link_tables():
         return False
     dangling = [
         column.is_not(None) & ~exists().where(key.column.table.alias().c[key.column.name] == column)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Integer, inspect, text
+from sqlalchemy.types import TypeEngine
 
 from lamart_core import errors
 from lamart_core.db.registry import Registry
 
-HEAD = "0003"
 VERSION_TABLE = "lamart_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
+# The files are named by their revision; alembic, which would say it too, is slow to import.
+HEAD = max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
 
 # Any constant will do; it names the lock under which one process at a time migrates.
 _MIGRATION_LOCK = 0x1A3A27
@@ -72,6 +75,21 @@ def upgrade(registry: Registry) -> bool:
         return True
 
     return registry.unit_of_work(work)
+
+
+def types_differ(context: Any, _: Any, __: Any, there: TypeEngine[Any], wanted: TypeEngine[Any]) -> bool | None:
+    """Say for alembic whether a column has another type than its model; None: as alembic sees it."""
+    if (
+        context.dialect.name == "sqlite"
+        and isinstance(there, Integer)
+        and isinstance(wanted.dialect_impl(context.dialect), Integer)
+    ):
+        return False  # SQLite stores all integers in the same way
+    return None
+
+
+# How alembic compares a database with the models.
+COMPARE = {"version_table": VERSION_TABLE, "compare_type": types_differ}
 
 
 def _config():

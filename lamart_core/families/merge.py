@@ -11,7 +11,7 @@ from lamart_core.db import ARCHIVE_BRANCH_ID, TRASH_BRANCH_ID, Base
 from lamart_core.families.heads import stem
 
 if TYPE_CHECKING:
-    from lamart_core.records.scope import Branch
+    from lamart_core.records.branch import Branch
 
 _TRANSFORM = "lamart_transform"
 _SHOWN = 10

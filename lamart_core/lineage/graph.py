@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamart_core.lineage import drawing, outline
+from lamart_core.lineage import drawing, outline, pictures
 
 if TYPE_CHECKING:
     from graphviz import Digraph
@@ -76,8 +76,8 @@ class Graph:
     def to_graphviz(self) -> Digraph:
         """Return the graph for Graphviz.
 
-        Artifacts are boxes, collections folders, runs ellipses; re-creations are dashed, memberships dotted. Needs no
-        `dot` executable; rendering what is returned does.
+        Artifacts are boxes, collections folders, runs ellipses; re-creations are dashed, memberships dotted. `draw`
+        makes a picture of it; to render what is returned here, Graphviz's own program `dot` must be installed.
         """
         return drawing.to_graphviz(self)
 
@@ -87,6 +87,19 @@ class Graph:
         Mermaid draws at most 500 edges unless its `maxEdges` is raised.
         """
         return drawing.to_mermaid(self)
+
+    def draw(self, format: pictures.PictureFormat = "svg") -> bytes:
+        """Return the graph as a picture.
+
+        Args:
+            format: `svg` shows any label, in the fonts of who looks at it; `png` shows characters of the alphabets of
+                Europe, and boxes for others.
+
+        Raises:
+            DrawingError: No program here draws pictures, or it failed; the message says what to install.
+            InvalidArgument: Another format.
+        """
+        return pictures.draw(self, format)
 
     def to_text(self, *, depth: int | None = 100) -> str:
         """Return the graph as an indented tree: each record with what led to it, then what used it.

@@ -17,6 +17,9 @@ from lamart_core.records import CollectionInput, CollectionRecreation, Recreatio
 if TYPE_CHECKING:
     from lamart_core.records import ArtifactRecord, CollectionRecord
 
+_INPUT, _RECREATION = RunInput.__table__, Recreation.__table__
+_COLLECTION_INPUT, _COLLECTION_RECREATION = CollectionInput.__table__, CollectionRecreation.__table__
+
 
 def add_inputs(registry: Registry, run: Run, artifacts: Iterable[ArtifactRecord], *, kind: str | None = None) -> None:
     """Record artifacts as inputs of a run. Idempotent.
@@ -34,14 +37,16 @@ def add_inputs(registry: Registry, run: Run, artifacts: Iterable[ArtifactRecord]
         return
 
     def work(connection: Connection) -> None:
-        made = select(Recreation.artifact_id).where(Recreation.run_id == run.id, Recreation.artifact_id.in_(wanted))
+        made = select(_RECREATION.c.artifact_id).where(
+            _RECREATION.c.run_id == run.id, _RECREATION.c.artifact_id.in_(wanted)
+        )
         again = set(connection.execute(made).scalars())
         at = now()
         rows = [
             {"run_id": run.id, "artifact_id": artifact_id, "kind": kind, "created_at": at}
             for artifact_id in sorted(wanted - again)
         ]
-        insert_once(connection, RunInput.__table__, rows)
+        insert_once(connection, _INPUT, rows)
 
     registry.unit_of_work(work)
 
@@ -92,22 +97,22 @@ def record_makers(connection: Connection, table: Table, made: Sequence[Made]) ->
 
 def _claim(connection: Connection, table: Table, run_id: int, artifact_ids: Sequence[int]) -> dict[int, int | None]:
     among = dialect_of(connection.dialect.name).among(table.c.id, artifact_ids)
-    read = select(RunInput.id).where(RunInput.run_id == run_id, RunInput.artifact_id == table.c.id)
+    read = select(_INPUT.c.id).where(_INPUT.c.run_id == run_id, _INPUT.c.artifact_id == table.c.id)
     free = among & table.c.run_id.is_(None) & ~read.exists()
     connection.execute(update(table).where(free).values(run_id=run_id))
     return {row.id: row.run_id for row in connection.execute(select(table.c.id, table.c.run_id).where(among))}
 
 
 def _add_recreations(connection: Connection, run_id: int, artifact_ids: Sequence[int]) -> None:
-    among = dialect_of(connection.dialect.name).among(RunInput.artifact_id, artifact_ids)  # pyright: ignore[reportArgumentType]
-    read = set(connection.execute(select(RunInput.artifact_id).where(RunInput.run_id == run_id, among)).scalars())
+    among = dialect_of(connection.dialect.name).among(_INPUT.c.artifact_id, artifact_ids)
+    read = set(connection.execute(select(_INPUT.c.artifact_id).where(_INPUT.c.run_id == run_id, among)).scalars())
     at = now()
     rows = [
         {"run_id": run_id, "artifact_id": artifact_id, "created_at": at}
         for artifact_id in artifact_ids
         if artifact_id not in read
     ]
-    insert_once(connection, Recreation.__table__, rows)
+    insert_once(connection, _RECREATION, rows)
 
 
 def track_input(artifact: ArtifactRecord, is_run_input: bool | Run | None) -> None:
@@ -133,12 +138,12 @@ def track_inputs(artifacts: Sequence[ArtifactRecord], is_run_input: bool | Run |
 
 def add_collection_recreation(connection: Connection, run_id: int, collection_id: int) -> None:
     """Record, in the caller's transaction, that a run made an existing collection again, unless it read it."""
-    read = select(CollectionInput.id).where(
-        CollectionInput.run_id == run_id, CollectionInput.collection_id == collection_id
+    read = select(_COLLECTION_INPUT.c.id).where(
+        _COLLECTION_INPUT.c.run_id == run_id, _COLLECTION_INPUT.c.collection_id == collection_id
     )
     if connection.execute(read).first() is None:
         row = {"run_id": run_id, "collection_id": collection_id, "created_at": now()}
-        insert_once(connection, CollectionRecreation.__table__, [row])
+        insert_once(connection, _COLLECTION_RECREATION, [row])
 
 
 def track_collection_input(collection: CollectionRecord, is_run_input: bool | Run | None) -> None:
@@ -153,12 +158,12 @@ def track_collection_input(collection: CollectionRecord, is_run_input: bool | Ru
     if run is None or collection.run_id == run.id:
         return
     row = {"run_id": run.id, "collection_id": collection.id, "created_at": now()}
-    again = select(CollectionRecreation.id).where(
-        CollectionRecreation.run_id == run.id, CollectionRecreation.collection_id == collection.id
+    again = select(_COLLECTION_RECREATION.c.id).where(
+        _COLLECTION_RECREATION.c.run_id == run.id, _COLLECTION_RECREATION.c.collection_id == collection.id
     )
 
     def work(connection: Connection) -> None:
         if connection.execute(again).first() is None:
-            insert_once(connection, CollectionInput.__table__, [row])
+            insert_once(connection, _COLLECTION_INPUT, [row])
 
     registry.unit_of_work(work)

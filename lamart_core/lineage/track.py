@@ -13,13 +13,13 @@ from typing import Any
 from lamart_core import errors, uids
 from lamart_core.db import Registry, current_registry
 from lamart_core.lineage import source
-from lamart_core.lineage.context import innermost_run
 from lamart_core.lineage.params import json_params
 from lamart_core.lineage.redact import redacted_arguments
 from lamart_core.lineage.runs import RunSpec, TransformSpec, continue_run, finish_run, open_run, set_transform
 from lamart_core.lineage.source import Source
 from lamart_core.logging import logger
 from lamart_core.records import Run, RunStatus, Transform
+from lamart_core.records.run import innermost_run
 
 _PREFIX = "track/"
 

@@ -3,9 +3,11 @@
 from lamart_core.records.artifact import ArtifactRecord, artifact_table
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.blocks import ArtifactBlock, latest_readme
+from lamart_core.records.branch import Branch, BranchStatus
 from lamart_core.records.collection import CollectionRecord
 from lamart_core.records.folders import FolderFile, FolderHistory
 from lamart_core.records.holds import Lease, Tombstone
+from lamart_core.records.link import End, Link, link, link_tables
 from lamart_core.records.links import (
     ArtifactArtifact,
     ArtifactRun,
@@ -13,12 +15,17 @@ from lamart_core.records.links import (
     CollectionArtifact,
     CollectionInput,
     CollectionRecreation,
+    Recreation,
     RunArtifact,
+    RunInput,
 )
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
-from lamart_core.records.run import Recreation, Run, RunInput, RunStatus, Transform
-from lamart_core.records.scope import Branch, BranchStatus, Space, User
-from lamart_core.records.storage import Storage, StoredObject, storage_locations
+from lamart_core.records.run import Run, RunStatus
+from lamart_core.records.space import Space
+from lamart_core.records.storage import Storage, storage_locations
+from lamart_core.records.stored_object import StoredObject
+from lamart_core.records.transform import Transform
+from lamart_core.records.user import User
 
 __all__ = [
     "ArtifactArtifact",
@@ -32,11 +39,13 @@ __all__ = [
     "CollectionInput",
     "CollectionRecord",
     "CollectionRecreation",
+    "End",
     "FolderFile",
     "FolderHistory",
     "HasScope",
     "IsVersioned",
     "Lease",
+    "Link",
     "Recreation",
     "Run",
     "RunArtifact",
@@ -53,5 +62,7 @@ __all__ = [
     "User",
     "artifact_table",
     "latest_readme",
+    "link",
+    "link_tables",
     "storage_locations",
 ]

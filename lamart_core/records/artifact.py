@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, Index, String, Table, Text, select, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
@@ -13,6 +13,13 @@ from lamart_core.families.heads import in_family
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
+
+if TYPE_CHECKING:
+    from lamart_core.artifact import Artifact
+    from lamart_core.collection import Collection
+    from lamart_core.query import RelatedManager
+    from lamart_core.records.run import Run
+    from lamart_core.records.user import User
 
 _LATEST = text("is_latest")
 _LATEST_WITH_KEY = text("is_latest AND key IS NOT NULL")
@@ -36,6 +43,16 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
         "created_by_id",
         "created_by",
     }
+
+    if TYPE_CHECKING:  # the ends of links
+        artifacts: RelatedManager[Artifact]
+        linked_by_artifacts: RelatedManager[Artifact]
+        collections: RelatedManager[Collection]
+        input_of_runs: RelatedManager[Run]
+        recreating_runs: RelatedManager[Run]
+        linked_by_runs: RelatedManager[Run]
+        runs: RelatedManager[Run]
+        users: RelatedManager[User]
 
     # What an unsaved artifact is going to be, and the object in memory that it was made from; no columns.
     _pending: Any = None
@@ -106,22 +123,6 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
 
     storage = ToOne("Storage", "storage_id")
     object = ToOne("StoredObject", "object_id")
-    input_of_runs = ToMany("Run", link="lamart_runinput", source="artifact_id", target_column="run_id")
-    recreating_runs = ToMany("Run", link="lamart_recreation", source="artifact_id", target_column="run_id")
-    artifacts = ToMany("Artifact", link="lamart_artifactartifact", source="artifact_id", target_column="value_id")
-    linked_by_artifacts = ToMany(
-        "Artifact", link="lamart_artifactartifact", source="value_id", target_column="artifact_id"
-    )
-    users = ToMany("User", link="lamart_artifactuser", source="artifact_id", target_column="user_id")
-    runs = ToMany("Run", link="lamart_artifactrun", source="artifact_id", target_column="run_id")
-    linked_by_runs = ToMany("Run", link="lamart_runartifact", source="artifact_id", target_column="run_id")
-    collections = ToMany(
-        "Collection",
-        link="lamart_collectionartifact",
-        source="artifact_id",
-        target_column="collection_id",
-        fixed="a collection never changes, append() makes its next version",
-    )
     ablocks = ToMany("ArtifactBlock", column="artifact_id", fixed="a text belongs to the artifact it was written for")
 
     def _placed_together(self, connection: Connection) -> list[int]:

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Mapped, make_transient_to_detached, mapped_column
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from lamart_core import errors, uids
-from lamart_core.db import Base, Registry, current_registry, now
+from lamart_core.db import Base, Registry, current_registry, model_class, model_names, now
 from lamart_core.families import remove
 from lamart_core.families.placement import check_unlocked, place
 from lamart_core.query import QuerySet, Relation, ToOne
+from lamart_core.query.language.model import model_info
 from lamart_core.records.checks import check_values
 from lamart_core.records.riders import Outcome, Rider, Saved
 
@@ -46,6 +47,35 @@ class SQLRecord(Base):
     _riders: tuple[Rider, ...] = ()
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
+
+    # Relations of classes that are not declared yet, by the name of the class.
+    __waiting__: ClassVar[dict[str, dict[str, Relation]]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, relation in SQLRecord.__waiting__.pop(cls.__name__, {}).items():
+            cls._set_relation(name, relation)
+
+    @staticmethod
+    def add_relation(model: str, name: str, relation: Relation) -> None:
+        """Give a record class an attribute for a relation, now or when the class is declared.
+
+        Args:
+            model: Name of the class.
+            name: Name of the attribute.
+            relation: The relation.
+        """
+        if model in model_names():
+            declared: Any = model_class(model)
+            declared._set_relation(name, relation)
+        else:
+            SQLRecord.__waiting__.setdefault(model, {})[name] = relation
+
+    @classmethod
+    def _set_relation(cls, name: str, relation: Relation) -> None:
+        setattr(cls, name, relation)
+        relation.__set_name__(cls, name)
+        model_info.cache_clear()
 
     def __init__(self, **fields: Any) -> None:
         self._registry = current_registry()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core.db import KeyText, uid_type
-from lamart_core.query import ToMany, ToOne
+from lamart_core.query import ToOne
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
+
+if TYPE_CHECKING:
+    from lamart_core.artifact import Artifact
+    from lamart_core.query import RelatedManager
+    from lamart_core.records.run import Run
 
 _LATEST = text("is_latest")
 _FIRST = text("substr(uid, 17) = '0000'")
@@ -22,6 +27,11 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
     __abstract__ = True
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest", "created_by_id", "created_by"}
     __uid_length__ = 20
+
+    if TYPE_CHECKING:  # the ends of links
+        artifacts: RelatedManager[Artifact]
+        input_of_runs: RelatedManager[Run]
+        recreating_runs: RelatedManager[Run]
 
     # What an unsaved collection is going to be; no column.
     _pending: Any = None
@@ -62,12 +72,3 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
         )
 
     meta_artifact = ToOne("Artifact", "meta_artifact_id")
-    artifacts = ToMany(
-        "Artifact",
-        link="lamart_collectionartifact",
-        source="collection_id",
-        target_column="artifact_id",
-        fixed="a collection never changes, append() makes its next version",
-    )
-    input_of_runs = ToMany("Run", link="lamart_collectioninput", source="collection_id", target_column="run_id")
-    recreating_runs = ToMany("Run", link="lamart_collectionrecreation", source="collection_id", target_column="run_id")

@@ -1,98 +1,67 @@
-"""Links between records, as rows."""
+"""Links between the records that every registry has. Those of other registries stand beside their classes."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Integer, String
+from sqlalchemy.orm import mapped_column
 
-from lamart_core.db import BigId, UtcDateTime
-from lamart_core.records.base import SQLRecord
-
-
-class ArtifactArtifact(SQLRecord):
-    """Link: an artifact is annotated by another one."""
-
-    __tablename__ = "lamart_artifactartifact"
-    __table_args__ = (Index("uq_lamart_artifactartifact", "artifact_id", "value_id", unique=True),)
-
-    artifact_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id", ondelete="CASCADE"))
-    value_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id", ondelete="CASCADE"), index=True)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+from lamart_core.records.link import End, link
 
 
-class ArtifactUser(SQLRecord):
-    """Link: an artifact is annotated by a user."""
-
-    __tablename__ = "lamart_artifactuser"
-    __table_args__ = (Index("uq_lamart_artifactuser", "artifact_id", "user_id", unique=True),)
-
-    artifact_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id", ondelete="CASCADE"))
-    user_id: Mapped[int] = mapped_column(ForeignKey("lamart_user.id"), index=True)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+def _number() -> Any:
+    """Return the primary key of the two tables that were made before links had large ones."""
+    return mapped_column(Integer, primary_key=True)
 
 
-class ArtifactRun(SQLRecord):
-    """Link: an artifact is annotated by a run that neither made nor read it."""
-
-    __tablename__ = "lamart_artifactrun"
-    __table_args__ = (Index("uq_lamart_artifactrun", "artifact_id", "run_id", unique=True),)
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    artifact_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id", ondelete="CASCADE"))
-    run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("lamart_run.id"), index=True)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class RunArtifact(SQLRecord):
-    """Link: a run is annotated by an artifact."""
-
-    __tablename__ = "lamart_runartifact"
-    __table_args__ = (Index("uq_lamart_runartifact", "run_id", "artifact_id", unique=True),)
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("lamart_run.id", ondelete="CASCADE"))
-    artifact_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id"), index=True)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class CollectionArtifact(SQLRecord):
-    """Link: an artifact is a member of a collection.
-
-    Attributes:
-        position: Place in the order in which the collection was made, from 0.
-    """
-
-    __tablename__ = "lamart_collectionartifact"
-    __table_args__ = (Index("uq_lamart_collectionartifact", "collection_id", "artifact_id", unique=True),)
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    collection_id: Mapped[int] = mapped_column(ForeignKey("lamart_collection.id", ondelete="CASCADE"))
-    artifact_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id"), index=True)
-    position: Mapped[int]
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class CollectionInput(SQLRecord):
-    """Link: a run read a collection."""
-
-    __tablename__ = "lamart_collectioninput"
-    __table_args__ = (Index("uq_lamart_collectioninput", "run_id", "collection_id", unique=True),)
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("lamart_run.id", ondelete="CASCADE"))
-    collection_id: Mapped[int] = mapped_column(ForeignKey("lamart_collection.id", ondelete="CASCADE"), index=True)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class CollectionRecreation(SQLRecord):
-    """Link: a run made again a collection that was there."""
-
-    __tablename__ = "lamart_collectionrecreation"
-    __table_args__ = (Index("uq_lamart_collectionrecreation", "run_id", "collection_id", unique=True),)
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("lamart_run.id", ondelete="CASCADE"))
-    collection_id: Mapped[int] = mapped_column(ForeignKey("lamart_collection.id", ondelete="CASCADE"), index=True)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+ArtifactArtifact = link(
+    End("Artifact", names=("linked_by_artifacts",)),
+    End("Artifact", column="value_id", cascade=True),
+    columns={"id": _number()},
+    tracked=False,
+)
+ArtifactUser = link("Artifact", "User", columns={"id": _number()}, tracked=False)
+# A run that neither made nor read the artifact.
+ArtifactRun = link("Artifact", "Run", tracked=False)
+# Two names of one relation: what the artifact's end is called, and what it is.
+RunArtifact = link(
+    End("Run", names=("linked_by_runs",)),
+    End("Artifact", names=("linked_artifacts", "linked_by_artifacts")),
+    tracked=False,
+)
+# `position`: place in the order in which the collection was made, from 0.
+CollectionArtifact = link(
+    "Collection",
+    "Artifact",
+    columns={"position": mapped_column(Integer, nullable=False)},
+    tracked=False,
+    fixed="a collection never changes, append() makes its next version",
+)
+# What a run read. `kind`: why, where that is not the making of an output: `check` for a quality check.
+RunInput = link(
+    End("Run", names=("input_of_runs",)),
+    End("Artifact", names=("input_artifacts",), cascade=True),
+    name="RunInput",
+    columns={"kind": mapped_column(String(20))},
+    tracked=False,
+)
+# What a run made again although it was there.
+Recreation = link(
+    End("Run", names=("recreating_runs",)),
+    End("Artifact", names=("recreated_artifacts",), cascade=True),
+    name="Recreation",
+    tracked=False,
+)
+CollectionInput = link(
+    End("Run", names=("input_of_runs",)),
+    End("Collection", names=("input_collections",), cascade=True),
+    name="CollectionInput",
+    tracked=False,
+)
+CollectionRecreation = link(
+    End("Run", names=("recreating_runs",)),
+    End("Collection", names=("recreated_collections",), cascade=True),
+    name="CollectionRecreation",
+    tracked=False,
+)

@@ -1,19 +1,24 @@
-"""Transforms (code) and runs (executions of code)."""
+"""Runs: executions of code, and the one that is under way."""
 
 from __future__ import annotations
 
 import enum
+from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, SmallInteger, String, Text, text
+from sqlalchemy import Boolean, ForeignKey, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lamart_core import uids
 from lamart_core.db import BigId, Json, Registry, UtcDateTime, uid_type
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, IsVersioned, TracksUpdates
+from lamart_core.records.mixins import HasScope, TracksUpdates
+
+if TYPE_CHECKING:
+    from lamart_core.artifact import Artifact
+    from lamart_core.collection import Collection
+    from lamart_core.query import RelatedManager
 
 
 class RunStatus(enum.IntEnum):
@@ -25,59 +30,6 @@ class RunStatus(enum.IntEnum):
     COMPLETED = 0
     ERRORED = 1
     ABORTED = 2
-
-
-class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
-    """A piece of code that makes artifacts: an asset, a function, a script, a notebook.
-
-    A change of the code is a new version of the transform: same stem of the uid, `is_latest` on the newest.
-
-    Attributes:
-        key: Name of the code, for example `my_location/cells`.
-        kind: `pipeline`, `function`, `script` or `notebook`.
-        source_code: The code as text.
-        hash: Digest of the source code; None without source code.
-    """
-
-    __tablename__ = "lamart_transform"
-    __table_args__ = (
-        Index("uq_lamart_transform_key_hash", "key", "hash", unique=True),
-        Index(
-            "uq_lamart_transform_latest",
-            "key",
-            "branch_id",
-            unique=True,
-            sqlite_where=text("is_latest"),
-            postgresql_where=text("is_latest"),
-        ),
-    )
-    __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest"}
-
-    uid: Mapped[str] = mapped_column(uid_type(16), unique=True)
-    key: Mapped[str] = mapped_column(uid_type(1024))
-    description: Mapped[str | None] = mapped_column(Text)
-    kind: Mapped[str] = mapped_column(String(20))
-    source_code: Mapped[str | None] = mapped_column(Text)
-    hash: Mapped[str | None] = mapped_column(uid_type(64))
-    reference: Mapped[str | None] = mapped_column(String(255))
-    reference_type: Mapped[str | None] = mapped_column(String(25))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    created_by_id: Mapped[int] = mapped_column(ForeignKey("lamart_user.id"))
-    environment_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
-    plan_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
-
-    created_by = ToOne("User", "created_by_id")
-    environment = ToOne("Artifact", "environment_id")
-    plan = ToOne("Artifact", "plan_id")
-    runs = ToMany("Run", column="transform_id")
-
-    def _default_values(self, registry: Registry) -> dict[str, Any]:
-        stem = uids.base62(12)
-        return super()._default_values(registry) | {
-            "uid": uids.first_uid(stem),
-            "kind": "pipeline",
-            "is_latest": True,
-        }
 
 
 class Run(HasScope, TracksUpdates, SQLRecord):
@@ -93,6 +45,15 @@ class Run(HasScope, TracksUpdates, SQLRecord):
 
     __tablename__ = "lamart_run"
     __uid_length__ = 16
+
+    if TYPE_CHECKING:  # the ends of links
+        artifacts: RelatedManager[Artifact]
+        input_artifacts: RelatedManager[Artifact]
+        linked_artifacts: RelatedManager[Artifact]
+        linked_by_artifacts: RelatedManager[Artifact]
+        recreated_artifacts: RelatedManager[Artifact]
+        input_collections: RelatedManager[Collection]
+        recreated_collections: RelatedManager[Collection]
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
@@ -122,22 +83,10 @@ class Run(HasScope, TracksUpdates, SQLRecord):
     initiated_by_run = ToOne("Run", "initiated_by_run_id")
     initiated_runs = ToMany("Run", column="initiated_by_run_id")
     output_artifacts = ToMany("Artifact", column="run_id")
-    input_artifacts = ToMany("Artifact", link="lamart_runinput", source="run_id", target_column="artifact_id")
-    recreated_artifacts = ToMany("Artifact", link="lamart_recreation", source="run_id", target_column="artifact_id")
     report = ToOne("Artifact", "report_id")
     environment = ToOne("Artifact", "environment_id")
     plan = ToOne("Artifact", "plan_id")
-    artifacts = ToMany("Artifact", link="lamart_artifactrun", source="run_id", target_column="artifact_id")
-    # Two names of one relation: what the artifact's end is called, and what it is.
-    linked_artifacts = ToMany("Artifact", link="lamart_runartifact", source="run_id", target_column="artifact_id")
-    linked_by_artifacts = ToMany("Artifact", link="lamart_runartifact", source="run_id", target_column="artifact_id")
     output_collections = ToMany("Collection", column="run_id")
-    input_collections = ToMany(
-        "Collection", link="lamart_collectioninput", source="run_id", target_column="collection_id"
-    )
-    recreated_collections = ToMany(
-        "Collection", link="lamart_collectionrecreation", source="run_id", target_column="collection_id"
-    )
 
     @property
     def status(self) -> str:
@@ -149,30 +98,15 @@ class Run(HasScope, TracksUpdates, SQLRecord):
         return values | {"started_at": values["created_at"], "_status_code": int(RunStatus.SCHEDULED)}
 
 
-class RunInput(SQLRecord):
-    """Link: a run read an artifact.
-
-    Attributes:
-        kind: Why it was read, where that is not the making of an output: `check` for a quality check.
-    """
-
-    __tablename__ = "lamart_runinput"
-    __table_args__ = (Index("uq_lamart_runinput", "run_id", "artifact_id", unique=True),)
-
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("lamart_run.id", ondelete="CASCADE"))
-    artifact_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id", ondelete="CASCADE"), index=True)
-    kind: Mapped[str | None] = mapped_column(String(20))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+# The innermost run of this thread or task; tuples, because tasks share what they inherit.
+entered_runs: ContextVar[tuple[Run, ...]] = ContextVar("lamart_runs", default=())
 
 
-class Recreation(SQLRecord):
-    """Link: a run made again what an artifact holds already."""
+def innermost_run(registry: Registry) -> Run | None:
+    """Return the run of the innermost `run_context` of this registry in this thread or task."""
+    return next((run for run in reversed(entered_runs.get()) if run.registry == registry), None)
 
-    __tablename__ = "lamart_recreation"
-    __table_args__ = (Index("uq_lamart_recreation", "run_id", "artifact_id", unique=True),)
 
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    run_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("lamart_run.id", ondelete="CASCADE"))
-    artifact_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id", ondelete="CASCADE"), index=True)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+def current_run(registry: Registry) -> Run | None:
+    """Return the run of the innermost `run_context` of this registry, else the global one that `track` started."""
+    return innermost_run(registry) or registry.global_run

@@ -1,3 +1,5 @@
+import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from lamart_core.errors import InvalidArgument, PathNotFound, UnsupportedObject
 from lamart_core.formats import AnnDataAccessor, BackedAnnData
 from lamart_dagster import LamartIOManager, LamartRegistry, NoValue
 from tests.dagster.conftest import Lab
+from tests.tools import hide_renderers
 
 TABLE = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
 
@@ -630,7 +633,24 @@ def test_the_picture_of_the_lineage_is_drawn_on_request(lab: Lab) -> None:
         return 1
 
     lab.run(raw, io={"draw_lineage": True})
-    assert lab.metadata("raw")["lamart/lineage"].startswith("![lineage](data:image/png;base64,")
+    link = re.fullmatch(r"!\[lineage\]\(data:image/svg\+xml;base64,(.*)\)", lab.metadata("raw")["lamart/lineage"])
+    assert link is not None
+    assert "raw.json" in base64.b64decode(link[1]).decode()
+
+
+def test_without_a_renderer_the_asset_is_stored_and_a_warning_says_what_to_install(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hide_renderers(monkeypatch)
+
+    @dg.asset
+    def raw() -> int:
+        return 1
+
+    lab.run(raw, io={"draw_lineage": True})
+    assert "lamart/lineage" not in lab.metadata("raw")
+    assert lab.latest("raw.json").load() == 1
+    assert "pip install 'lamart-dagster[pictures]'" in caplog.text
 
 
 def test_without_arguments_the_registry_is_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 
 import lamart_core as ln
 from lamart_core.db import Base, Registry
-from lamart_core.db.schema import VERSION_TABLE
+from lamart_core.db.schema import COMPARE, VERSION_TABLE
 from tests.databases import BACKENDS, fresh_database
 
 
@@ -24,8 +24,7 @@ def url_of(registry: Registry) -> str:
 
 def test_migrations_give_the_tables_of_the_models(registry: Registry) -> None:
     with registry.engine.connect() as connection:
-        options = {"version_table": VERSION_TABLE, "compare_type": True}
-        differences = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+        differences = compare_metadata(MigrationContext.configure(connection, opts=COMPARE), Base.metadata)
         made = {table: _shape(connection, table) for table in Base.metadata.tables}
     assert differences == []
     # What the comparison above does not look into: expressions and conditions of indexes.

@@ -1,13 +1,12 @@
 """Killed, or failing, at every step of every verb: what is there afterwards is the old state or the new one.
 
-The steps are those that the verbs are seen to take (see `points`). All of them are tried with
-`LAMART_ALL_POINTS=1`; otherwise some of each verb, others for each way to fail.
+The steps are those that the verbs are seen to take (see `points`). All of them are tried by `make test-all`, otherwise
+some of each verb: others for each way to fail, and others every day (`LAMART_SEED` chooses the same ones again).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -30,8 +29,20 @@ from tests.databases import fresh_database
 from tests.faults.scenarios import SCENARIOS
 from tests.registries import create_tables
 from tests.storage.s3_server import credentials, shared_server
+from tests.tools import FULL, SEED
 
-ALL = bool(os.environ.get("LAMART_ALL_POINTS"))
+
+def chosen(n_steps: int, turn: int, *, stride: int, most: int) -> range:
+    """Return the numbers of the steps that are tried: all, or about `most` of them, `stride` or more apart.
+
+    Args:
+        n_steps: How many steps the verb takes.
+        turn: Whoever has another one tries other steps.
+        stride: Smallest distance of two steps.
+        most: Verbs of many steps are not tried much more often than this.
+    """
+    stride = 1 if FULL else min(max(stride, n_steps // most), n_steps)
+    return range(1 + (SEED + turn) % stride, n_steps + 1, stride)
 
 
 @dataclass
@@ -186,7 +197,7 @@ def check_afterwards(place: Place, scenario: str, old: Any, new: Any) -> str:
 
 
 def try_all(place: Place, scenario: str, actions: Sequence[str], *, stride: int, most: int) -> None:
-    """Try the steps of a verb, each in every way; without `ALL`, every `stride`-th, about `most` of them."""
+    """Try the steps of a verb, each in every way, or some of them (see `chosen`)."""
     place.reset(scenario)
     with place.opened() as registry:
         old = state(registry)
@@ -196,12 +207,10 @@ def try_all(place: Place, scenario: str, actions: Sequence[str], *, stride: int,
         new = state(registry)
     assert steps
     assert old != new
-    # Verbs of many steps are not tried more often than others.
-    stride = 1 if ALL else max(stride, len(steps) // most)
     tries = [
         (action, number)
-        for offset, action in enumerate(actions)
-        for number in range(1 + offset % stride, len(steps) + 1, stride)
+        for turn, action in enumerate(actions)
+        for number in chosen(len(steps), turn, stride=stride, most=most)
     ]
     left: list[str] = []
     for action, number in tries:
@@ -211,10 +220,11 @@ def try_all(place: Place, scenario: str, actions: Sequence[str], *, stride: int,
         try:
             left.append(check_afterwards(place, scenario, old, new))
         except BaseException as error:
-            error.add_note(f"{scenario}: {action} at step {number} of {len(steps)}, {steps[number - 1]!r}")
+            step = f"{action} at step {number} of {len(steps)}, {steps[number - 1]!r}"
+            error.add_note(f"{scenario}: {step}; LAMART_SEED={SEED}")
             raise
-    # Killed before the first step, nothing is done.
-    assert left[0] == "old"
+        # Killed before the first step, nothing is done.
+        assert (action, number) != ("kill", 1) or left[-1] == "old"
     print(f"\n{scenario} on {place.backend} and {place.storage}: {len(steps)} steps, {len(left)} tried")
 
 

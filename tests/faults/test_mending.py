@@ -12,7 +12,8 @@ import pytest
 from lamart_core.care import Kind, check_registry, collect_garbage
 from lamart_core.models import Artifact
 from tests.faults.scenarios import MENDING
-from tests.faults.test_crash_matrix import ALL, Place, check_readable, referred, stored, zygote
+from tests.faults.test_crash_matrix import Place, check_readable, chosen, referred, stored, zygote
+from tests.tools import SEED
 
 __all__ = ["zygote"]
 
@@ -45,9 +46,10 @@ def test_every_step_of_storing_again(scenario: str, zygote: subprocess.Popen[str
         assert place.run(scenario, "act") == 0
         steps = place.seen("steps")
         assert sum(step == "PUT answered" for step in steps) >= 2
-        for number in range(1, len(steps) + 1, 1 if ALL else max(1, len(steps) // 5)):
+        for number in chosen(len(steps), 0, stride=1, most=5):
             try:
                 check_after_kill(place, scenario, number)
             except BaseException as error:
-                error.add_note(f"{scenario}: killed at step {number} of {len(steps)}, {steps[number - 1]!r}")
+                step = f"killed at step {number} of {len(steps)}, {steps[number - 1]!r}"
+                error.add_note(f"{scenario}: {step}; LAMART_SEED={SEED}")
                 raise

@@ -15,9 +15,10 @@ from sqlalchemy import event
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lineage import EdgeKind, Graph, lineage_graph
+from lamart_core.errors import DrawingError, InvalidArgument
+from lamart_core.lineage import EdgeKind, Graph, lineage_graph, pictures, view
 from tests.lineage.worlds import World, counted
-from tests.tools import require_tool
+from tests.tools import hide_renderers, require_tool
 
 DEEP = 2_000
 WIDE = 3_000
@@ -257,9 +258,12 @@ def hostile(sqlite_registry: Registry, tmp_path: Path) -> Graph:
 
 
 @pytest.mark.req("R274")
-def test_hostile_labels_in_graphviz(hostile: Graph, tmp_path: Path) -> None:
-    require_tool("dot")
-    drawn = ET.fromstring(hostile.to_graphviz().pipe(format="svg").decode("utf-8"))
+@pytest.mark.parametrize("renderer", ["wheel", "dot"])
+def test_hostile_labels_in_graphviz(hostile: Graph, renderer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if renderer == "dot":
+        require_tool("dot")
+        monkeypatch.setattr(pictures, "_of_wheel", lambda: None)
+    drawn = ET.fromstring(hostile.draw().decode("utf-8"))
     namespace = {"svg": "http://www.w3.org/2000/svg"}
     groups = drawn.findall(".//svg:g[@class='node']", namespace)
     found = {
@@ -320,6 +324,49 @@ def test_without_a_notebook_text_is_printed(
     assert second.uid in shown
     assert first.view_lineage(with_children=False) is None
     assert second.uid not in capsys.readouterr().out
+
+
+@pytest.mark.req("R273")
+def test_a_picture_is_drawn_and_what_is_missing_is_said(
+    sqlite_registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (artifact,) = World.make(sqlite_registry, tmp_path).build(1, 1, made=[(0, 0)], read=[])
+    graph = lineage_graph(artifact)
+    assert graph.draw("png").startswith(b"\x89PNG")
+    with pytest.raises(InvalidArgument, match="svg or png, not as 'pdf'"):
+        graph.draw("pdf")  # pyright: ignore[reportArgumentType]
+    broken = tmp_path / "dot"
+    broken.write_text("#!/bin/sh\necho cannot draw >&2\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(pictures, "_of_wheel", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DrawingError, match="failed with status 3: cannot draw"):
+        graph.draw()
+    hide_renderers(monkeypatch)
+    with pytest.raises(DrawingError, match=r"pip install 'lamart-dagster\[pictures\]', or install Graphviz"):
+        graph.draw()
+
+
+@pytest.mark.req("R273")
+def test_in_a_notebook_the_lineage_is_drawn_else_written(
+    sqlite_registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (artifact,) = World.make(sqlite_registry, tmp_path).build(1, 1, made=[(0, 0)], read=[])
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr(view, "notebook_display", lambda: lambda bundle, raw: shown.append(bundle))
+    artifact.view_lineage()
+    (bundle,) = shown
+    assert artifact.uid in bundle["image/svg+xml"]
+    assert artifact.uid in bundle["text/plain"]
+    assert capsys.readouterr().out == ""
+    hide_renderers(monkeypatch)
+    artifact.view_lineage()
+    assert artifact.uid in capsys.readouterr().out
+    assert "lamart-dagster[pictures]" in caplog.text
 
 
 @pytest.mark.req("R274")

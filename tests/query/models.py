@@ -78,7 +78,7 @@ class BookTag(Base):
 
     book_id: Mapped[int] = mapped_column(ForeignKey("book.id"))
     tag_id: Mapped[int] = mapped_column(ForeignKey("tag.id"))
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=lambda: datetime.now(UTC))
 
 
 class Chapter(Base):

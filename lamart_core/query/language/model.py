@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -50,6 +50,10 @@ class QueryRegistry(Protocol):
         ...
 
 
+# What rows of a link table need besides the ids of its ends, and whether they may be inserted.
+Prepare = Callable[[Connection, Any, Sequence[dict[str, Any]]], None]
+
+
 class Kind(Enum):
     """What can be done with the values of a field."""
 
@@ -88,6 +92,7 @@ class Relation:
         source: Column of the link table that refers to the owner.
         target_column: Column of the link table that refers to the target.
         fixed: Why a to-many relation cannot be changed by hand; None: it can.
+        prepare: Completes and checks rows of the link table before they are inserted.
     """
 
     name: str = ""
@@ -98,6 +103,7 @@ class Relation:
     source: str | None = None
     target_column: str | None = None
     fixed: str | None = None
+    prepare: Prepare | None = None
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
         self.name = name

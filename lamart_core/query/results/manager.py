@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
 from lamart_core.query.language.expressions import Clause, Comparison, Q
 from lamart_core.query.language.model import ModelInfo, QueryRegistry, Relation, model_info
 from lamart_core.query.results.queryset import QuerySet
-from lamart_core.query.sql.dialects import dialect_of
+from lamart_core.query.sql.dialects import dialect_of, insert_once
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,12 +187,10 @@ class RelatedManager(Generic[T]):
             self._point(connection, owner_id, self._among(self._target.id, ids))
             return
         link, source, target = self._link()
-        row: dict[str, Any] = {source.name: owner_id}
-        if "created_at" in link.c and link.c.created_at.default is None:
-            row["created_at"] = datetime.now(UTC)
-        rows = [{**row, target.name: each} for each in ids]
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert(link).on_conflict_do_nothing(), rows)
+        rows: list[dict[str, Any]] = [{source.name: owner_id, target.name: each} for each in ids]
+        if self._relation.prepare is not None:
+            self._relation.prepare(connection, self._registry, rows)
+        insert_once(connection, link, rows)
 
     def _remove(self, connection: Connection, owner_id: int, ids: list[int]) -> None:
         if self._relation.link is None:

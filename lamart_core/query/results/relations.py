@@ -7,7 +7,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from sqlalchemy import select
 
 from lamart_core import errors
-from lamart_core.query.language.model import QueryRegistry, Relation, cache_name, model_info
+from lamart_core.query.language.model import Prepare, QueryRegistry, Relation, cache_name, model_info
 from lamart_core.query.results.manager import RelatedManager
 
 T = TypeVar("T")
@@ -87,6 +87,7 @@ class ToMany(Relation, Generic[T]):
         source: Column of the link table that refers to the owner.
         target_column: Column of the link table that refers to the target.
         fixed: Why it cannot be changed by hand; None: it can.
+        prepare: Completes and checks rows of the link table before they are inserted.
 
     Example, in the body of a record class:
 
@@ -104,6 +105,7 @@ class ToMany(Relation, Generic[T]):
         source: str | None = None,
         target_column: str | None = None,
         fixed: str | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         if (column is None) == (link is None) or (link is not None and None in (source, target_column)):
             raise errors.InvalidArgument("ToMany takes either column, or link with source and target_column")
@@ -113,6 +115,7 @@ class ToMany(Relation, Generic[T]):
         self.source = source
         self.target_column = target_column
         self.fixed = fixed
+        self.prepare = prepare
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...

@@ -1,0 +1,122 @@
+"""Branches: lines of work."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lamart_core import errors
+from lamart_core.db import ARCHIVE_BRANCH_ID, MAIN_BRANCH_ID, TRASH_BRANCH_ID, Json, UtcDateTime, uid_type
+from lamart_core.families.merge import merge
+from lamart_core.query import ToOne
+from lamart_core.records.own_name import HasOwnName
+
+BUILT_IN_BRANCHES = frozenset({MAIN_BRANCH_ID, ARCHIVE_BRANCH_ID, TRASH_BRANCH_ID})
+
+
+class BranchStatus(enum.IntEnum):
+    """Status of a branch, as stored in `Branch._status_code`."""
+
+    CLOSED = -2
+    MERGED = -1
+    STANDALONE = 0
+    DRAFT = 1
+    REVIEW = 2
+
+
+class Branch(HasOwnName):
+    """A line of work: records of other branches than main are hidden until the branch is current or merged.
+
+    Args:
+        name: Name; no two branches have the same in whatever case.
+        description: Free text.
+        status: `"standalone"` (the default), `"draft"`, `"review"` or `"closed"`; `merge()` sets `"merged"`.
+
+    Raises:
+        InvalidArgument: The name is empty, too long or has spaces around it, or there is no such status.
+        NameTaken: Another branch has the name; raised by `save()`.
+
+    Examples:
+        >>> import lamart_core as ln
+        >>> branch = ln.Branch(name="new-filter", status="draft").save()
+        >>> ln.settings.branch = "new-filter"
+        >>> from pathlib import Path
+        >>> _ = Path("a.txt").write_text("a")
+        >>> artifact = ln.Artifact("a.txt", key="a.txt").save()
+        >>> ln.settings.branch = "main"
+        >>> ln.Artifact.filter(key="a.txt").count()
+        0
+        >>> branch.merge()
+        1
+        >>> ln.Artifact.get(key="a.txt") == artifact, branch.status
+        (True, 'merged')
+    """
+
+    __tablename__ = "lamart_branch"
+    __table_args__ = (Index("uq_lamart_branch_name", func.lower(text("name")), unique=True),)
+    __built_in__ = BUILT_IN_BRANCHES
+
+    uid: Mapped[str] = mapped_column(uid_type(12), unique=True)
+    space_id: Mapped[int] = mapped_column(ForeignKey("lamart_space.id"))
+    description: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("lamart_user.id"))
+    _status_code: Mapped[int] = mapped_column(SmallInteger, default=0)
+    _aux: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+    space = ToOne("Space", "space_id")
+    created_by = ToOne("User", "created_by_id")
+
+    def _assign(self, fields: Mapping[str, Any]) -> None:
+        others = dict(fields)
+        status = others.pop("status", None)
+        super()._assign(others)
+        self._status_code = int(BranchStatus.STANDALONE)
+        if status is not None:
+            self.status = status
+
+    @property
+    def status(self) -> str:
+        """The status in words: standalone, draft, review, merged or closed."""
+        return BranchStatus(self._status_code).name.lower()
+
+    @status.setter
+    def status(self, value: str) -> None:
+        settable = [each.name.lower() for each in BranchStatus if each is not BranchStatus.MERGED]
+        if value not in settable:
+            raise errors.InvalidArgument(
+                f"the status of a branch is one of {', '.join(sorted(settable))}, and merge() sets 'merged'; "
+                f"got {value!r}"
+            )
+        self._status_code = int(BranchStatus[value.upper()])
+
+    def merge(self, into: Branch | str | None = None) -> int:
+        """Move all records of this branch to another one, in one transaction; the branch is `merged` afterwards.
+
+        Versions of a family that is on both branches become one line: the newest is the latest. What is saved on the
+        branch later stays there until it is merged again; merging when nothing is there changes nothing.
+
+        Args:
+            into: Branch, or its name. Default: main.
+
+        Returns:
+            The number of records that moved.
+
+        Raises:
+            MergeConflict: A key belongs to different families on the two branches; nothing was moved.
+            InvalidArgument: A branch is merged into itself, or the trash or the archive takes part.
+            ObjectDoesNotExist: There is no branch of this name.
+        """
+        if not self.is_saved:
+            raise errors.InvalidArgument(f"{self!r} is not saved yet; there is nothing to merge")
+        if not isinstance(into, Branch):
+            into = Branch.named(self.registry, into if into is not None else "main")
+        assert isinstance(into, Branch)
+        moved = merge(self, into, status_code=int(BranchStatus.MERGED))
+        self.refresh()
+        return moved

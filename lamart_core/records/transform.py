@@ -1,0 +1,68 @@
+"""Transforms: code that makes artifacts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from lamart_core import uids
+from lamart_core.db import Registry, UtcDateTime, uid_type
+from lamart_core.query import ToMany, ToOne
+from lamart_core.records.base import SQLRecord
+from lamart_core.records.mixins import HasScope, IsVersioned, TracksUpdates
+
+
+class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
+    """A piece of code that makes artifacts: an asset, a function, a script, a notebook.
+
+    A change of the code is a new version of the transform: same stem of the uid, `is_latest` on the newest.
+
+    Attributes:
+        key: Name of the code, for example `my_location/cells`.
+        kind: `pipeline`, `function`, `script` or `notebook`.
+        source_code: The code as text.
+        hash: Digest of the source code; None without source code.
+    """
+
+    __tablename__ = "lamart_transform"
+    __table_args__ = (
+        Index("uq_lamart_transform_key_hash", "key", "hash", unique=True),
+        Index(
+            "uq_lamart_transform_latest",
+            "key",
+            "branch_id",
+            unique=True,
+            sqlite_where=text("is_latest"),
+            postgresql_where=text("is_latest"),
+        ),
+    )
+    __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest"}
+
+    uid: Mapped[str] = mapped_column(uid_type(16), unique=True)
+    key: Mapped[str] = mapped_column(uid_type(1024))
+    description: Mapped[str | None] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(20))
+    source_code: Mapped[str | None] = mapped_column(Text)
+    hash: Mapped[str | None] = mapped_column(uid_type(64))
+    reference: Mapped[str | None] = mapped_column(String(255))
+    reference_type: Mapped[str | None] = mapped_column(String(25))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("lamart_user.id"))
+    environment_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
+    plan_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_artifact.id", use_alter=True))
+
+    created_by = ToOne("User", "created_by_id")
+    environment = ToOne("Artifact", "environment_id")
+    plan = ToOne("Artifact", "plan_id")
+    runs = ToMany("Run", column="transform_id")
+
+    def _default_values(self, registry: Registry) -> dict[str, Any]:
+        stem = uids.base62(12)
+        return super()._default_values(registry) | {
+            "uid": uids.first_uid(stem),
+            "kind": "pipeline",
+            "is_latest": True,
+        }

@@ -1,0 +1,64 @@
+"""Links: one declaration gives the table, both ends, and what checks and type checkers know."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+import pytest
+
+from lamart_core import models
+from lamart_core.db import Base, model_class, model_names
+from lamart_core.query import ToMany
+from lamart_core.records import Link, link_tables
+
+LINKS = [model for name in model_names() if issubclass(model := model_class(name), Link)]
+
+
+def test_checks_know_the_links() -> None:
+    assert {model.__tablename__ for model in LINKS} == link_tables()
+    assert {"lamart_runinput", "lamart_artifactuser", "lamart_collectionartifact"} <= link_tables()
+
+
+@pytest.mark.parametrize("link", LINKS, ids=lambda model: model.__name__)
+def test_a_link_goes_with_its_source(link: type[Link]) -> None:
+    rules = {key.column.table.name: key.ondelete for key in link.__table__.foreign_keys}
+    assert "CASCADE" in rules.values()
+    unique = [index for index in link.__table__.indexes if index.unique]
+    assert unique
+    assert all(not column.nullable for index in unique for column in index.columns if column.name != "feature_id")
+
+
+def test_type_checkers_know_both_ends_of_each_link() -> None:
+    """A new link needs a line in each class at its ends: `projects: RelatedManager[Project]`, below TYPE_CHECKING."""
+    missing: list[str] = []
+    for name in model_names():
+        model = model_class(name)
+        ends = {
+            end: relation.target
+            for end, relation in getattr(model, "__relations__", {}).items()
+            if isinstance(relation, ToMany) and relation.link in link_tables()
+        }
+        known = _annotated(model)
+        missing += [
+            f"{name}.{end}: RelatedManager[{target}]"
+            for end, target in ends.items()
+            if known.get(end) not in (f"RelatedManager[{target}]", "RelatedManager[Self]")
+        ]
+    assert missing == []
+
+
+def _annotated(model: type[Base]) -> dict[str, str]:
+    """Return what a class and its bases say of their attributes to type checkers only."""
+    found: dict[str, str] = {}
+    for base in model.__mro__:
+        if not base.__module__.startswith("lamart_core."):
+            continue
+        module = ast.parse(inspect.getsource(inspect.getmodule(base) or models))
+        for item in ast.walk(module):
+            if isinstance(item, ast.ClassDef) and item.name == base.__name__:
+                blocks = [part for part in item.body if isinstance(part, ast.If)]
+                for line in (line for block in blocks for line in block.body):
+                    if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+                        found[line.target.id] = ast.unparse(line.annotation)
+    return found
