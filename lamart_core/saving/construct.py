@@ -271,7 +271,8 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
             )
         key, virtual, real_key = name.key, name.is_virtual, name.real_key
     elif virtual is None:
-        virtual = registry.settings.creation._artifact_use_virtual_keys
+        # What has no key has no place either.
+        virtual = key is None or registry.settings.creation._artifact_use_virtual_keys
     if not virtual and key is None:
         raise errors.InvalidArgument("key_is_virtual=False needs a key: it is the path in the storage location")
     if not virtual and staged.in_place is None:
