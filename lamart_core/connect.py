@@ -102,21 +102,21 @@ def connect(
         Path(str(registry.url.database)).parent.mkdir(parents=True, exist_ok=True)
     created = ensure_schema(registry)
     _identify(registry, hash_algorithm)
-    _choose_user(registry, user or os.environ.get("LAMART_USER"))
-    _choose_storage(registry, storage)
-    if local_storage is not None:
-        _choose_local_storage(registry, local_storage)
+    handle = _choose_user(registry, user or os.environ.get("LAMART_USER"))
+    default = _choose_storage(registry, storage)
+    local = _choose_local_storage(registry, local_storage) if local_storage is not None else None
     if branch is not None:
         _choose_branch(registry, branch)
     if space is not None:
         registry.space = space
+    # What a copy is opened with, in a process that may begin in another folder and environment.
     registry.options = {
-        "storage": str(storage) if storage else None,
-        "local_storage": str(local_storage) if local_storage else None,
+        "storage": default.root if storage else None,
+        "local_storage": local.root if local is not None else None,
         "cache_dir": str(cache),
         "branch": branch,
         "space": space,
-        "user": user,
+        "user": handle,
         "storage_options": options,
     }
     if make_default:
@@ -186,13 +186,14 @@ def _identify(registry: Registry, hash_algorithm: str | None) -> None:
     registry.hash_algorithm = row.hash_algorithm
 
 
-def _choose_user(registry: Registry, handle: str | None) -> None:
+def _choose_user(registry: Registry, handle: str | None) -> str:
     handle = (handle or _login_name())[:30]
     with registry.read() as session:
         user_id = session.scalar(select(User.id).where(User.handle == handle))
     if user_id is None:
         user_id = registry.unit_of_work(lambda connection: _insert_user(connection, handle))
     registry.user_id = user_id
+    return handle
 
 
 def _insert_user(connection: Connection, handle: str) -> int:
@@ -210,8 +211,8 @@ def _login_name() -> str:
         return "anonymous"
 
 
-def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> None:
-    """Set the default storage location: the one that was asked for, else the oldest managed one."""
+def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> Storage:
+    """Set and return the default storage location: the one that was asked for, else the oldest managed one."""
     if root is None:
         query = select(Storage).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
         with registry.read() as session:
@@ -226,10 +227,11 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
         with registry:
             record = Storage(root).save()
     registry.storage_id = record.id
+    return record
 
 
-def _choose_local_storage(registry: Registry, root: str | os.PathLike[str]) -> None:
-    """Set the location that artifacts are kept in until they are uploaded."""
+def _choose_local_storage(registry: Registry, root: str | os.PathLike[str]) -> Storage:
+    """Set and return the location that artifacts are kept in until they are uploaded."""
     if storage_type(normalise_root(str(root))) != "local":
         raise errors.InvalidArgument(f"local_storage={str(root)!r} is no local folder; pass it as storage=…")
     Path(root).expanduser().mkdir(parents=True, exist_ok=True)
@@ -238,6 +240,7 @@ def _choose_local_storage(registry: Registry, root: str | os.PathLike[str]) -> N
     if record.id == registry.storage_id:
         raise errors.InvalidArgument(f"local_storage={str(root)!r} is the default storage location; choose another one")
     registry.local_storage_id = record.id
+    return record
 
 
 def _choose_branch(registry: Registry, name: str) -> None:

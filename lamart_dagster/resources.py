@@ -82,19 +82,17 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
             ObjectDoesNotExist: There is no space of this name.
         """
         if self._registry is None:
-            registry = connect(
+            self._registry = connect(
                 self.url,
                 storage=self.storage,
                 local_storage=self.local_storage,
                 cache_dir=self.cache_dir,
                 branch=self.branch,
+                space=self.space,
                 user=self.user,
                 storage_options=resolve_options(self.storage_options or {}),
                 make_default=False,
             )
-            if self.space is not None:
-                registry.space_id = registry.Space.get(name=self.space).id
-            self._registry = registry
         return self._registry
 
     @property

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, exists, func, select
@@ -15,16 +14,21 @@ from lamart_core import errors
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.care.gc import batches, is_referred
 from lamart_core.db import Registry
-from lamart_core.hashing import Digest
 from lamart_core.objects.candidates import has_candidate
-from lamart_core.objects.digests import digest_of_row, local_digest
 from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.verify import verify
 from lamart_core.records import FolderFile, Storage, artifact_table
-from lamart_core.storage import MARKER, Backend, Marker, ObjectStat, is_stored_name
+from lamart_core.storage import MARKER, Depth, Marker, State, is_stored_name
 
 _FILE = FolderFile.__table__
 _PAGE = 500
 _REQUESTS = 16  # to a remote store at once
+_KINDS = {
+    State.MISSING: Kind.MISSING,
+    State.UNREACHABLE: Kind.UNREACHABLE,
+    State.ALTERED_SIZE: Kind.TRUNCATED,
+    State.ALTERED_CONTENT: Kind.ALTERED,
+}
 # What else may lie in a reserved folder: the marker, staging files, and an embedded database with its storage.
 _OWN_NAMES = ("storage_uid.txt", "tmp", "storage", "lamart.db", "lamart.db-wal", "lamart.db-shm", "lamart.db-journal")
 
@@ -177,27 +181,11 @@ class BytesCheck:
         return now == row
 
     def _look(self, row: Row[Any]) -> Finding | None:
-        backend = self.storage.backend
-        try:
-            found = backend.stat(row.path)
-        except errors.PathNotFound:
-            return self._finding(Kind.MISSING, row, "there is nothing")
-        except errors.LamartError as error:
-            return self._finding(Kind.UNREACHABLE, row, f"it cannot be read: {error}", is_repairable=False)
-        wrong = _differs(row, found)
-        if wrong is not None:
-            return self._finding(Kind.TRUNCATED, row, wrong)
-        expected = digest_of_row(row)
-        if expected is not None and not expected.is_exact and found.digest != expected:
-            return self._finding(Kind.ALTERED, row, f"its server says {found.digest} now, and said {expected}")
-        if self.verify and expected is not None and expected.is_exact:
-            try:
-                actual = content_digest(backend, row.path, row.suffix, expected, is_folder=row.n_files is not None)
-            except errors.LamartError as error:
-                return self._finding(Kind.ALTERED, row, f"its bytes cannot be read: {error}")
-            if actual.value != expected.value:
-                return self._finding(Kind.ALTERED, row, f"its digest is {actual}, and should be {expected}")
-        return None
+        verdict = verify(self.storage, row._asdict(), Depth.DIGEST if self.verify else Depth.SIZE)
+        if verdict.is_whole:
+            return None
+        kind = _KINDS[verdict.state]
+        return self._finding(kind, row, str(verdict), is_repairable=kind is not Kind.UNREACHABLE)
 
     def _finding(self, kind: Kind, row: Row[Any], what: str, *, is_repairable: bool = True) -> Finding:
         if kind is not Kind.UNREACHABLE and not row.is_managed and kind is not Kind.MISSING:
@@ -216,16 +204,6 @@ class BytesCheck:
         )
 
 
-def _differs(row: Row[Any], found: ObjectStat) -> str | None:
-    if found.is_folder != (row.n_files is not None):
-        return "it is a folder" if found.is_folder else "it is no folder"
-    if row.size is not None and found.size is not None and found.size != row.size:
-        return f"it has {found.size:,} bytes, and should have {row.size:,}"
-    if row.n_files is not None and found.n_files != row.n_files:
-        return f"it has {found.n_files:,} files, and should have {row.n_files:,}"
-    return None
-
-
 def is_superseded() -> ColumnElement[bool]:
     """Return the SQL expression for: a file in place that changed, and was registered again with what it is now."""
     later = OBJECT.alias("later")
@@ -236,21 +214,6 @@ def is_superseded() -> ColumnElement[bool]:
         later.c.fate.is_(None),
     )
     return ~OBJECT.c.is_managed & (OBJECT.c.fate.is_not(None) | has_later)
-
-
-def content_digest(backend: Backend, relpath: str, suffix: str, expected: Digest, *, is_folder: bool) -> Digest:
-    """Hash a stored object as the expected digest was made; a remote one is copied to this machine for that.
-
-    Raises:
-        PathNotFound: It is not there.
-        StorageError: The storage failed.
-    """
-    if backend.is_local:
-        return local_digest(backend.local(relpath), suffix, expected, is_folder=is_folder)
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / f"object{suffix}"
-        backend.get(relpath, copy, is_folder=is_folder)
-        return local_digest(copy, suffix, expected, is_folder=is_folder)
 
 
 def first_artifact(registry: Registry, object_id: int) -> str | None:

@@ -10,20 +10,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, exists, select, update
 
-from lamart_core import errors, hashing, uids
-from lamart_core.care.check_bytes import content_digest
+from lamart_core import errors, hashing
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import Base, Registry
 from lamart_core.families.heads import promote_newest
 from lamart_core.logging import logger
 from lamart_core.objects.candidates import cached_copies, candidates
-from lamart_core.objects.digests import digest_of_row, local_digest
 from lamart_core.objects.holds import purge
+from lamart_core.objects.put_again import put_again, put_at
 from lamart_core.objects.rows import OBJECT, note_sizes
-from lamart_core.objects.tombstones import check_not_collected
+from lamart_core.objects.verify import digest_of, has_content, verify
 from lamart_core.places.publish import Publication, finish_publication, publish_pending
 from lamart_core.records import Storage, artifact_table, link_tables
-from lamart_core.storage import Marker, object_path
+from lamart_core.storage import Depth, Marker
 
 
 def mend(registry: Registry, found: Finding) -> Finding:
@@ -104,22 +103,13 @@ def _refresh_copies(registry: Registry, found: Finding) -> bool:
     with registry.engine.connect() as connection:
         query = select(OBJECT).join(table, table.c.object_id == OBJECT.c.id).where(table.c.id == found.row_id)
         row = connection.execute(query).first()
-    if row is None or row.is_scattered or not _is_whole(registry, row):
+    if row is None or row.is_scattered or not row.is_exact:
+        return False
+    if not verify(_storage(registry, row.storage_id), row._asdict(), Depth.DIGEST).is_whole:
         return False
     values = {"hash": row.hash, "_hash_type": row.hash_type, "size": row.size, "n_files": row.n_files}
     change = update(table).where(table.c.id == found.row_id, table.c.object_id == row.id).values(**values)
     return registry.unit_of_work(lambda connection: connection.execute(change).rowcount) == 1
-
-
-def _is_whole(registry: Registry, row: Row[Any]) -> bool:
-    expected, is_folder = digest_of_row(row), row.n_files is not None
-    if expected is None or not expected.is_exact:
-        return False
-    backend = _storage(registry, row.storage_id).backend
-    try:
-        return content_digest(backend, row.path, row.suffix, expected, is_folder=is_folder).value == expected.value
-    except errors.LamartError:
-        return False
 
 
 def _put_again(registry: Registry, found: Finding) -> bool:
@@ -136,19 +126,9 @@ def _put_again(registry: Registry, found: Finding) -> bool:
         return False
     with TemporaryDirectory() as folder:
         for copy in _copies(registry, storage, row, Path(folder)):
-            if _has_content(copy, row) and _put_copy(registry, storage, row, copy):
+            if has_content(copy, row._asdict()) and _put_copy(registry, storage, row, copy):
                 return True
     return False
-
-
-def _has_content(copy: Path, row: Row[Any]) -> bool:
-    expected = digest_of_row(row)
-    assert expected is not None
-    try:
-        return local_digest(copy, row.suffix, expected, is_folder=row.n_files is not None).value == expected.value
-    except errors.LamartError as error:
-        logger.warning("%s is no copy: %s", copy, error)
-        return False
 
 
 def _copies(registry: Registry, storage: Storage, row: Row[Any], folder: Path) -> Iterator[Path]:
@@ -166,27 +146,19 @@ def _copies(registry: Registry, storage: Storage, row: Row[Any], folder: Path) -
 
 
 def _put_copy(registry: Registry, storage: Storage, row: Row[Any], copy: Path) -> bool:
-    expected, is_folder = digest_of_row(row), row.n_files is not None
-    assert expected is not None
-    # At its real key, what is missing is put where it was; a name in the version store is never used again.
-    stem = str(row.path).rpartition("/")[2][: uids.STEM_LENGTH]
-    relpath = object_path(stem, row.suffix) if row.is_managed else row.path
-    size, n_files = row.size, row.n_files
-    if is_folder:
-        tree = hashing.hash_tree(copy, expected.file_algorithm if expected.is_tree else registry.hash_algorithm)
-        storage.backend.put_folder(copy, relpath, tree=tree)
-        size, n_files = tree.size, tree.n_files
-    else:
-        storage.backend.put_file(copy, relpath, digest=hashing.hash_file(copy, registry.hash_algorithm))
+    digest, tree = digest_of(row._asdict()), None
+    if row.n_files is not None:
+        is_tree = digest is not None and digest.is_tree
+        tree = hashing.hash_tree(copy, row.hash_type.removesuffix("-tree") if is_tree else registry.hash_algorithm)
+    if row.is_managed:
+        return put_again(storage, row._asdict(), copy, digest=digest, tree=tree)
+    # At its real key, what is missing is put where it was.
+    put_at(storage.backend, copy, row.path, digest=digest, tree=tree)
+    size, n_files = (tree.size, tree.n_files) if tree is not None else (copy.stat().st_size, None)
 
     def work(connection: Connection) -> bool:
-        change = update(OBJECT).where(OBJECT.c.id == row.id, OBJECT.c.path == row.path).values(path=relpath)
-        done = connection.execute(change).rowcount == 1
-        if done:
-            note_sizes(connection, row.id, size, n_files)
-        if row.is_managed:
-            check_not_collected(connection, storage.id, [relpath])
-        return done
+        note_sizes(connection, row.id, size, n_files)
+        return connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == row.id)).first() is not None
 
     return registry.unit_of_work(work)
 

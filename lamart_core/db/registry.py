@@ -76,7 +76,7 @@ class Registry:
         return f"Registry({self.url.render_as_string(hide_password=True)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.url.render_as_string(hide_password=False), dict(self.options))
+        return _reopen, (self.url.render_as_string(hide_password=False), dict(self.options), self.settings)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Registry) and self.url == other.url
@@ -281,11 +281,13 @@ def set_connector(connect: Callable[..., Registry]) -> None:
     _connect = connect
 
 
-def _reopen(url: str, options: dict[str, Any]) -> Registry:
+def _reopen(url: str, options: dict[str, Any], settings: Settings) -> Registry:
     if _connect is None:
         import_module("lamart_core.connect")  # registers itself; a fresh process unpickles before it imports
     assert _connect is not None
-    return _connect(url, make_default=False, **options)
+    registry = _connect(url, make_default=False, **options)
+    registry.settings = settings
+    return registry
 
 
 def _forget_connections_after_fork() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Row, select, union_all
 
 from lamart_core.db import Registry
-from lamart_core.objects.digests import digest_of_row
 from lamart_core.objects.folders import FILE, HISTORY, OBJECT, covers
+from lamart_core.objects.verify import digest_of
 from lamart_core.records import Storage
 from lamart_core.storage import Cache
 
@@ -78,7 +78,7 @@ def cached_copies(registry: Registry, storage: Storage, row: Row[Any]) -> Iterat
     if backend.is_local or row.hash is None:
         return
     cache = Cache(registry.settings.cache_dir)
-    own = cache.path(backend, row.path, size=row.size, digest=digest_of_row(row))
+    own = cache.path(backend, row.path, size=row.size, digest=digest_of(row._asdict()))
     for path in (own, cache.content_path(backend, row.path)):
         if path.exists():
             yield path
@@ -93,6 +93,6 @@ def cached_copies(registry: Registry, storage: Storage, row: Row[Any]) -> Iterat
     with registry.engine.connect() as connection:
         rows = connection.execute(union_all(*(query.where(part) for part in covers(folder.c.position)))).all()
     for item in rows:
-        copy = cache.path(backend, item.path, size=item.size, digest=digest_of_row(item))
+        copy = cache.path(backend, item.path, size=item.size, digest=digest_of(item._asdict()))
         if (copy / item.name).is_file():
             yield copy / item.name

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,16 +13,16 @@ from lamart_core import errors, hashing, uids
 from lamart_core.db import Registry, now
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
 from lamart_core.logging import logger
-from lamart_core.objects.contents import held_contents
-from lamart_core.objects.digests import local_digest
 from lamart_core.objects.folders import NewFolder, scattered_folder
 from lamart_core.objects.plan import Row
+from lamart_core.objects.put_again import NewPlace, held_contents, switch_places
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import OBJECT, Recording, insert_files, note_sizes
+from lamart_core.objects.rows import OBJECT, Recording, insert_files
 from lamart_core.objects.scatter import PutFile, put_contents
 from lamart_core.objects.tombstones import check_not_collected
+from lamart_core.objects.verify import digest_of, is_damaged, verify, verify_copy
 from lamart_core.records import Storage
-from lamart_core.storage import NO_BAR, Cache, KnownFile, object_path
+from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, object_path
 
 LOST = "lost"
 DOOMED = "doomed"
@@ -41,7 +40,7 @@ class Copy:
         tree: Files of a folder, where they are to be known one by one.
         is_scattered: Whether its files are objects of their own.
         contents: Those that were put for it and for the copies before it, by hash.
-        is_lent: Whether an object of equal content, whose own bytes were not whole, has these now.
+        is_in_use: Whether an object of equal content, whose own bytes were not whole, has these now.
     """
 
     row: Row
@@ -51,7 +50,7 @@ class Copy:
     tree: TreeDigest | None = None
     is_scattered: bool = False
     contents: Mapping[str, PutFile] = field(default_factory=dict[str, PutFile])
-    is_lent: bool = False
+    is_in_use: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -62,73 +61,8 @@ class Copy:
         """Remove the copy, which no record refers to."""
         for content in self.contents.values():
             remove_bytes(self.storage, content.relpath, is_folder=False)
-        if not self.is_scattered and not self.is_lent:
+        if not self.is_scattered and not self.is_in_use:
             remove_bytes(self.storage, self.path, is_folder=self.is_folder)
-
-
-def digest_of(row: Row) -> Digest | None:
-    """Return the digest of a stored object."""
-    return Digest(row["hash_type"], row["hash"], row["is_exact"]) if row["hash"] is not None else None
-
-
-def holds(storage: Storage, path: str, *rows: Row) -> bool:
-    """Return whether the bytes at a path are those that one of the rows describes; they are hashed if need be.
-
-    Args:
-        storage: Location to look into.
-        path: Path relative to the root.
-        rows: Stored objects.
-
-    Raises:
-        StorageError: The storage failed or refused.
-    """
-    backend = storage.backend
-    try:
-        found = backend.stat(path)
-        alike = [
-            row for row in rows if found.is_folder == (row["n_files"] is not None) and row["size"] in (None, found.size)
-        ]
-        digests = {(digest_of(row), row["suffix"]) for row in alike}
-        if any(digest is None or (not digest.is_exact and digest == found.digest) for digest, _ in digests):
-            return True
-        exact = [(digest, suffix) for digest, suffix in digests if digest is not None and digest.is_exact]
-        if not exact:
-            return False
-        if backend.is_local:
-            return _is_one_of(backend.local(path), exact)
-        with TemporaryDirectory() as folder:
-            local = Path(folder, "object")
-            backend.get(path, local, is_folder=found.is_folder)
-            return _is_one_of(local, exact)
-    except errors.PathNotFound:
-        return False
-
-
-def is_whole(storage: Storage, row: Row) -> bool:
-    """Return whether a stored object is there with its size, by one look. What cannot be seen is taken for whole."""
-    try:
-        found = storage.backend.stat(row["path"])
-    except errors.PathNotFound:
-        return False
-    except (errors.StorageError, errors.InvalidArgument) as error:
-        logger.warning("cannot see whether %s/%s is whole: %s", storage.root, row["path"], error)
-        return True
-    return row["size"] is None or found.size == row["size"]
-
-
-def _is_one_of(path: Path, digests: list[tuple[Digest, str]]) -> bool:
-    made: dict[tuple[str, str], str] = {}
-    for digest, suffix in digests:
-        kind = (digest.algorithm, suffix)
-        if kind not in made:
-            made[kind] = _hash(path, suffix, digest)
-        if made[kind] == digest.value:
-            return True
-    return False
-
-
-def _hash(path: Path, suffix: str, digest: Digest) -> str:
-    return local_digest(path, suffix, digest, is_folder=path.is_dir()).value
 
 
 def copy_object(
@@ -158,8 +92,8 @@ def copy_object(
     """
     copy = Copy(row, target, object_path(stem, row["suffix"]), digest_of(row))
     if source.id == target.id:
-        return _lend(registry, _duplicate(copy))
-    return _lend(registry, _copy_over(registry, copy, source, before, keeps_versions=keeps_versions))
+        return _replace_damaged(registry, _duplicate(copy))
+    return _replace_damaged(registry, _copy_over(registry, copy, source, before, keeps_versions=keeps_versions))
 
 
 def _copy_over(
@@ -172,12 +106,12 @@ def _copy_over(
         local = _fetch(registry, row, source, digest)
     except errors.PathNotFound as error:
         raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} are missing") from error
+    verdict = verify_copy(source, row, local, Depth.DIGEST)
+    verdict.check(f"the bytes at {source.root}/{row['path']}")
     algorithm = digest.file_algorithm if digest is not None and digest.file_algorithm in ALGORITHMS else None
     chosen = algorithm or registry.hash_algorithm
-    tree = hashing.hash_tree(local, chosen) if is_folder else None
+    tree = (verdict.tree or hashing.hash_tree(local, chosen)) if is_folder else None
     found = tree.digest if tree is not None else hashing.hash_file(local, chosen)
-    if digest is not None and digest.is_exact and _hash(local, row["suffix"], digest) != digest.value:
-        raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} were altered: they are not copied")
     copy = copy if digest is not None and digest.is_exact else Copy(row, target, path, found)
     if tree is not None:
         return _put_copied_folder(copy, local, tree, before, is_scattered=keeps_versions)
@@ -219,26 +153,27 @@ def _put_copied_folder(
 
 def _duplicate(copy: Copy) -> Copy:
     row, storage = copy.row, copy.storage
-    backend = storage.backend
+    name = f"the bytes at {storage.root}/{row['path']}"
     inexact = copy.digest is None or not copy.digest.is_exact
     # What only a server vouches for is asked of it before; the copy may get another word.
-    if inexact and not holds(storage, row["path"], row):
-        raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} were altered")
-    try:
-        backend.duplicate(row["path"], copy.path, is_folder=copy.is_folder)
-    except errors.PathNotFound as error:
-        raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} are missing") from error
     if inexact:
-        return Copy(row, storage, copy.path, backend.stat(copy.path).digest or copy.digest)
+        verify(storage, row, Depth.SIZE).check(name)
+    try:
+        storage.backend.duplicate(row["path"], copy.path, is_folder=copy.is_folder)
+    except errors.PathNotFound as error:
+        raise errors.ContentMismatch(f"{name} are missing") from error
+    if inexact:
+        return Copy(row, storage, copy.path, storage.backend.stat(copy.path).digest or copy.digest)
     # The copy is looked at, and not the original: that may change in between.
-    if not holds(storage, copy.path, row):
+    verdict = verify(storage, {**row, "path": copy.path}, Depth.DIGEST)
+    if not verdict.is_whole:
         copy.discard()
-        raise errors.ContentMismatch(f"the bytes at {storage.root}/{row['path']} were altered")
+        verdict.check(name)
     return copy
 
 
-def _lend(registry: Registry, copy: Copy) -> Copy:
-    """Let an object of equal content have the bytes of the copy if its own are not whole: it is what will be shared.
+def _replace_damaged(registry: Registry, copy: Copy) -> Copy:
+    """Let an object of equal content have the bytes of the copy if its own are damaged: it is what will be shared.
 
     Otherwise the last whole bytes would go with what was copied.
     """
@@ -246,26 +181,18 @@ def _lend(registry: Registry, copy: Copy) -> Copy:
         return copy
     with registry.engine.connect() as connection:
         found = connection.execute(select(OBJECT).where(_equal_to(copy))).first()
-    if found is None or found.is_scattered or is_whole(copy.storage, found._asdict()):
+    if found is None or found.is_scattered or not is_damaged(copy.storage, found._asdict()):
         return copy
-
-    def work(connection: Connection) -> bool:
-        same = (OBJECT.c.id == found.id, OBJECT.c.path == found.path)
-        is_done = connection.execute(update(OBJECT).where(*same).values(path=copy.path)).rowcount == 1
-        if is_done:
-            note_sizes(connection, found.id, copy.row["size"], copy.row["n_files"])
-        check_not_collected(connection, copy.storage.id, [copy.path])
-        return is_done
-
+    place = NewPlace(found.id, found.path, copy.path, copy.row["size"], copy.row["n_files"])
     try:
-        if not registry.unit_of_work(work):
+        if not registry.unit_of_work(lambda connection: switch_places(connection, copy.storage, [place])):
             return copy
     except errors.LamartError:
         copy.discard()
         raise
     logger.warning("the bytes at %s/%s were not whole; they are stored again", copy.storage.root, found.path)
     remove_bytes(copy.storage, found.path, is_folder=copy.is_folder)
-    return replace(copy, is_lent=True)
+    return replace(copy, is_in_use=True)
 
 
 def _equal_to(copy: Copy) -> ColumnElement[bool]:

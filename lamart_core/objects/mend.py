@@ -15,12 +15,13 @@ from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.families.naming import rename_family
 from lamart_core.logging import logger
-from lamart_core.objects.copies import is_whole
-from lamart_core.objects.mend_folder import mend_folder, torn_folders
+from lamart_core.objects.mend_folder import mend_folder
 from lamart_core.objects.plan import Pending, Row, Staged
+from lamart_core.objects.put_again import put_again, put_at
 from lamart_core.objects.record import Share
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, note_sizes
+from lamart_core.objects.verify import damaged_objects, is_damaged
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.storage import clean_key
@@ -48,7 +49,7 @@ def mend(record: ArtifactRecord, pending: Pending) -> bool:
     storage = record.registry.Storage.get(stored["storage_id"])
     staged = pending.staged
     if staged.in_place is not None:
-        if not stored["is_scattered"] and not is_whole(storage, stored):
+        if not stored["is_scattered"] and is_damaged(storage, stored):
             _follow(record, stored, staged)
         return True
     if not make_whole(storage, stored, staged):
@@ -79,12 +80,12 @@ def make_whole(storage: Storage, stored: Row, staged: Staged) -> bool:
         return False
     if stored["is_scattered"]:
         return mend_folder(storage, stored, staged)
-    if is_whole(storage, stored):
+    if not is_damaged(storage, stored):
         return False
-    _store_again(stored, staged, storage)
-    with storage.registry.engine.connect() as connection:
-        is_named = connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == stored["id"])).first() is not None
-    if not is_named:
+    logger.warning("the bytes at %s/%s were not whole; storing them again", storage.root, stored["path"])
+    if not stored["is_managed"]:
+        _put_in_place(storage, stored, staged)
+    elif put_again(storage, stored, source, digest=staged.digest, tree=staged.tree):
         remove_bytes(storage, stored["path"], is_folder=staged.is_folder)
     return True
 
@@ -126,19 +127,21 @@ def not_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[Art
         return []
     objects = _stored(registry, records)
     locations = {storage.id: storage for storage in registry.Storage.filter()}
-    torn = torn_folders(registry, [row for row in objects.values() if row["is_scattered"]], locations)
-
-    def is_well(record: ArtifactRecord) -> bool:
+    unseen: dict[int, dict[int, Row]] = {}
+    damaged: set[int] = set()
+    for record in records:
         stored = objects.get(record.id)
-        if stored is None or stored["is_scattered"]:
-            return stored is not None and stored["id"] not in torn
+        if stored is None:
+            continue
         staged, storage = record._pending.staged, locations[stored["storage_id"]]
-        if staged.root == storage.root and staged.in_place == stored["path"]:
-            return stored["size"] is None or staged.size == stored["size"]
-        return is_whole(storage, stored)
-
-    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        return [item for item, well in zip(records, pool.map(is_well, records), strict=True) if not well]
+        if not stored["is_scattered"] and (staged.root, staged.in_place) == (storage.root, stored["path"]):
+            if stored["size"] not in (None, staged.size):
+                damaged.add(stored["id"])
+        else:
+            unseen.setdefault(storage.id, {})[stored["id"]] = stored
+    for storage_id, rows in unseen.items():
+        damaged |= damaged_objects(locations[storage_id], list(rows.values()))
+    return [item for item in records if item.id not in objects or objects[item.id]["id"] in damaged]
 
 
 def _stored(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, Row]:
@@ -157,22 +160,22 @@ def _stored(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, 
     }
 
 
-def _store_again(stored: Row, staged: Staged, storage: Storage) -> None:
-    """Put equal bytes where those that are not whole lie; what is there was readable for nobody."""
-    source, backend, path = staged.source, storage.backend, stored["path"]
+def _put_in_place(storage: Storage, stored: Row, staged: Staged) -> None:
+    """Put equal bytes where those of a real key should lie; what is there was readable for nobody."""
+    backend, path, source = storage.backend, stored["path"], staged.source
     assert isinstance(source, Path)
-    logger.warning("the bytes at %s/%s were not whole; storing them again", storage.root, path)
     backend.delete(path, is_folder=staged.is_folder)
     try:
-        if staged.tree is not None:
-            backend.put_folder(source, path, tree=staged.tree)
-        else:
-            backend.put_file(source, path, digest=staged.digest)
+        put_at(backend, source, path, digest=staged.digest, tree=staged.tree)
     except errors.ObjectExists:  # another process does the same
         return
     if staged.size != stored["size"]:
         change = partial(note_sizes, object_id=stored["id"], size=staged.size, n_files=staged.n_files)
         storage.registry.unit_of_work(change)
+    with storage.registry.engine.connect() as connection:
+        is_named = connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == stored["id"])).first() is not None
+    if not is_named:
+        remove_bytes(storage, path, is_folder=staged.is_folder)
 
 
 def _take_sizes(record: ArtifactRecord, size: int | None, n_files: int | None) -> None:

@@ -1,22 +1,23 @@
-"""Folders whose files are stored objects of their own: which of them are not whole, and having them whole again."""
+"""Folders whose files are stored objects of their own: having them whole again."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
 from lamart_core import errors, uids
-from lamart_core.db import Registry, attempting
+from lamart_core.db import attempting
 from lamart_core.logging import logger
 from lamart_core.objects import folders
-from lamart_core.objects.contents import contents_of, damaged, held_contents, put_again
+from lamart_core.objects.contents import contents_of
 from lamart_core.objects.plan import Row, Staged
+from lamart_core.objects.put_again import held_contents, put_contents_again
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, insert_files, note_sizes
 from lamart_core.objects.scatter import ObjectVanished, PutFile, put_contents
+from lamart_core.objects.verify import damaged_contents
 from lamart_core.records import Storage, artifact_table
 from lamart_core.storage import NO_BAR
 
@@ -33,40 +34,18 @@ def mend_folder(storage: Storage, stored: Row, staged: Staged) -> bool:
         Whether something was stored again.
 
     Raises:
-        SourceChanged, StorageError: As for `put_again`.
+        SourceChanged, StorageError: As for `put_contents_again`.
     """
     source, tree = staged.source, staged.tree
     if tree is None or not isinstance(source, Path):
         return False
     with storage.registry.engine.connect() as connection:
         contents = contents_of(connection, stored["id"])
-    found = damaged(storage, contents)
-    put_again(source, tree, storage, found)
+    found = damaged_contents(storage, contents)
+    put_contents_again(source, tree, storage, found)
     if {content.value for content in found} - {entry.value for entry in tree.entries}:
         _take_files(storage, stored, staged)
     return bool(found)
-
-
-def torn_folders(registry: Registry, rows: Sequence[Row], locations: Mapping[int, Storage]) -> set[int]:
-    """Return the ids of those folders of which files are not whole; those of one location are looked at together.
-
-    Args:
-        registry: The registry.
-        rows: The rows of the folders.
-        locations: The storage locations by id; what is not managed here is not looked at.
-    """
-    by_storage: defaultdict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        if locations[row["storage_id"]].is_managed:
-            by_storage[row["storage_id"]].append(row)
-    torn: set[int] = set()
-    for storage_id, there in by_storage.items():
-        with registry.engine.connect() as connection:
-            contents = {row["id"]: contents_of(connection, row["id"]) for row in there}
-        together = {content.id: content for found in contents.values() for content in found}
-        wrong = {content.id for content in damaged(locations[storage_id], list(together.values()))}
-        torn |= {row_id for row_id, found in contents.items() if any(content.id in wrong for content in found)}
-    return torn
 
 
 def _take_files(storage: Storage, stored: Row, staged: Staged) -> None:

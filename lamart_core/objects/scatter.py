@@ -12,9 +12,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from lamart_core import errors
 from lamart_core.db import now
 from lamart_core.hashing import Digest, TreeDigest
-from lamart_core.objects.contents import find_contents, put_all
+from lamart_core.objects.contents import find_contents
 from lamart_core.objects.folders import OBJECT
-from lamart_core.objects.tombstones import check_not_collected
+from lamart_core.objects.tombstones import check_not_collected, none_collected
 from lamart_core.records import Storage
 from lamart_core.storage import Bar, FilePut, object_path, suffix_of
 
@@ -81,7 +81,8 @@ def put_contents(
         put = puts[entry.value] = PutFile(object_path(stem, suffix), suffix, entry.size)
         digest = Digest(tree.digest.file_algorithm, entry.value)
         transfers.append(FilePut(source / entry.path, put.relpath, digest))
-    put_all(transfers, storage, bar)
+    with none_collected(storage.registry, storage.id, [put.relpath for put in transfers]):
+        storage.backend.put_files(transfers, bar=bar)
     return {**already, **puts}
 
 

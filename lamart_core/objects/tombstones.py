@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 
 from sqlalchemy import Boolean, ColumnElement, Connection, Table, literal_column, select
 
 from lamart_core import errors
+from lamart_core.db import Registry
 from lamart_core.records import StoredObject, Tombstone
 
 TOMBSTONE = Tombstone.__table__
@@ -49,3 +51,18 @@ def check_not_collected(connection: Connection, storage_id: int, paths: Collecti
         found = connection.execute(query).scalar_one_or_none()
         if found is not None:
             raise BytesCollected(f"{found} was removed by garbage collection before a record referred to it")
+
+
+@contextmanager
+def none_collected(registry: Registry, storage_id: int, paths: Collection[str]) -> Generator[None, None, None]:
+    """Tell a storage that fails while bytes are put from garbage collection that took them in this moment.
+
+    Raises:
+        BytesCollected: It has given one of the paths up.
+    """
+    try:
+        yield
+    except (errors.StorageError, errors.PathNotFound):
+        with registry.engine.connect() as connection:
+            check_not_collected(connection, storage_id, paths)
+        raise

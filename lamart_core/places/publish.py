@@ -18,10 +18,11 @@ from lamart_core.db import Registry, now
 from lamart_core.families.heads import in_family
 from lamart_core.logging import logger
 from lamart_core.objects import leases
-from lamart_core.objects.copies import DOOMED, holds
+from lamart_core.objects.copies import DOOMED
 from lamart_core.objects.folders import files_of
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
+from lamart_core.objects.verify import is_any_of
 from lamart_core.places.rows import Owner, doomed_objects, live_object, look, unpublished
 from lamart_core.records import Storage, artifact_table, storage_locations
 
@@ -83,7 +84,7 @@ def _is_ours(registry: Registry, storage: Storage, key: str) -> bool:
     """Return whether the bytes at a key are those of one of its versions, or old ones that may go."""
     with registry.engine.connect() as connection:
         known = look(connection, storage.id, key).known
-    return holds(storage, key, *known)
+    return is_any_of(storage, key, known)
 
 
 def _settle_once(registry: Registry, storage: Storage, key: str, *, force: bool) -> bool:
@@ -95,7 +96,7 @@ def _settle_once(registry: Registry, storage: Storage, key: str, *, force: bool)
     if owner is not None:
         return _publish(registry, storage, key, owner, force=force)
     for row in doomed:
-        if not is_taken and holds(storage, key, row):
+        if not is_taken and is_any_of(storage, key, [row]):
             storage.backend.delete(key, is_folder=row["n_files"] is not None)
         gone = OBJECT.delete().where(OBJECT.c.id == row["id"], OBJECT.c.fate == DOOMED)
         registry.unit_of_work(lambda connection, gone=gone: connection.execute(gone).rowcount)

@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Select, Table, and_, func, or_, select, updat
 from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.logging import logger
-from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, holds, record_copy
+from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.verify import is_any_of
 from lamart_core.places.rows import Seen, doomed_objects, live_object, look
 from lamart_core.records import Storage, artifact_table
 
@@ -96,7 +97,7 @@ def occupy(
         # A file that is the content already, but for a record, comes from a copy by hand or from a save by others.
         known = [content] if row is not None else [content, *before.known]
         is_taken = not before.is_held and storage.backend.exists(key)
-        if is_taken and (needed or not holds(storage, key, *known)):
+        if is_taken and (needed or not is_any_of(storage, key, known)):
             raise _taken(registry, storage, key, before)
         return Place(storage, key, row)
     if not needed:
@@ -137,7 +138,7 @@ def check_free(registry: Registry, storage: Storage, key: str) -> None:
         return
     with registry.engine.connect() as connection:
         doomed = [] if live_object(connection, storage.id, key) else doomed_objects(connection, storage.id, key)
-    if not holds(storage, key, *doomed):
+    if not is_any_of(storage, key, doomed):
         raise errors.ObjectExists(f"there is something at {storage.root}/{key} already")
 
 

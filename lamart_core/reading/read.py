@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,15 +11,15 @@ from upath import UPath
 
 from lamart_core import errors, formats, hashing
 from lamart_core.db import Registry
-from lamart_core.hashing import Digest, TreeDigest
+from lamart_core.hashing import Digest
 from lamart_core.lineage.links import track_input
 from lamart_core.objects import folders
-from lamart_core.objects.digests import local_digest
+from lamart_core.objects import verify as verifying
 from lamart_core.objects.folders import OBJECT
+from lamart_core.objects.plan import Row
+from lamart_core.objects.verify import digest_of, expected
 from lamart_core.records import ArtifactRecord, Run, Storage
-from lamart_core.storage import Cache, ScatteredFolder, reading
-
-_NAMED = 5  # files in a message
+from lamart_core.storage import Cache, Depth, ScatteredFolder, reading
 
 _STORAGE = Storage.__table__
 
@@ -30,12 +29,16 @@ class _Where:
     """Where the bytes of an artifact are at this moment, as the database says."""
 
     storage: Storage
-    relpath: str
-    size: int | None
-    digest: Digest | None
-    is_folder: bool
-    object_id: int
+    object: Row
     scattered: ScatteredFolder | None = None
+
+    @property
+    def relpath(self) -> str:
+        return self.object["path"]
+
+    @property
+    def is_folder(self) -> bool:
+        return self.object["n_files"] is not None
 
     @property
     def path(self) -> Path | UPath:
@@ -94,7 +97,7 @@ def open_lazily(
     target = where.path
     chosen = _format_of(record, where)
     if isinstance(target, Path):
-        _check(record, where, target)
+        _check(record, where, Depth.SIZE)
     if where.scattered is not None and chosen.needs_own_folder:
         target = _fetch(record, where, mute=False)
     opened = chosen.open(target, suffix=record.suffix, engine=engine, **options)
@@ -139,7 +142,7 @@ def fetch(record: ArtifactRecord) -> Path:
 
 def stored_digest(record: ArtifactRecord) -> Digest | None:
     """Return the digest of a saved artifact if it tells of its content, by the algorithm of the registry."""
-    digest = _where(record).digest
+    digest = digest_of(_where(record).object)
     if digest is None or not digest.is_exact:
         return None
     algorithm = digest.algorithm.removesuffix("-tree")
@@ -149,26 +152,7 @@ def stored_digest(record: ArtifactRecord) -> Digest | None:
 
 def verify(record: ArtifactRecord) -> bool:
     """Hash the stored bytes again; see `Artifact.verify`."""
-    where = _where(record)
-    target = where.path
-    if isinstance(target, Path):
-        _check(record, where, target)
-        _check_digest(record, where, target)
-        return True
-    if where.digest is not None and not where.digest.is_exact:
-        # Only the server knows what such a digest means: it is asked again.
-        found = where.storage.backend.stat(where.relpath)
-        if found.digest != where.digest:
-            raise errors.ContentMismatch(f"the bytes of {record.uid} at {target} were altered: {found} is there now")
-        return True
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / target.name
-        if where.scattered is not None:
-            where.storage.backend.get_files({copy / file.path: file for file in where.scattered.files})
-        else:
-            where.storage.backend.get(where.relpath, copy, is_folder=where.is_folder)
-        _check(record, where, copy)
-        _check_digest(record, where, copy)
+    _check(record, _where(record), Depth.DIGEST)
     return True
 
 
@@ -178,7 +162,7 @@ def keep_copy(record: ArtifactRecord, file: Path) -> None:
     if where.storage.backend.is_local:
         return
     Cache(record.registry.settings.cache_dir).keep(
-        file, where.storage.backend, where.relpath, size=where.size, digest=where.digest
+        file, where.storage.backend, where.relpath, size=where.object["size"], digest=digest_of(where.object)
     )
 
 
@@ -195,42 +179,28 @@ def _local(record: ArtifactRecord, *, mute: bool) -> Path:
 
 def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
     settings = record.registry.settings
-    verify = settings.verify_on_read
     target = where.path
     if isinstance(target, Path):
-        _check(record, where, target)
-        if verify:
-            _check_digest(record, where, target)
+        _check(record, where, Depth.DIGEST if settings.verify_on_read else Depth.SIZE)
         return target
-    cache = Cache(settings.cache_dir)
-    shown = False if mute else settings.progress
-    copy = _from_cache(cache, where, verify=verify, shown=shown)
-    if verify and where.digest is not None and where.digest.file_algorithm not in hashing.ALGORITHMS:
-        # The cache knows bytes only; what they mean to their format is looked at here.
-        try:
-            _check_digest(record, where, copy)
-        except errors.ContentMismatch:
-            cache.evict(where.storage.backend, where.relpath)
-            copy = _from_cache(cache, where, verify=verify, shown=shown)
-            _check_digest(record, where, copy)
-    return copy
-
-
-def _from_cache(cache: Cache, where: _Where, *, verify: bool, shown: bool | None) -> Path:
+    cache, shown = Cache(settings.cache_dir), False if mute else settings.progress
+    wanted, verify = expected(where.object), settings.verify_on_read
     if where.scattered is not None:
         return cache.fetch_scattered(
             where.scattered,
-            size=where.size,
-            digest=where.digest,
+            size=wanted.size,
+            digest=wanted.digest,
+            suffix=wanted.suffix,
             verify=verify,
             show_progress=shown,
         )
     return cache.fetch(
         where.storage.backend,
         where.relpath,
-        size=where.size,
-        digest=where.digest,
-        is_folder=where.is_folder,
+        size=wanted.size,
+        digest=wanted.digest,
+        is_folder=wanted.is_folder,
+        suffix=wanted.suffix,
         verify=verify,
         show_progress=shown,
     )
@@ -270,12 +240,11 @@ def _where(record: ArtifactRecord) -> _Where:
             "a later version that was registered there"
         )
     storage = _storage(record.registry, row.storage_id, row.root)
-    digest = Digest(row.hash_type, row.hash, row.is_exact) if row.hash is not None else None
     scattered = None
     if row.is_scattered:
         with record.registry.engine.connect() as connection:
             scattered = folders.scattered_folder(connection, row.id, row.path, storage.backend)
-    return _Where(storage, row.path, row.size, digest, row.n_files is not None, row.id, scattered)
+    return _Where(storage, row._asdict(), scattered)
 
 
 def _storage(registry: Registry, storage_id: int, root: str) -> Storage:
@@ -286,42 +255,8 @@ def _storage(registry: Registry, storage_id: int, root: str) -> Storage:
     return registry.memo(("storage", storage_id), lambda: registry.Storage.get(storage_id))
 
 
-def _check(record: ArtifactRecord, where: _Where, local: Path) -> None:
-    """Compare what is cheap: that the object is there and has the right size."""
-    if not local.exists():
-        raise errors.ContentMismatch(f"the bytes of {record.uid} are missing: there is nothing at {local}")
-    size = _folder_size(local) if where.is_folder else local.stat().st_size
-    if where.size is not None and size != where.size:
-        raise errors.ContentMismatch(
-            f"the bytes of {record.uid} were altered: {local} has {size} bytes, the record says {where.size}"
-        )
-
-
-def _folder_size(folder: Path) -> int:
-    return sum(item.stat().st_size for item in folder.rglob("*") if item.is_file())
-
-
-def _check_digest(record: ArtifactRecord, where: _Where, local: Path) -> None:
-    if where.digest is None or not where.digest.is_exact:
-        return
-    tree = hashing.hash_tree(local, where.digest.file_algorithm) if where.digest.is_tree else None
-    actual = (
-        tree.digest if tree is not None else local_digest(local, record.suffix, where.digest, is_folder=where.is_folder)
-    )
-    if actual.value != where.digest.value:
-        raise errors.ContentMismatch(
-            f"the bytes of {record.uid} were altered: {local} has the {actual.algorithm} digest {actual.value}, "
-            f"the record says {where.digest.value}{_different(record, where, tree)}"
-        )
-
-
-def _different(record: ArtifactRecord, where: _Where, tree: TreeDigest | None) -> str:
-    """Say which files of a folder are not what they should be, where that is known."""
-    with record.registry.engine.connect() as connection:
-        stored = {file.path: file.value for file in folders.files_of(connection, where.object_id)}
-    if tree is None or not stored:
-        return ""
-    found = {entry.path: entry.value for entry in tree.entries}
-    different = sorted(path for path in found.keys() | stored.keys() if found.get(path) != stored.get(path))
-    more = f" and {len(different) - _NAMED:,} more" if len(different) > _NAMED else ""
-    return f"; it differs in {', '.join(map(repr, different[:_NAMED]))}{more}"
+def _check(record: ArtifactRecord, where: _Where, depth: Depth) -> None:
+    """Raise `ContentMismatch` unless the bytes are what the database says."""
+    files = where.scattered.files if where.scattered is not None else None
+    verdict = verifying.verify(where.storage, where.object, depth, files=files)
+    verdict.check(f"the bytes of {record.uid} at {where.path}")

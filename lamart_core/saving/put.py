@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest
 from lamart_core.objects import folders
-from lamart_core.objects.contents import held_contents
 from lamart_core.objects.plan import Plan, Put, Staged
+from lamart_core.objects.put_again import held_contents
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.scatter import put_contents
-from lamart_core.objects.tombstones import check_not_collected
+from lamart_core.objects.tombstones import none_collected
 from lamart_core.records import Storage, artifact_table
 from lamart_core.saving import resolve
 from lamart_core.saving.stage import discard_path
@@ -105,7 +104,7 @@ def _put_folder(registry: Registry, item: ToPut, tree: TreeDigest, bar: Bar) -> 
     backend, stem = plan.storage.backend, uids.stem_of(item.uid)
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
     relpath = object_path(stem, staged.suffix)
-    with _none_collected(registry, plan.storage.id, [relpath]):
+    with none_collected(registry, plan.storage.id, [relpath]):
         if _is_scattered(plan):
             before = item.before if item.before is not None else Put(relpath, is_managed=True)
             held = held_contents(source, tree, plan.storage)
@@ -154,7 +153,7 @@ def _put_files(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Pu
             move = link is not None or (is_ours and len(wanted) == 1)
             relpath = object_path(uids.stem_of(item.uid), staged.suffix)
             puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size))
-        with _none_collected(registry, storage.id, [put.relpath for put in puts]):
+        with none_collected(registry, storage.id, [put.relpath for put in puts]):
             if len(puts) > 1:
                 backend.put_files(puts, bar=bar)
             else:
@@ -174,17 +173,6 @@ def _second_name(source: Path, backend: Backend, suffix: str) -> Path | None:
     except OSError:
         return None
     return link
-
-
-@contextmanager
-def _none_collected(registry: Registry, storage_id: int, relpaths: Sequence[str]) -> Generator[None, None, None]:
-    """Tell a storage that failed from bytes that garbage collection took while they were put."""
-    try:
-        yield
-    except (errors.StorageError, errors.PathNotFound):
-        with registry.engine.connect() as connection:
-            check_not_collected(connection, storage_id, relpaths)
-        raise
 
 
 # ---------------------------------------------------------------------- back

@@ -42,6 +42,7 @@ from lamart_core.storage.roots import (
 from lamart_core.storage.scattered import ScatteredFolder
 from lamart_core.storage.staging import maker_lives
 from lamart_core.storage.survey import is_stored_name
+from lamart_core.storage.verdicts import Depth, Expected, State, Verdict
 
 __all__ = [
     "MARKER",
@@ -51,6 +52,8 @@ __all__ = [
     "Backend",
     "Bar",
     "Cache",
+    "Depth",
+    "Expected",
     "FilePut",
     "KnownFile",
     "Local",
@@ -61,10 +64,12 @@ __all__ = [
     "ReservedName",
     "ScatteredFolder",
     "Staging",
+    "State",
     "StorageOptions",
     "StoredFile",
     "StoredName",
     "UnfinishedUpload",
+    "Verdict",
     "address_of",
     "backend_at",
     "begin_flush",

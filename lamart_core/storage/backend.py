@@ -302,11 +302,14 @@ class Backend(Location):
         """
         return survey.measure(self, name)
 
-    def mismatched(self, sizes: Mapping[str, int]) -> set[str]:
+    def mismatched(self, sizes: Mapping[str, int]) -> dict[str, int | None]:
         """Return those of many objects of a version store that are missing or have another size.
 
         Args:
             sizes: Sizes in bytes that the objects should have, by path in the version store.
+
+        Returns:
+            The sizes that they have instead, by path; None for what is missing.
 
         Raises:
             StorageError: The storage failed or refused.

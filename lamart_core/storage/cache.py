@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lamart_core import uids
-from lamart_core.errors import ContentMismatch, PathNotFound
-from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes, hash_file, hash_tree, list_files
+from lamart_core.errors import PathNotFound
+from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes
 from lamart_core.storage import transfer
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
@@ -20,6 +20,7 @@ from lamart_core.storage.keys import RESERVED, suffix_of
 from lamart_core.storage.objects import StoredFile
 from lamart_core.storage.progress import progress
 from lamart_core.storage.scattered import ScatteredFolder
+from lamart_core.storage.verdicts import Depth, Expected, State, Verdict, compare, verify_local
 
 _MAX_NAME = 200  # file systems take 255 bytes, object stores names of any length
 
@@ -28,9 +29,7 @@ _MAX_NAME = 200  # file systems take 255 bytes, object stores names of any lengt
 class _Wanted:
     location: Location
     relpath: str
-    size: int | None
-    digest: Digest | None
-    is_folder: bool
+    expected: Expected
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class Cache:
         size: int | None,
         digest: Digest | None = None,
         is_folder: bool = False,
+        suffix: str = "",
         verify: bool = False,
         show_progress: bool | None = False,
     ) -> Path:
@@ -68,6 +68,7 @@ class Cache:
             size: Size in bytes that the object must have; for a folder the sum over its files. None: not known.
             digest: What the object is known to be.
             is_folder: Whether it is a folder.
+            suffix: Its suffix, for a digest that a format made.
             verify: Whether its bytes are hashed and compared with the digest. For an inexact digest the server is
                 asked again.
             show_progress: Whether a download draws a bar, as `enabled` of `progress`.
@@ -78,12 +79,12 @@ class Cache:
             StorageFull: The disk of the cache is full.
             StorageError: The storage failed.
         """
-        wanted = _Wanted(location, relpath, size, digest, is_folder)
+        wanted = _Wanted(location, relpath, Expected(size, digest, is_folder, suffix=suffix))
         if verify and digest is not None and not digest.is_exact:
-            _check_server(wanted, digest)
+            _check(wanted, compare(transfer.stat(location, relpath), wanted.expected, Depth.SIZE))
         if location.is_local:
             path = location.local(relpath)
-            _check(path, wanted, verify=verify)
+            _check(wanted, verify_local(path, wanted.expected, _depth(verify)))
             return path
 
         def download(path: Path) -> None:
@@ -98,6 +99,7 @@ class Cache:
         *,
         size: int | None,
         digest: Digest | None,
+        suffix: str = "",
         verify: bool = False,
         show_progress: bool | None = False,
     ) -> Path:
@@ -109,13 +111,14 @@ class Cache:
             folder: The folder.
             size: Sum of the sizes of its files in bytes.
             digest: What the folder is known to be.
+            suffix: As for `fetch`.
             verify: As for `fetch`.
             show_progress: As for `fetch`.
 
         Raises:
             PathNotFound, ContentMismatch, StorageFull, StorageError: As for `fetch`.
         """
-        wanted = _Wanted(folder.location, folder.relpath, size, digest, is_folder=True)
+        wanted = _Wanted(folder.location, folder.relpath, Expected(size, digest, is_folder=True, suffix=suffix))
 
         def assemble(path: Path) -> None:
             temporary = path.with_name(f".{uids.base62(20)}.part")
@@ -163,20 +166,20 @@ class Cache:
         return self._folder(location, RESERVED) / "files"
 
     def _fetch(self, wanted: _Wanted, download: Callable[[Path], None], *, verify: bool) -> Path:
-        path = self.path(wanted.location, wanted.relpath, size=wanted.size, digest=wanted.digest)
-        if _is_whole(path, wanted, verify=verify):
+        expected, depth = wanted.expected, _depth(verify)
+        path = self.path(wanted.location, wanted.relpath, size=expected.size, digest=expected.digest)
+        if verify_local(path, expected, depth).is_whole:
             return path
         with writing(str(self.root)):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent / ".lock"):
-            if not _is_whole(path, wanted, verify=verify):
+            if verify_local(path, expected, depth).is_damaged:
                 remove_quietly(path)
                 download(path)
-        try:
-            _check(path, wanted, verify=verify)
-        except ContentMismatch:
+        verdict = verify_local(path, expected, depth)
+        if verdict.is_damaged:
             remove_quietly(path)
-            raise
+        _check(wanted, verdict)
         return path
 
     def keep(self, file: Path, location: Location, relpath: str, *, size: int | None, digest: Digest | None) -> None:
@@ -235,48 +238,19 @@ class Cache:
 
 def _is_copy(path: Path, file: StoredFile, algorithm: str | None) -> bool:
     """Whether a path holds the copy of a stored file; its bytes are looked at where an algorithm is given."""
-    try:
-        if path.stat().st_size != file.size:
-            return False
-    except FileNotFoundError:
-        return False
-    return algorithm not in ALGORITHMS or hash_file(path, str(algorithm)).value == file.value
+    digest = Digest(algorithm, file.value) if algorithm in ALGORITHMS else None
+    return verify_local(path, Expected(file.size, digest), Depth.DIGEST).is_whole
 
 
-def _is_whole(path: Path, wanted: _Wanted, *, verify: bool) -> bool:
-    try:
-        _check(path, wanted, verify=verify)
-    except (ContentMismatch, PathNotFound):
-        return False
-    return True
+def _depth(verify: bool) -> Depth:
+    return Depth.DIGEST if verify else Depth.SIZE
 
 
-def _check(path: Path, wanted: _Wanted, *, verify: bool) -> None:
-    """Compare a copy (or a local object) with what it should be."""
+def _check(wanted: _Wanted, verdict: Verdict) -> None:
     name = f"{wanted.relpath!r} of {wanted.location.root}"
-    if not (path.is_dir() if wanted.is_folder else path.is_file()):
-        raise PathNotFound(f"there is no {'folder' if wanted.is_folder else 'file'} {name}")
-    size = sum(file.size for file in list_files(path)) if wanted.is_folder else path.stat().st_size
-    if wanted.size is not None and size != wanted.size:
-        raise ContentMismatch(
-            f"{name} has {size:,} bytes, but {wanted.size:,} were stored: it is incomplete or changed"
-        )
-    digest = wanted.digest
-    if not verify or digest is None or not digest.is_exact or digest.file_algorithm not in ALGORITHMS:
-        return
-    if digest.is_tree != wanted.is_folder:
-        return  # a content digest of a format, which cannot be made from bytes alone
-    found = hash_tree(path, digest.file_algorithm).digest if wanted.is_folder else hash_file(path, digest.algorithm)
-    if found != digest:
-        raise ContentMismatch(f"{name} has the digest {found}, but {digest} was stored: its bytes were changed")
-
-
-def _check_server(wanted: _Wanted, digest: Digest) -> None:
-    found = transfer.stat(wanted.location, wanted.relpath).digest
-    if found != digest:
-        raise ContentMismatch(
-            f"{wanted.relpath!r} of {wanted.location.root} was changed: its server says {found} now, and said {digest}"
-        )
+    if verdict.state is State.MISSING:
+        raise PathNotFound(f"there is no {'folder' if wanted.expected.is_folder else 'file'} {name}")
+    verdict.check(f"the bytes of {name}")
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import RESERVED
 from lamart_core.storage.linking import link_equal, link_known
-from lamart_core.storage.objects import FilePut, KnownFile, ObjectStat
+from lamart_core.storage.objects import FilePut, KnownFile, ObjectStat, describe_path
 from lamart_core.storage.progress import NO_BAR, Bar
 from lamart_core.storage.staging import staging_name
 
@@ -357,9 +357,5 @@ def delete(location: Location, relpath: str, *, is_folder: bool, missing_ok: boo
 
 def stat(location: Location, relpath: str) -> ObjectStat:
     """Describe an object. See `transfer.stat`."""
-    path = location.local(relpath)
     with reading(location.root, relpath):
-        if not path.is_dir():
-            return ObjectStat(path.stat().st_size, None, False, None)
-        sizes = [file.size for file in list_files(path)]
-        return ObjectStat(sum(sizes), len(sizes), True, None)
+        return describe_path(location.local(relpath))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lamart_core.hashing import Digest
+from lamart_core.hashing import Digest, list_files
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,19 @@ class UnfinishedUpload:
     relpath: str
     upload_id: str
     begun: datetime
+
+
+def describe_path(path: Path) -> ObjectStat:
+    """Return what is to be seen of a local file or folder without reading its bytes.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        InvalidArgument: It is a folder with something that cannot be stored.
+    """
+    if not path.is_dir():
+        return ObjectStat(path.stat().st_size, None, False, None)
+    sizes = [file.size for file in list_files(path)]
+    return ObjectStat(sum(sizes), len(sizes), True, None)
 
 
 def measure_path(path: Path, relpath: str) -> StoredName:

@@ -22,7 +22,7 @@ _SPARED = 50
 _FEW = 8
 
 
-def not_whole(location: Location, sizes: Mapping[str, int]) -> set[str]:
+def not_whole(location: Location, sizes: Mapping[str, int]) -> dict[str, int | None]:
     """Return those of many objects of a version store that are missing or have another size.
 
     The names of what belongs to one family begin with the same stem, so a listing of that beginning tells of up to
@@ -35,22 +35,26 @@ def not_whole(location: Location, sizes: Mapping[str, int]) -> set[str]:
         location: A remote storage location.
         sizes: Sizes in bytes that the objects should have, by path in the version store.
 
+    Returns:
+        The sizes that they have instead, by path; None for what is missing.
+
     Raises:
         StorageError: The storage failed or refused.
 
     Examples:
         >>> not_whole(Location("memory://lab"), {".lamart/9Kq3mZ0aBcDeFgHi12345678.txt": 3})
-        {'.lamart/9Kq3mZ0aBcDeFgHi12345678.txt'}
+        {'.lamart/9Kq3mZ0aBcDeFgHi12345678.txt': None}
     """
     shown = _listed(location, sizes)
-    wrong: set[str] = set()
+    wrong: dict[str, int | None] = {}
 
     def look(path: str, size: int) -> None:
         try:
-            if head(location, path).size != size:
-                wrong.add(path)
+            found = head(location, path).size
         except PathNotFound:
-            wrong.add(path)
+            found = None
+        if found != size:
+            wrong[path] = found
 
     run_all([partial(look, path, size) for path, size in sizes.items() if shown.get(path) != size], _THREADS)
     return wrong

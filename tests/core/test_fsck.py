@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tracemalloc
 from datetime import timedelta
@@ -17,7 +18,7 @@ from lamart_core.care import Finding, Kind, Severity, check_registry, iter_findi
 from lamart_core.db import Registry
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.records import FolderFile
-from lamart_core.storage import MARKER, Marker
+from lamart_core.storage import MARKER, Marker, verdicts
 from tests.core.test_gc import AT_ONCE, lease, leave_file, location_of
 from tests.registries import fresh_registry, tree, write
 
@@ -102,6 +103,7 @@ def test_missing_truncated_and_altered_bytes_are_found(lab: Registry, tmp_path: 
         (Kind.ALTERED, altered.uid),
         (Kind.ALTERED, folder.uid),
     }
+    assert "differs in '1.txt'" in next(found.detail for found in findings if found.artifact == folder.uid)
     assert all(found.severity is Severity.ERROR and not found.is_repairable for found in findings)
     assert {found.path for found in findings} == {
         artifact.object.path for artifact in (missing, short, altered, folder)
@@ -112,6 +114,28 @@ def test_missing_truncated_and_altered_bytes_are_found(lab: Registry, tmp_path: 
     repaired = check_registry(lab, verify=True, repair=True)
     assert len(repaired.remaining) == 4, "there is no other copy"
     assert Artifact.filter().count() == 4
+
+
+@pytest.mark.req("R291")
+@pytest.mark.parametrize("lab", ["sqlite-local", "postgres-s3"], indirect=True)
+def test_what_cannot_be_read_is_not_told_as_altered(
+    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = save(tmp_path, "a.txt", "content")
+    save(tmp_path, "again.txt", "other")
+
+    def refuse(*args: object, **options: object) -> None:
+        raise errors.StorageError(errno.EIO, "the disk, or the network, failed")
+
+    monkeypatch.setattr(verdicts, "hash_file", refuse)
+    findings = check_registry(lab, verify=True, repair=True).findings
+    assert {(found.kind, found.is_repairable) for found in findings} == {(Kind.UNREACHABLE, False)}
+    assert artifact.uid in {found.artifact for found in findings}
+    assert check_registry(lab).is_clean
+    monkeypatch.undo()
+    location_of(lab).delete(artifact.object.path)
+    with pytest.raises(errors.ContentMismatch, match="missing"):
+        artifact.verify()
 
 
 def place_of_file(registry: Registry, artifact: Artifact, name: str) -> str:
