@@ -45,26 +45,37 @@ class Item:
     """A record that is saved.
 
     Attributes:
+        uid: Its uid; of a new artifact the one that it has so far.
         staged: What it holds.
         plan: What the caller wants of it.
-        values: Its values by column name: of a new artifact all, of a replaced one what changes.
-        uid: Its uid; of a new artifact the one that it has so far.
+        values: Its values by column name: of one that gets other content those that change, else all.
+        artifact_id: Id of an artifact that exists: it has this content already, or it gets it.
+        replaces: Whether it gets this content instead of what it has.
+        riders: What else is written.
         put: Bytes that were put for it, or for another record of equal content; None where equal ones are there.
         place: The real key that it gets, as it was reserved.
-        artifact_id: Id of an artifact that exists: it gets this content, or it is what has the content already.
-        replaces: Whether it gets this content.
-        riders: What else is written.
     """
 
+    uid: str
     staged: Staged
     plan: Plan
     values: dict[str, Any]
-    uid: str
-    put: Put | None = None
-    place: Place | None = None
     artifact_id: int | None = None
     replaces: bool = False
     riders: tuple[Rider, ...] = ()
+    put: Put | None = None
+    place: Place | None = None
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether it brings bytes: not where the artifact has this content already."""
+        return self.replaces or self.artifact_id is None
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        run = self.plan.run
+        return self.has_bytes or bool(self.riders) or (run is not None and run.id != self.values["run_id"])
 
 
 @dataclass(frozen=True)

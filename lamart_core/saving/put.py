@@ -6,7 +6,6 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from lamart_core import errors, uids
@@ -20,37 +19,22 @@ from lamart_core.objects.scatter import put_contents
 from lamart_core.objects.tombstones import none_collected
 from lamart_core.records import Storage, artifact_table
 from lamart_core.saving import resolve
+from lamart_core.saving.commit import Item
 from lamart_core.saving.stage import discard_path
 from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state, object_path
 
 _THREADS = 16
 
 
-@dataclass(frozen=True)
-class ToPut:
-    """Content that is going to be stored.
-
-    Attributes:
-        uid: Uid that the artifact has so far; its stem begins the names of what is stored.
-        staged: The content.
-        plan: What the caller wants of it.
-        before: What was put before, when parts of a folder that were going to be shared have vanished since.
-    """
-
-    uid: str
-    staged: Staged
-    plan: Plan
-    before: Put | None = None
-
-
-def put_bytes(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Put]:
+def put_bytes(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]:
     """Put contents under names that no other save can choose: all of them, or none. Nothing refers to them yet.
 
     The sources stay, where that costs no copy, until records refer to the bytes. Files are put several at a time.
 
     Args:
         registry: The registry.
-        wanted: The contents.
+        wanted: The contents. What was put of one before, when parts of a folder that were going to be shared have
+            vanished since, is used again.
         bar: Progress that they are part of.
 
     Raises:
@@ -88,7 +72,7 @@ def check_managed(storage: Storage) -> None:
         )
 
 
-def _source(item: ToPut) -> Path:
+def _source(item: Item) -> Path:
     check_managed(item.plan.storage)
     source = item.staged.source
     if not isinstance(source, Path) or not source.exists():
@@ -99,14 +83,14 @@ def _source(item: ToPut) -> Path:
 # ---------------------------------------------------------------------- folders
 
 
-def _put_folder(registry: Registry, item: ToPut, tree: TreeDigest, bar: Bar) -> Put:
+def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> Put:
     source, staged, plan = _source(item), item.staged, item.plan
     backend, stem = plan.storage.backend, uids.stem_of(item.uid)
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
     relpath = object_path(stem, staged.suffix)
     with none_collected(registry, plan.storage.id, [relpath]):
         if _is_scattered(plan):
-            before = item.before if item.before is not None else Put(relpath, is_managed=True)
+            before = item.put if item.put is not None else Put(relpath, is_managed=True)
             held = held_contents(source, tree, plan.storage)
             files = put_contents(source, tree, plan.storage, stem, held, before.files, bar)
             return Put(before.relpath, is_managed=True, is_scattered=True, files=files)
@@ -121,7 +105,7 @@ def _is_scattered(plan: Plan) -> bool:
     return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.is_local
 
 
-def _known_files(registry: Registry, item: ToPut, tree: TreeDigest) -> Mapping[str, KnownFile] | None:
+def _known_files(registry: Registry, item: Item, tree: TreeDigest) -> Mapping[str, KnownFile] | None:
     """Return stored files that a new folder may share; None where others may write to it."""
     plan = item.plan
     if not plan.key_is_virtual:
@@ -137,7 +121,7 @@ def _known_files(registry: Registry, item: ToPut, tree: TreeDigest) -> Mapping[s
 # ---------------------------------------------------------------------- files
 
 
-def _put_files(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Put]:
+def _put_files(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]:
     """Put files of one location: a single one by itself, as it may then be moved, others side by side."""
     storage = wanted[0].plan.storage
     backend = storage.backend
@@ -191,7 +175,7 @@ def check_source(staged: Staged) -> None:
         )
 
 
-def take_back(wanted: Sequence[ToPut], puts: Mapping[int, Put]) -> None:
+def take_back(wanted: Sequence[Item], puts: Mapping[int, Put]) -> None:
     """Remove bytes that no record came to refer to, several at a time; what was moved goes back to where it was.
 
     Args:
@@ -206,7 +190,7 @@ def take_back(wanted: Sequence[ToPut], puts: Mapping[int, Put]) -> None:
             list(pool.map(_take_back, [wanted[index] for index in puts], puts.values()))
 
 
-def _take_back(item: ToPut, put: Put) -> None:
+def _take_back(item: Item, put: Put) -> None:
     staged, storage = item.staged, item.plan.storage
     if staged.in_place is not None or staged.stored is not None:
         return

@@ -22,9 +22,8 @@ from lamart_core.places.rows import is_real
 from lamart_core.records import ArtifactRecord, Run, Storage
 from lamart_core.records.checks import check_values
 from lamart_core.saving import stage
-from lamart_core.saving.commit import lock_replaced
+from lamart_core.saving.commit import Item, lock_replaced
 from lamart_core.saving.construct import discard_own
-from lamart_core.saving.write import Work
 from lamart_core.storage import address_of, clean_key, match_root, suffix_of
 
 
@@ -171,8 +170,8 @@ def _flags(record: ArtifactRecord) -> Row:
 # ---------------------------------------------------------------------- saving
 
 
-def work_of(record: ArtifactRecord, pending: Replacement) -> Work:
-    """Return what saving the artifact with its new content is.
+def item_of(record: ArtifactRecord, pending: Replacement) -> Item:
+    """Return what is to be saved of an artifact with new content.
 
     Raises:
         InvalidArgument: It was to get another storage location too, or a value cannot be stored.
@@ -180,7 +179,8 @@ def work_of(record: ArtifactRecord, pending: Replacement) -> Work:
     if "storage_id" in record._changes():
         raise errors.InvalidArgument("an artifact cannot get other content and another storage at once; save one first")
     check_values(type(record), record._values())
-    return Work(record, pending.staged, _plan(record, pending), _values(record, pending), replaces=True)
+    plan, values = _plan(record, pending), _values(record, pending)
+    return Item(record.uid, pending.staged, plan, values, record.id, replaces=True, riders=record._riders)
 
 
 def _plan(record: ArtifactRecord, pending: Replacement) -> Plan:

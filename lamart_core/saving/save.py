@@ -17,9 +17,10 @@ from lamart_core.moving.move import check_rename, move_real_key, move_to_storage
 from lamart_core.objects.plan import Outcome, Pending, Plan, Row, SaveResult
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.records.checks import check_values
+from lamart_core.saving.commit import Committed, Item
 from lamart_core.saving.construct import begin_anew
-from lamart_core.saving.replace import Replacement, work_of
-from lamart_core.saving.write import Work, make_whole, write
+from lamart_core.saving.replace import Replacement, item_of
+from lamart_core.saving.write import make_whole, write
 from lamart_core.storage import Bar, progress
 
 
@@ -76,26 +77,19 @@ def save_contents(
     """
     changes = _begin_deleted_anew(registry, records)
     saved: dict[str, Storage] = {}
-    works = [_work(registry, record, saved) for record in records]
-    committed = write(registry, works, bar, also=also)
-    for work, found in zip(works, committed, strict=True):
-        record = work.record
+    items = [_item(registry, record, saved) for record in records]
+    committed = write(registry, records, items, bar, also=also)
+    for record, item, found in zip(records, items, committed, strict=True):
         if found.outcome is Outcome.RESTORED:
             logger.warning("%s of equal content and key was restored from the trash", record.uid)
-        if work.has_bytes:
-            continue
-        if "key" in record._changes():
-            _take_key(record)
-        if record.run_id is None:
-            set_committed_value(record, "run_id", found.row["run_id"])
-            vars(record).pop("_cached_run", None)
-    for record in records:
+        if not item.has_bytes:
+            _take_found(record, found)
         for name, value in changes.get(id(record), {}).items():
             if getattr(record, name) != value:
                 setattr(record, name, value)
         if record._changes():
             _save_fields(record)
-    return [SaveResult(work.record, found.outcome) for work, found in zip(works, committed, strict=True)]
+    return [SaveResult(record, found.outcome) for record, found in zip(records, committed, strict=True)]
 
 
 def _begin_deleted_anew(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, dict[str, Any]]:
@@ -107,7 +101,7 @@ def _begin_deleted_anew(registry: Registry, records: Sequence[ArtifactRecord]) -
     known = [record for record in records if record.is_saved and isinstance(record._pending, Pending)]
     changes: dict[int, dict[str, Any]] = {}
     while known:
-        gone = [work.record for work in make_whole(registry, [_work(registry, record, {}) for record in known])]
+        gone = make_whole(registry, known)
         for record in gone:
             changed = {name: value for name, value in record._changes().items() if name != "key"}
             changes.setdefault(id(record), changed)
@@ -116,15 +110,15 @@ def _begin_deleted_anew(registry: Registry, records: Sequence[ArtifactRecord]) -
     return changes
 
 
-def _work(registry: Registry, record: ArtifactRecord, saved: dict[str, Storage]) -> Work:
+def _item(registry: Registry, record: ArtifactRecord, saved: dict[str, Storage]) -> Item:
     pending: Pending | Replacement = record._pending
     if isinstance(pending, Replacement):
-        return work_of(record, pending)
-    plan = pending.plan
-    if not record.is_saved:
+        return item_of(record, pending)
+    plan, known = pending.plan, record.id if record.is_saved else None
+    if known is None:
         plan = _with_saved_storage(registry, plan, saved)
         record._defaults(registry)
-    return Work(record, pending.staged, plan, record._values())
+    return Item(record.uid, pending.staged, plan, record._values(), known, riders=record._riders)
 
 
 def _with_saved_storage(registry: Registry, plan: Plan, saved: dict[str, Storage]) -> Plan:
@@ -168,6 +162,15 @@ def _rename(record: ArtifactRecord, key: str | None) -> None:
         record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
     else:
         move_real_key(record, key)
+
+
+def _take_found(record: ArtifactRecord, found: Committed) -> None:
+    """Let an artifact that exists have the run that made it, where it had none, and a key."""
+    if record.run_id is None:
+        set_committed_value(record, "run_id", found.row["run_id"])
+        vars(record).pop("_cached_run", None)
+    if "key" in record._changes():
+        _take_key(record)
 
 
 def _take_key(record: ArtifactRecord) -> None:
