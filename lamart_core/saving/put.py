@@ -17,10 +17,11 @@ from lamart_core.objects.put_again import held_contents
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.scatter import put_contents
 from lamart_core.objects.tombstones import none_collected
-from lamart_core.records import Storage, artifact_table
+from lamart_core.records import artifact_table
 from lamart_core.saving import resolve
 from lamart_core.saving.commit import Item
 from lamart_core.saving.stage import discard_path
+from lamart_core.saving.targets import check_managed
 from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state, object_path
 
 _THREADS = 16
@@ -62,14 +63,6 @@ def put_bytes(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]
         take_back(wanted, puts)
         raise
     return [puts[index] for index in range(len(wanted))]
-
-
-def check_managed(storage: Storage) -> None:
-    """Raise InvalidArgument for a location that this registry does not manage."""
-    if not storage.is_managed:
-        raise errors.InvalidArgument(
-            f"the storage location {storage.root} is not managed by this registry; nothing can be written there"
-        )
 
 
 def _source(item: Item) -> Path:

@@ -24,6 +24,7 @@ from lamart_core.records.checks import check_values
 from lamart_core.saving import stage
 from lamart_core.saving.commit import Item, lock_replaced
 from lamart_core.saving.construct import discard_own
+from lamart_core.saving.targets import check_managed
 from lamart_core.storage import address_of, clean_key, match_root, suffix_of
 
 
@@ -84,10 +85,7 @@ def _check_replaceable(record: ArtifactRecord) -> Storage:
     with record.registry.engine.connect() as connection:
         lock_replaced(connection, record.__table__, record.id, record.uid)
     storage: Storage = record.storage
-    if not storage.is_managed:
-        raise errors.InvalidArgument(
-            f"{record.uid} lies in {storage.root}, which is not managed by this registry; nothing can be replaced there"
-        )
+    check_managed(storage)
     return storage
 
 
