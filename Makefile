@@ -3,6 +3,7 @@
 # make test          all tests; no network is needed once the libraries are installed
 # make test-all      with each database on each storage, and killed at every step instead of some: takes long
 # make lint          ruff, pyright, import contracts, docs
+# make migration     the next database migration, from what the models say: make migration M="What it adds."
 # make benchmarks    measurements beside the floor and beside lamindb (installs lamindb apart, on first use)
 # make requirements  the requirements of docs/specification.md that no passing test proves
 # make clean         removes everything that these commands made, the virtual environment included
@@ -14,6 +15,7 @@ VENV   ?= .venv
 PORT   ?= 3000
 CORES  := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 ARGS   ?=
+M      ?=
 
 RUN     := $(VENV)/bin/python -m
 RESULTS := build/requirements.json
@@ -22,7 +24,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 # Tests start many processes, and each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help benchmarks demo ui test test-all lint format requirements clean azurite
+.PHONY: help benchmarks demo ui test test-all lint format migration requirements clean azurite
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -53,6 +55,9 @@ lint: $(VENV)/installed-dev
 
 format: $(VENV)/installed-dev
 	@$(RUN) ruff check --fix-only . && $(RUN) ruff format .
+
+migration: $(VENV)/installed-dev
+	@$(RUN) scripts.new_migration "$(M)"
 
 benchmarks: $(VENV)/installed-test
 	@$(RUN) benchmarks $(ARGS)

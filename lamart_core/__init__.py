@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     from lamart_core.connect import DB, connect
     from lamart_core.current import context, settings
     from lamart_core.lineage import finish, flow, lineage_graph, run_context, step, track
-    from lamart_core.models import Artifact, Branch, Collection, Run, Space, SQLRecordList, Storage, Transform, User
+    from lamart_core.models import (
+        Artifact,
+        Branch,
+        Collection,
+        Project,
+        Reference,
+        Run,
+        Space,
+        SQLRecordList,
+        Storage,
+        Transform,
+        ULabel,
+        User,
+    )
     from lamart_core.query import Q, QuerySet
     from lamart_core.saving.bulk import save
 
@@ -32,13 +45,16 @@ _HOMES = {
     "Branch": "lamart_core.models",
     "Collection": "lamart_core.models",
     "DB": "lamart_core.connect",
+    "Project": "lamart_core.models",
     "Q": "lamart_core.query",
     "QuerySet": "lamart_core.query",
+    "Reference": "lamart_core.models",
     "Run": "lamart_core.models",
     "SQLRecordList": "lamart_core.models",
     "Space": "lamart_core.models",
     "Storage": "lamart_core.models",
     "Transform": "lamart_core.models",
+    "ULabel": "lamart_core.models",
     "User": "lamart_core.models",
     "connect": "lamart_core.connect",
     "context": "lamart_core.current",
@@ -58,13 +74,16 @@ __all__ = [
     "Artifact",
     "Branch",
     "Collection",
+    "Project",
     "Q",
     "QuerySet",
+    "Reference",
     "Run",
     "SQLRecordList",
     "Space",
     "Storage",
     "Transform",
+    "ULabel",
     "User",
     "connect",
     "context",

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster import InitResourceContext, ResourceDependency
-from dagster._core.execution.plan.inputs import FromMultipleSources
 from pydantic import Field, PrivateAttr
 
 from lamart_core.db import MAIN_BRANCH_ID, Registry
 from lamart_core.logging import logger
 from lamart_dagster import metadata, reading, storing, targets
+from lamart_dagster.dagster_internals import collects_outputs, current_step_context, set_data_version, step_context_of
 from lamart_dagster.lineage import step_id
 from lamart_dagster.loading import Request, item_request_of, request_of
 from lamart_dagster.resources import LamartRegistry
@@ -19,9 +19,7 @@ from lamart_dagster.snapshot import View
 from lamart_dagster.steps import OpenStep, StepRuns
 
 if TYPE_CHECKING:
-    from dagster._core.execution.context.system import StepExecutionContext
-
-    from lamart_core.artifact import Artifact
+    from lamart_dagster.dagster_internals import StepContext
 
 
 class LamartIOManager(dg.ConfigurableIOManager):
@@ -74,7 +72,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
         """
         registry = self.registry.connect()
         target = targets.output_target(context, prefix=self.key_prefix)
-        step = self._open_step(registry, _step_context(context))
+        step = self._open_step(registry, step_context_of(context))
         if step is not None:
             self._record_dependencies(registry, step, context.step_context)
         if obj is None:
@@ -85,7 +83,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
             stored = storing.store(registry, obj, target, run, description=description, allow_pickle=self.allow_pickle)
             if run is not None:
                 storing.forget_none(registry, target, run)
-            set_data_version(context, stored.artifact)
+            set_data_version(context, stored.artifact.hash or stored.artifact.uid)
             context.add_output_metadata(self._metadata(context, stored, step))
         if step is not None:
             self._steps.stored(registry, step, context)
@@ -127,7 +125,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
         registry = self.registry.connect()
         wanted = targets.input_targets(context, prefix=self.key_prefix)
         request = _request(context)
-        step = self._open_step(registry, _current_step(context))
+        step = self._open_step(registry, _current_context(context))
         asset = context.asset_key.to_user_string() if context.has_asset_key else None
         pin = reading.pin_of(context.config, context.definition_metadata, self.pins, asset)
         upstream = _upstream_step(context)
@@ -146,10 +144,10 @@ class LamartIOManager(dg.ConfigurableIOManager):
 
     # ------------------------------------------------------------------ steps
 
-    def _open_step(self, registry: Registry, context: "StepExecutionContext | None") -> OpenStep | None:
+    def _open_step(self, registry: Registry, context: "StepContext | None") -> OpenStep | None:
         return None if context is None else self._steps.open(registry, context, ui_url=self.dagster_url)
 
-    def _record_dependencies(self, registry: Registry, step: OpenStep, context: "StepExecutionContext") -> None:
+    def _record_dependencies(self, registry: Registry, step: OpenStep, context: "StepContext") -> None:
         """Record what the step depends on without loading it, as far as it is in the registry."""
         if step.has_dependencies:
             return
@@ -170,36 +168,8 @@ class LamartIOManager(dg.ConfigurableIOManager):
             logger.warning("the end of a run could not be recorded; a later run will do it: %s", error)
 
 
-def set_data_version(context: dg.OutputContext, artifact: "Artifact") -> None:
-    """Make the content hash the data version of the materialization, unless the asset set one itself."""
-    step = _step_context(context)
-    if step is None or not context.has_asset_key or step.has_data_version(context.asset_key):
-        return
-    step.set_data_version(context.asset_key, dg.DataVersion(artifact.hash or artifact.uid))
-
-
-def _step_context(context: dg.OutputContext) -> "StepExecutionContext | None":
-    try:
-        return context.step_context
-    except dg.DagsterInvariantViolationError:  # a context made by hand
-        return None
-
-
-def _step_of_input(context: dg.InputContext) -> "StepExecutionContext | None":
-    try:
-        return context.step_context
-    except dg.DagsterInvariantViolationError:  # loaded by a call, not for a parameter
-        return None
-
-
-def _current_step(context: dg.InputContext) -> "StepExecutionContext | None":
-    step = _step_of_input(context)
-    if step is not None:
-        return step
-    try:  # context.load_asset_value(…) in the body of a step
-        return dg.OpExecutionContext.get()._step_execution_context  # pyright: ignore[reportPrivateUsage]
-    except dg.DagsterInvariantViolationError:  # outside of any run
-        return None
+def _current_context(context: dg.InputContext) -> "StepContext | None":
+    return step_context_of(context) or current_step_context()
 
 
 def _upstream_step(context: dg.InputContext) -> str | None:
@@ -220,11 +190,9 @@ def _request(context: dg.InputContext) -> Request:
         annotation = context.dagster_type.typing_type
     except dg.DagsterInvariantViolationError:  # a context made by hand
         annotation = None
-    step = _step_of_input(context)
-    if step is not None:
-        source = step.step.step_input_named(context.name).source
-        if isinstance(source, FromMultipleSources):
-            return item_request_of(annotation)
+    step = step_context_of(context)
+    if step is not None and collects_outputs(step, context.name):
+        return item_request_of(annotation)
     return request_of(annotation)
 
 
@@ -244,7 +212,7 @@ def _view(context: dg.InputContext, step: OpenStep | None, upstream: str | None)
 
 def _maps_many(context: dg.InputContext) -> bool:
     """Return whether other partitions of the step could have several upstream partitions."""
-    step = _current_step(context)
+    step = _current_context(context)
     if step is None or not context.has_asset_key or not context.has_asset_partitions:
         return False
     assets = step.assets_def

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import inspect
 import json
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.execution.stats import StepEventStatus
 
 from lamart_core.db import Registry
 from lamart_core.lineage import RunSpec, TransformSpec, close_runs, redacted
 from lamart_core.records import Run, RunStatus
+from lamart_dagster import dagster_internals as internals
 
 if TYPE_CHECKING:
-    from dagster._core.execution.context.system import StepExecutionContext
+    from lamart_dagster.dagster_internals import StepContext
 
 REFERENCE_TYPE = "dagster"
 BACKFILL_TAG = "dagster/backfill"
@@ -133,7 +132,7 @@ def run_spec(step: Step, *, ui_url: str | None = None) -> RunSpec:
     )
 
 
-def step_of(context: StepExecutionContext) -> Step:
+def step_of(context: StepContext) -> Step:
     """Return the step that is being executed."""
     run = context.dagster_run
     tags = run.tags
@@ -163,7 +162,7 @@ def step_of(context: StepExecutionContext) -> Step:
 
 def source_of(op: dg.OpDefinition) -> str | None:
     """Return the source of the function behind an asset or op; None where there is none to read."""
-    function = getattr(op.compute_fn, "decorated_fn", None)
+    function: Any = internals.decorated_function(op)
     if function is None:
         return None
     try:
@@ -248,9 +247,9 @@ def settle_runs(registry: Registry, instance: dg.DagsterInstance, *, limit: int 
 
 
 _STEP_STATUS = {
-    StepEventStatus.SUCCESS: RunStatus.COMPLETED,
-    StepEventStatus.SKIPPED: RunStatus.ABORTED,
-    StepEventStatus.FAILURE: RunStatus.ERRORED,
+    internals.StepEventStatus.SUCCESS: RunStatus.COMPLETED,
+    internals.StepEventStatus.SKIPPED: RunStatus.ABORTED,
+    internals.StepEventStatus.FAILURE: RunStatus.ERRORED,
 }
 _RUN_STATUS = {
     dg.DagsterRunStatus.SUCCESS: RunStatus.COMPLETED,
@@ -265,16 +264,14 @@ def _ended_steps(
     """Return how steps ended; None for those that did not."""
     if step_keys is not None and not step_keys:
         return {}
-    stats = instance.get_run_step_stats(run_id, step_keys)
-    return {item.step_key: _STEP_STATUS.get(item.status) if item.status else None for item in stats}
+    ends = internals.step_ends(instance, run_id, step_keys)
+    return {key: _STEP_STATUS.get(status) if status else None for key, status in ends.items()}
 
 
 def _planned_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Sequence[str] | None:
     """Return the keys of the steps that a run executes; None where there are many, or it is not known."""
-    if run.execution_plan_snapshot_id is None:
-        return None
-    planned = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id).step_keys_to_execute
-    return planned if len(planned) <= _MANY_STEPS else None
+    planned = internals.planned_steps(instance, run)
+    return planned if planned is not None and len(planned) <= _MANY_STEPS else None
 
 
 def _status_so_far(planned: Sequence[str], ended: Mapping[str, RunStatus | None]) -> RunStatus | None:
@@ -291,12 +288,10 @@ def _status_so_far(planned: Sequence[str], ended: Mapping[str, RunStatus | None]
     return RunStatus.COMPLETED if is_complete else None
 
 
-def _code_version(context: StepExecutionContext, assets: Iterable[dg.AssetKey]) -> str | None:
+def _code_version(context: StepContext, assets: Iterable[dg.AssetKey]) -> str | None:
     versions = {context.job_def.asset_layer.get(asset).code_version for asset in assets}
     if not versions:
-        with warnings.catch_warnings():  # ops declare it under a name that they do not give back
-            warnings.simplefilter("ignore", DeprecationWarning)
-            versions = {context.op_def.version}
+        versions = {internals.op_version(context.op_def)}
     return ",".join(sorted(version for version in versions if version is not None)) or None
 
 

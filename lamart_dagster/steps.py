@@ -11,12 +11,13 @@ import dagster as dg
 from lamart_core.db import Registry
 from lamart_core.lineage import add_inputs, close_runs, open_run, snapshot_of
 from lamart_core.records import Run, RunStatus
+from lamart_dagster.dagster_internals import awaited_outputs
 from lamart_dagster.lineage import Step, record_ends, run_spec, step_of
 from lamart_dagster.metadata import InputUse
 from lamart_dagster.snapshot import View
 
 if TYPE_CHECKING:
-    from dagster._core.execution.context.system import StepExecutionContext
+    from lamart_dagster.dagster_internals import StepContext
 
 CHECK = "check"
 
@@ -67,7 +68,7 @@ class StepRuns:
         self._open: dict[str, OpenStep] = {}
         self._snapshots: dict[str, int | None] = {}
 
-    def open(self, registry: Registry, context: StepExecutionContext, *, ui_url: str | None = None) -> OpenStep:
+    def open(self, registry: Registry, context: StepContext, *, ui_url: str | None = None) -> OpenStep:
         """Return the run of a step, opening it when the step is first met, and again for each retry.
 
         Args:
@@ -95,11 +96,8 @@ class StepRuns:
         step fails after it, `record_ends` corrects the status.
         """
         opened.handled.add(context.name)
-        outputs = context.step_context.step.step_outputs
-        if any(output.is_dynamic or not output.is_required for output in outputs):
-            return
-        awaited = {output.name for output in outputs if output.properties.asset_check_key is None}
-        if awaited <= opened.handled:
+        awaited = awaited_outputs(context.step_context)
+        if awaited is not None and awaited <= opened.handled:
             close_runs(registry, {opened.run.id: RunStatus.COMPLETED})
             opened.is_completed = True
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 import dagster as dg
 
 from lamart_core.errors import InvalidArgument
+from lamart_dagster.dagster_internals import dependency_of_input
 from lamart_dagster.errors import SeveralPartitions
 from lamart_dagster.keys import ArtifactName, AssetPartition, asset_name, run_output_name
 from lamart_dagster.partitions import dimensions_of
 
 if TYPE_CHECKING:
-    from dagster._core.execution.context.system import StepExecutionContext
+    from lamart_dagster.dagster_internals import StepContext
 
 KEY_METADATA = "lamart/key"
 
@@ -109,7 +110,7 @@ def input_targets(context: dg.InputContext, *, prefix: str = "") -> list[Target]
     )
 
 
-def dependency_targets(context: StepExecutionContext, *, prefix: str = "") -> dict[dg.AssetKey, list[Target]]:
+def dependency_targets(context: StepContext, *, prefix: str = "") -> dict[dg.AssetKey, list[Target]]:
     """Return what a step depends on without loading it: its `deps=[…]`.
 
     Args:
@@ -119,19 +120,15 @@ def dependency_targets(context: StepExecutionContext, *, prefix: str = "") -> di
     Returns:
         The artifacts that may hold each asset, one per partition that the step depends on.
     """
-    layer = context.job_def.asset_layer
     found: dict[dg.AssetKey, list[Target]] = {}
     for definition in context.op_def.input_defs:
         if not definition.dagster_type.is_nothing:
             continue
-        asset = layer.get_asset_key_for_node_input(context.node_handle, definition.name)
-        if asset is None or not layer.has(asset):
+        dependency = dependency_of_input(context, definition.name)
+        if dependency is None:
             continue
-        node = layer.get(asset)
-        partitions: list[str] | None = None
-        if context.has_asset_partitions_for_input(definition.name):
-            subset = context.asset_partitions_subset_for_input(definition.name, require_valid_partitions=False)
-            partitions = list(subset.get_partition_keys())
+        asset, partitions = dependency
+        node = context.job_def.asset_layer.get(asset)
         found[asset] = asset_targets(asset, partitions, node.partitions_def, node.metadata, prefix=prefix)
     return found
 

@@ -8,20 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, select
+from sqlalchemy import ColumnElement, Row, exists, func, or_, select
 
 from lamart_core import errors
 from lamart_core.care.findings import Finding, Kind
-from lamart_core.care.gc import batches, is_referred
-from lamart_core.db import Registry
+from lamart_core.db import Registry, batches
 from lamart_core.objects.candidates import has_candidate
+from lamart_core.objects.folders import covers
 from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.unreferenced import is_referred
 from lamart_core.objects.verify import verify
 from lamart_core.records import FolderFile, Storage, artifact_table
 from lamart_core.storage import MARKER, Depth, Marker, State, is_stored_name
 
 _FILE = FolderFile.__table__
 _PAGE = 500
+_NAMES = 1000  # that are asked for at once
 _REQUESTS = 16  # to a remote store at once
 _KINDS = {
     State.MISSING: Kind.MISSING,
@@ -111,7 +113,7 @@ class BytesCheck:
 
     def _listed(self, seen: _Ids) -> Iterator[Finding]:
         """Go through the version store: what is no object, and which objects the listing says are right."""
-        for batch in batches(self.storage.backend.list_reserved()):
+        for batch in batches(self.storage.backend.list_reserved(), _NAMES):
             columns = OBJECT.c
             names = {name.relpath: name for name in batch}
             query = select(columns.id, columns.path, columns.size, columns.n_files).where(
@@ -137,9 +139,7 @@ class BytesCheck:
         """Check that the files of a folder are those that its record counts; each is an object, and checked as one."""
         file = _FILE.c
         query = select(func.count(), func.coalesce(func.sum(file.size), 0), func.count(file.object_id)).where(
-            file.history_id == row.history_id,
-            file.since <= row.position,
-            file.until.is_(None) | (file.until > row.position),
+            file.history_id == row.history_id, or_(*covers(row.position))
         )
         empty = query.where(file.size == 0, file.object_id.is_(None))
         with self.registry.engine.connect() as connection:
@@ -224,8 +224,7 @@ def first_artifact(registry: Registry, object_id: int) -> str | None:
     parts = select(folder.c.id).where(
         file.object_id == object_id,
         file.history_id == folder.c.history_id,
-        file.since <= folder.c.position,
-        file.until.is_(None) | (file.until > folder.c.position),
+        or_(*covers(folder.c.position)),
     )
     query = (
         select(table.c.uid)

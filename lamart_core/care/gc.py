@@ -6,22 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, select
+from sqlalchemy import Connection, select
 
 from lamart_core import errors
-from lamart_core.db import Base, Registry
+from lamart_core.db import Registry, batches
 from lamart_core.logging import logger
 from lamart_core.objects.copies import DOOMED
 from lamart_core.objects.holds import abandoned_paths, bury, held_paths, known_paths, purge
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
+from lamart_core.objects.unreferenced import is_referred
 from lamart_core.records import Storage, artifact_table, storage_locations
 from lamart_core.storage import RESERVED, ReservedName, StoredName, is_reserved, is_stored_name
 
-T = TypeVar("T")
 GRACE = timedelta(hours=24)
 _BATCH = 1000  # names that are asked for at once
 
@@ -135,25 +134,6 @@ def iter_garbage(
         raise failed[-1]
 
 
-def batches(items: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
-    """Split what may be too much for the memory into lists."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
-def is_referred() -> ColumnElement[bool]:
-    """Return the SQL expression for: an artifact, a file of a folder or any other row refers to a stored object."""
-    condition: ColumnElement[bool] | None = None
-    for table in Base.metadata.sorted_tables:
-        for column in table.columns:
-            if any(key.column.table is OBJECT for key in column.foreign_keys):
-                found = exists().where(column == OBJECT.c.id)
-                condition = found if condition is None else condition | found
-    assert condition is not None
-    return condition
-
-
 @dataclass(frozen=True)
 class _Collector:
     """One pass over one storage location."""
@@ -229,7 +209,7 @@ class _Collector:
     def _unclaimed(self) -> Iterator[Garbage]:
         backend = self.storage.backend
         stored = (name for name in backend.list_reserved() if is_stored_name(name.relpath))
-        for batch in batches(stored):
+        for batch in batches(stored, _BATCH):
             self.progress(len(batch))
             paths = [name.relpath for name in batch]
             with self.registry.engine.connect() as connection:
@@ -265,7 +245,7 @@ class _Collector:
 
     def _uploads(self) -> Iterator[Garbage]:
         backend = self.storage.backend
-        for batch in batches(backend.list_uploads()):
+        for batch in batches(backend.list_uploads(), _BATCH):
             self.progress(len(batch))
             with self.registry.engine.connect() as connection:
                 held = held_paths(connection, self.storage.id)

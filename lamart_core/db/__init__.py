@@ -1,6 +1,7 @@
 """Registries, database engines and transactions."""
 
 from lamart_core.db.base import Base, BigId, Json, KeyText, UtcDateTime, model_class, model_names, now, uid_type
+from lamart_core.db.batches import batches
 from lamart_core.db.registration import registration_table
 from lamart_core.db.registry import (
     ANONYMOUS_USER_ID,
@@ -28,6 +29,7 @@ __all__ = [
     "Registry",
     "UtcDateTime",
     "attempting",
+    "batches",
     "current_registry",
     "model_class",
     "model_names",

@@ -13,4 +13,5 @@ registration_table = Table(
     Column("uid", String(12), nullable=False),
     Column("hash_algorithm", String(20), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
 )

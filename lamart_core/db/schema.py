@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Integer, inspect, text
 from sqlalchemy.types import TypeEngine
 
 from lamart_core import errors
+from lamart_core.db.engines import WRITE
 from lamart_core.db.registry import Registry
+from lamart_core.db.retry import retrying
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 VERSION_TABLE = "lamart_alembic_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -54,27 +61,47 @@ def ensure_schema(registry: Registry) -> bool:
     )
 
 
-def upgrade(registry: Registry) -> bool:
+def upgrade(registry: Registry, version: str = HEAD) -> bool:
     """Bring the database to the schema version of this code.
 
     Safe to call from many processes at once: one migrates, the others wait and find it done.
+
+    Args:
+        registry: A registry that is open for writing.
+        version: Another version that is newer than the one of the database; for tests of migrations.
 
     Returns:
         Whether anything was changed.
     """
     from alembic import command  # slow to import, and only needed here
 
-    def work(connection: Connection) -> bool:
-        if not registry.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        if schema_version(connection) == HEAD:
-            return False
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        return True
+    registry.require_writable()
 
-    return registry.unit_of_work(work)
+    def attempt() -> bool:
+        connecting = registry.engine.connect().execution_options(**{WRITE: True})
+        with connecting as connection, _references_unchecked(connection), connection.begin():
+            if not registry.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            if schema_version(connection) == version:
+                return False
+            command.upgrade(alembic_config(connection), version)
+            return True
+
+    return retrying(attempt, timeout=registry.settings.busy_timeout)
+
+
+@contextmanager
+def _references_unchecked(connection: Connection) -> Generator[None, None, None]:
+    """Let SQLite replace a table by a changed copy: dropping the old one would delete all rows that refer to it."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys=OFF")  # has no effect inside a transaction
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
 
 
 def types_differ(context: Any, _: Any, __: Any, there: TypeEngine[Any], wanted: TypeEngine[Any]) -> bool | None:
@@ -89,18 +116,24 @@ def types_differ(context: Any, _: Any, __: Any, there: TypeEngine[Any], wanted: 
 
 
 # How alembic compares a database with the models.
-COMPARE = {"version_table": VERSION_TABLE, "compare_type": types_differ}
+COMPARE: dict[str, Any] = {"version_table": VERSION_TABLE, "compare_type": types_differ}
 
 
-def _config():
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Return what alembic needs to know.
+
+    Args:
+        connection: The connection that migrations work over; None where only their files are read.
+    """
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
     return config
 
 
 def _known_versions() -> set[str]:
     from alembic.script import ScriptDirectory
 
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}

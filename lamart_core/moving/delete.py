@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, or_, select, update
+from sqlalchemy import Connection, Table, or_, select
 
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
@@ -14,9 +14,9 @@ from lamart_core.families.heads import in_family, promote_newest
 from lamart_core.families.placement import check_unlocked, place
 from lamart_core.families.remove import delete_rows, read_row
 from lamart_core.logging import logger
-from lamart_core.objects.copies import DOOMED
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, forget_foreign
+from lamart_core.objects.unreferenced import leave_places
 from lamart_core.places.publish import settle
 from lamart_core.records import ArtifactRecord
 
@@ -119,7 +119,6 @@ def _lives_elsewhere(connection: Connection, table: Table, row: dict[str, Any]) 
 def _remove_rows(
     connection: Connection, table: Table, row: dict[str, Any], rows: Sequence[Any], storage: bool | None
 ) -> _Removed:
-    columns = table.c
     delete_rows(connection, table, [item.id for item in rows])
     promote_newest(connection, table, row["uid"], row["branch_id"])
     objects = {item.object_id for item in rows}
@@ -127,12 +126,7 @@ def _remove_rows(
         forget_foreign(connection, table, objects)
         return _Removed()
     gone = delete_unreferenced(connection, table, objects)
-    referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
-    left = and_(OBJECT.c.id.in_(objects), ~OBJECT.c.is_managed, ~referred)
-    # Where other bytes lie by now, there is nothing to remove but the row.
-    connection.execute(OBJECT.delete().where(left, OBJECT.c.fate.is_not(None)))
-    going = update(OBJECT).where(left).values(fate=DOOMED) if storage else OBJECT.delete().where(left)
-    paths = tuple(connection.execute(going.returning(OBJECT.c.path)).scalars())
+    paths = leave_places(connection, objects, remove=bool(storage))
     in_use = select(OBJECT.c.path).where(OBJECT.c.id.in_(objects), OBJECT.c.fate.is_(None))
     shared = tuple(connection.execute(in_use).scalars())
     return _Removed(tuple(gone), paths, (), shared) if storage else _Removed(tuple(gone), (), paths, shared)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
-from lamart_core.db import Registry, now
+from lamart_core.db import Registry, batches, now
 from lamart_core.families.heads import in_family
 from lamart_core.hashing import FileEntry, TreeDigest, tree_digest
 from lamart_core.objects import folders
@@ -129,7 +129,7 @@ def _record_contents(connection: Connection, storage_id: int, folder: ForeignFol
     connection.execute(dialect.insert(OBJECT).on_conflict_do_nothing(), [rows[path] for path in sorted(rows)])
     found: dict[str, int] = {}
     columns = OBJECT.c
-    for paths in folders.batches(sorted(rows)):
+    for paths in batches(sorted(rows)):
         query = select(columns.id, columns.path, columns.hash).where(
             columns.storage_id == storage_id, columns.path.in_(paths)
         )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Table, and_, select, update
+from sqlalchemy import Connection, Table, select, update
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, attempting, now
 from lamart_core.families.heads import in_family, lock_family
 from lamart_core.families.naming import check_key_free, rename_family
 from lamart_core.families.placement import check_unlocked
-from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, record_copy
+from lamart_core.objects.copies import LOST, Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
+from lamart_core.objects.unreferenced import leave_places
 from lamart_core.places.publish import settle
 from lamart_core.places.real_keys import Place, check_free, hand_over, vacate
 from lamart_core.places.rows import is_real
@@ -237,7 +238,4 @@ def _record_move(
     connection.execute(update(table).where(columns.id.in_(family.rows)).values(values))
     old = {copy.row["id"] for copy in copies}
     gone = delete_unreferenced(connection, table, old)
-    referred = select(columns.id).where(columns.object_id == OBJECT.c.id).exists()
-    left = and_(OBJECT.c.id.in_(old), ~OBJECT.c.is_managed, ~referred)
-    doomed = connection.execute(update(OBJECT).where(left).values(fate=DOOMED).returning(OBJECT.c.path))
-    return _Moved(frozenset(used), tuple(gone), tuple(doomed.scalars()), family.real_key)
+    return _Moved(frozenset(used), tuple(gone), leave_places(connection, old, remove=True), family.real_key)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select, union_all
+from sqlalchemy import Row, select
 
 from lamart_core.db import Registry
-from lamart_core.objects.folders import FILE, HISTORY, OBJECT, covers
+from lamart_core.objects.folders import FILE, HISTORY, OBJECT, of_folder
 from lamart_core.objects.verify import digest_of
 from lamart_core.records import Storage
 from lamart_core.storage import Cache
@@ -67,8 +67,7 @@ def candidates(registry: Registry, row: Row[Any]) -> list[Candidate]:
             .join(OBJECT, OBJECT.c.history_id == FILE.c.history_id)
             .where(FILE.c.history_id.in_(histories), FILE.c.hash == row.hash, ~columns.is_scattered)
         )
-        parts = union_all(*(files.where(part) for part in covers(columns.position))).limit(_MOST)
-        rows = connection.execute(parts).all()
+        rows = connection.execute(of_folder(files, columns.position).limit(_MOST)).all()
     return found + [Candidate(item.storage_id, f"{item.path}/{item.name}", is_folder=False) for item in rows]
 
 
@@ -91,7 +90,7 @@ def cached_copies(registry: Registry, storage: Storage, row: Row[Any]) -> Iterat
         .where(FILE.c.object_id == row.id)
     )
     with registry.engine.connect() as connection:
-        rows = connection.execute(union_all(*(query.where(part) for part in covers(folder.c.position)))).all()
+        rows = connection.execute(of_folder(query, folder.c.position)).all()
     for item in rows:
         copy = cache.path(backend, item.path, size=item.size, digest=digest_of(item._asdict()))
         if (copy / item.name).is_file():

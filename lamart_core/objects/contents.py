@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, literal_column, select, union_all
+from sqlalchemy import Connection, and_, literal_column, select
 
-from lamart_core.objects.folders import FILE, OBJECT, batches, covers
+from lamart_core.db import batches
+from lamart_core.objects.folders import FILE, OBJECT, of_folder
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def contents_of(connection: Connection, object_id: int) -> list[Content]:
         .join(FILE, FILE.c.object_id == content.c.id)
         .join(folder, and_(folder.c.id == object_id, FILE.c.history_id == folder.c.history_id))
     )
-    rows = connection.execute(union_all(*(query.where(part) for part in covers(folder.c.position))))
+    rows = connection.execute(of_folder(query, folder.c.position))
     return list({row.id: _content(row) for row in rows}.values())
 
 

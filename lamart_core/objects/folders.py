@@ -7,12 +7,13 @@ of folders: see `FolderFile`. Every reader and writer of rows locks the history 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, union_all, update
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, and_, func, insert, select, union_all, update
 
+from lamart_core.db import batches
 from lamart_core.hashing import FileEntry, TreeDigest
 from lamart_core.records import FolderFile, FolderHistory, StoredObject
 from lamart_core.storage import Backend, KnownFile, ScatteredFolder, StoredFile
@@ -20,10 +21,6 @@ from lamart_core.storage import Backend, KnownFile, ScatteredFolder, StoredFile
 OBJECT = StoredObject.__table__
 HISTORY = FolderHistory.__table__
 FILE = FolderFile.__table__
-
-_BATCH = 500  # parameters in one statement; databases have limits
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,13 +66,6 @@ class Difference:
     objects: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-def batches(items: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
-    """Cut items into lists that fit into one statement."""
-    found = list(items)
-    for start in range(0, len(found), size):
-        yield found[start : start + size]
-
-
 def covers(position: Any) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of which a row meets one if it belongs to the folder at a position.
 
@@ -83,6 +73,11 @@ def covers(position: Any) -> tuple[ColumnElement[bool], ...]:
     """
     since = FILE.c.since <= position
     return and_(since, FILE.c.until.is_(None)), and_(since, FILE.c.until > position)
+
+
+def of_folder(query: Select[*tuple[Any, ...]], position: Any) -> CompoundSelect[Any]:
+    """Restrict a query for rows of files to those of the folder at a position; see `covers`."""
+    return union_all(*(query.where(part) for part in covers(position)))
 
 
 def files_of(connection: Connection, object_id: int) -> list[StoredFile]:
@@ -98,7 +93,7 @@ def files_of(connection: Connection, object_id: int) -> list[StoredFile]:
         .join(folder, and_(folder.c.id == object_id, FILE.c.history_id == folder.c.history_id))
         .outerjoin(content, FILE.c.object_id == content.c.id)
     )
-    rows = connection.execute(union_all(*(query.where(part) for part in covers(folder.c.position))))
+    rows = connection.execute(of_folder(query, folder.c.position))
     found = [StoredFile(row.path, row.size, row.hash, row.relpath) for row in rows]
     return sorted(found, key=lambda file: file.path.encode())
 
@@ -168,8 +163,7 @@ def compare(connection: Connection, folder: NewFolder, base_id: int | None) -> D
     newest = select(func.max(OBJECT.c.position)).where(OBJECT.c.history_id == history_id)
     columns = (FILE.c.id, FILE.c.path, FILE.c.hash, FILE.c.object_id, FILE.c.until)
     query = select(*columns).where(FILE.c.history_id == history_id)
-    parts = covers(newest.scalar_subquery())
-    before = connection.execute(union_all(*(query.where(part) for part in parts))).all()
+    before = connection.execute(of_folder(query, newest.scalar_subquery())).all()
     objects = {row.hash: row.object_id for row in before if row.object_id is not None}
     entries = {entry.path: entry for entry in folder.tree.entries}
     kept = [row for row in before if row.path in entries and entries[row.path].value == row.hash]

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 
+from lamart_core.db import batches
 from lamart_core.families.heads import in_family
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, OBJECT
@@ -154,7 +155,7 @@ def _delete_rows(
     columns = (OBJECT.c.path, OBJECT.c.n_files, OBJECT.c.is_scattered, OBJECT.c.history_id, OBJECT.c.position)
     gone: list[Unclaimed] = []
     positions: dict[int, list[int]] = {}
-    for ids in folders.batches(sorted(object_ids)):
+    for ids in batches(sorted(object_ids)):
         delete = OBJECT.delete().where(OBJECT.c.id.in_(ids), wanted, ~named, ~part)
         for row in connection.execute(delete.returning(*columns)).all():
             if not row.is_scattered:

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from sqlalchemy import Boolean, ColumnElement, Connection, Table, literal_column, select
 
 from lamart_core import errors
-from lamart_core.db import Registry
+from lamart_core.db import Registry, batches
 from lamart_core.records import StoredObject, Tombstone
 
 TOMBSTONE = Tombstone.__table__
-_BATCH = 1000
 
 
 class BytesCollected(errors.Overtaken):
@@ -44,9 +43,7 @@ def check_not_collected(connection: Connection, storage_id: int, paths: Collecti
         BytesCollected: Garbage collection has given one of them up.
     """
     columns = TOMBSTONE.c
-    names = list(paths)
-    for start in range(0, len(names), _BATCH):
-        batch = names[start : start + _BATCH]
+    for batch in batches(paths):
         query = select(columns.path).where(columns.storage_id == storage_id, columns.path.in_(batch)).limit(1)
         found = connection.execute(query).scalar_one_or_none()
         if found is not None:

@@ -20,11 +20,18 @@ from lamart_core.records.links import (
     RunInput,
 )
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
+from lamart_core.records.named import Named
+from lamart_core.records.parents import HasParents
+from lamart_core.records.project import Project
+from lamart_core.records.reference import Reference
 from lamart_core.records.run import Run, RunStatus
 from lamart_core.records.space import Space
 from lamart_core.records.storage import Storage, storage_locations
 from lamart_core.records.stored_object import StoredObject
+from lamart_core.records.tracked import TrackedRecord
 from lamart_core.records.transform import Transform
+from lamart_core.records.typed import Typed
+from lamart_core.records.ulabel import ULabel
 from lamart_core.records.user import User
 
 __all__ = [
@@ -42,11 +49,15 @@ __all__ = [
     "End",
     "FolderFile",
     "FolderHistory",
+    "HasParents",
     "HasScope",
     "IsVersioned",
     "Lease",
     "Link",
+    "Named",
+    "Project",
     "Recreation",
+    "Reference",
     "Run",
     "RunArtifact",
     "RunInput",
@@ -56,9 +67,12 @@ __all__ = [
     "Storage",
     "StoredObject",
     "Tombstone",
+    "TrackedRecord",
     "TracksRun",
     "TracksUpdates",
     "Transform",
+    "Typed",
+    "ULabel",
     "User",
     "artifact_table",
     "latest_readme",

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
     from lamart_core.collection import Collection
     from lamart_core.query import RelatedManager
+    from lamart_core.records.project import Project
+    from lamart_core.records.reference import Reference
     from lamart_core.records.run import Run
+    from lamart_core.records.ulabel import ULabel
     from lamart_core.records.user import User
 
 _LATEST = text("is_latest")
@@ -51,7 +54,10 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
         input_of_runs: RelatedManager[Run]
         recreating_runs: RelatedManager[Run]
         linked_by_runs: RelatedManager[Run]
+        projects: RelatedManager[Project]
+        references: RelatedManager[Reference]
         runs: RelatedManager[Run]
+        ulabels: RelatedManager[ULabel]
         users: RelatedManager[User]
 
     # What an unsaved artifact is going to be, and the object in memory that it was made from; no columns.

@@ -27,6 +27,13 @@ def _columns(model: type[Any]) -> dict[str, str]:
     return {attribute.key: attribute.columns[0].name for attribute in sa_inspect(model).column_attrs}
 
 
+@cache
+def _scalar_defaults(model: type[Any]) -> dict[str, Any]:
+    """Return the defaults that columns of a record class declare, by those of the attributes."""
+    columns = ((attribute.key, attribute.columns[0]) for attribute in sa_inspect(model).column_attrs)
+    return {name: column.default.arg for name, column in columns if column.default is not None}
+
+
 class SQLRecord(Base):
     """A row of a registry as an object.
 
@@ -39,6 +46,8 @@ class SQLRecord(Base):
     __relations__: ClassVar[dict[str, Relation]] = {}
     # What identifies a record or follows from its content is never assigned by hand.
     __frozen__: ClassVar[frozenset[str]] = frozenset({"id", "uid", "created_at", "created_on_id"})
+    # What is assigned to one record after the other, and never to all of a query: others may have to follow.
+    __one_by_one__: ClassVar[frozenset[str]] = frozenset()
     # Field that names a record: what `get` takes as a uid, what `repr` shows.
     __uid_length__: ClassVar[int] = 12
 
@@ -52,7 +61,13 @@ class SQLRecord(Base):
     __waiting__: ClassVar[dict[str, dict[str, Relation]]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
+        # What mixins say is said of the class, whatever their order.
+        said = (base.__dict__.get("__one_by_one__", frozenset()) for base in cls.__mro__)
+        cls.__one_by_one__ = frozenset().union(*said)
         super().__init_subclass__(**options)
+        if "__tablename__" in cls.__dict__:
+            # Records are equal when their ids are, so that no id is ever used again.
+            cls.__table__.kwargs["sqlite_autoincrement"] = True
         for name, relation in SQLRecord.__waiting__.pop(cls.__name__, {}).items():
             cls._set_relation(name, relation)
 
@@ -171,7 +186,7 @@ class SQLRecord(Base):
                 setattr(self, name, value)
 
     def _default_values(self, registry: Registry) -> dict[str, Any]:
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = dict(_scalar_defaults(type(self)))
         columns = self.__table__.columns
         if "uid" in columns and self.__dict__.get("uid") is None:
             values["uid"] = uids.base62(type(self).__uid_length__)
@@ -208,9 +223,9 @@ class SQLRecord(Base):
         if not self.is_saved:
             self._defaults(registry)
             check_values(type(self), self._values())
-            row_id = registry.unit_of_work(self._insert)
-            set_committed_value(self, "id", row_id)
-        elif (changes := self._changes()) or self._riders:
+            self._inserted(registry.unit_of_work(self._insert))
+            return self
+        if (changes := self._changes()) or self._riders:
             check_values(type(self), changes)
             if changes and "updated_at" in self.__table__.columns:
                 self.updated_at = now()
@@ -223,11 +238,17 @@ class SQLRecord(Base):
         return self
 
     def _insert(self, connection: Connection) -> int:
+        """Insert the row and return its id; run again with a new transaction when another writer got in between."""
         table = self.__table__
         result = connection.execute(insert(table).values(**self._values()).returning(table.c.id))
         row_id = int(result.scalar_one())
-        self._ride(connection, row_id, Outcome.CREATED)
+        self._ride(connection, self._values() | {"id": row_id}, Outcome.CREATED)
         return row_id
+
+    def _inserted(self, row_id: int) -> None:
+        """Take the values that were inserted, or those of the row that `_insert` returned the id of."""
+        set_committed_value(self, "id", row_id)
+        self._settle()
 
     def _update(self, connection: Connection) -> None:
         table = self.__table__
@@ -239,12 +260,12 @@ class SQLRecord(Base):
             place(connection, table, self._placed_together(connection), target)
         if changes:
             connection.execute(update(table).where(table.c.id == self.id).values(**changes))
-        self._ride(connection, self.id, Outcome.EXISTING)
+        self._ride(connection, self._values() | {"id": self.id}, Outcome.EXISTING)
 
-    def _ride(self, connection: Connection, row_id: int, outcome: Outcome) -> None:
+    def _ride(self, connection: Connection, row: Mapping[str, Any], outcome: Outcome) -> None:
         """Run the riders of the record in the transaction that has written its row."""
         for rider in self._riders:
-            rider(connection, Saved(self._values() | {"id": row_id}, outcome))
+            rider(connection, Saved(row, outcome))
 
     def _placed_together(self, connection: Connection) -> list[int]:
         """Return the ids of the rows that change branches with this one."""

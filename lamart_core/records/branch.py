@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, Index, SmallInteger, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,6 +15,11 @@ from lamart_core.db import ARCHIVE_BRANCH_ID, MAIN_BRANCH_ID, TRASH_BRANCH_ID, J
 from lamart_core.families.merge import merge
 from lamart_core.query import ToOne
 from lamart_core.records.own_name import HasOwnName
+
+if TYPE_CHECKING:
+    from lamart_core.query import RelatedManager
+    from lamart_core.records.project import Project
+    from lamart_core.records.ulabel import ULabel
 
 BUILT_IN_BRANCHES = frozenset({MAIN_BRANCH_ID, ARCHIVE_BRANCH_ID, TRASH_BRANCH_ID})
 
@@ -60,6 +65,10 @@ class Branch(HasOwnName):
     __tablename__ = "lamart_branch"
     __table_args__ = (Index("uq_lamart_branch_name", func.lower(text("name")), unique=True),)
     __built_in__ = BUILT_IN_BRANCHES
+
+    if TYPE_CHECKING:  # the ends of links
+        projects: RelatedManager[Project]
+        ulabels: RelatedManager[ULabel]
 
     uid: Mapped[str] = mapped_column(uid_type(12), unique=True)
     space_id: Mapped[int] = mapped_column(ForeignKey("lamart_space.id"))

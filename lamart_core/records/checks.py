@@ -6,11 +6,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Integer, SmallInteger, String
+from sqlalchemy import JSON, BigInteger, Boolean, Date, Integer, SmallInteger, String
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -46,6 +46,9 @@ def _types(model: type[Any]) -> dict[str, TypeEngine[Any]]:
 def _check(name: str, kind: TypeEngine[Any], value: Any) -> None:
     if isinstance(kind, UtcDateTime):
         _check_type(name, value, datetime, "a datetime")
+        return
+    if isinstance(kind, Date):
+        _check_type(name, value, date, "a date")
         return
     base = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(base, JSON):

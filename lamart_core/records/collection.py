@@ -15,7 +15,10 @@ from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksU
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
     from lamart_core.query import RelatedManager
+    from lamart_core.records.project import Project
+    from lamart_core.records.reference import Reference
     from lamart_core.records.run import Run
+    from lamart_core.records.ulabel import ULabel
 
 _LATEST = text("is_latest")
 _FIRST = text("substr(uid, 17) = '0000'")
@@ -32,6 +35,9 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
         artifacts: RelatedManager[Artifact]
         input_of_runs: RelatedManager[Run]
         recreating_runs: RelatedManager[Run]
+        projects: RelatedManager[Project]
+        references: RelatedManager[Reference]
+        ulabels: RelatedManager[ULabel]
 
     # What an unsaved collection is going to be; no column.
     _pending: Any = None

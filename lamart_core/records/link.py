@@ -41,6 +41,8 @@ class Link(SQLRecord):
 
     __abstract__ = True
     __edges__: ClassVar[Edges | None] = None
+    # Columns that say who linked the two, and in which run.
+    __tracked__: ClassVar[frozenset[str]] = frozenset()
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -52,11 +54,11 @@ class Link(SQLRecord):
         Raises:
             InvalidArgument: The class has no cycles, and these rows would make one.
         """
-        columns = cls.__table__.c
         values: dict[str, Any] = {"created_at": now()}
-        if "created_by_id" in columns:
+        if cls.__tracked__:
             run = current_run(registry)
-            values |= {"created_by_id": registry.user_id, "run_id": run.id if run is not None else None}
+            made = {"created_by_id": registry.user_id, "run_id": run.id if run is not None else None}
+            values |= {name: made[name] for name in cls.__tracked__}
         for row in rows:
             row.update({name: value for name, value in values.items() if row.get(name) is None})
         if cls.__edges__ is not None:
@@ -92,7 +94,7 @@ def link(
         name: Name of the class. Default: those of both ends, for example `ArtifactProject`.
         columns: Further columns, by name.
         feature: Whether a pair may be linked once under each feature, and once without any.
-        tracked: Whether it is written down who linked the two, and in which run.
+        tracked: Whether it is written down who linked the two, and in which run where that is neither of them.
         acyclic: For links within one class: whether a cycle is refused.
         fixed: Why nobody changes it by hand; None: it can be changed.
 
@@ -111,14 +113,18 @@ def link(
         "__module__": sys._getframe(1).f_globals["__name__"],
         "__tablename__": table,
         "__table_args__": _indexes(table, source, target, feature=feature),
+        # The ends come first: messages take them for what a row stands for.
         source.column: _reference(source),
         target.column: _reference(target, index=True),
     }
     if feature:
         body["feature_id"] = mapped_column(ForeignKey("lamart_feature.id"), index=True)
     if tracked:
-        body["created_by_id"] = mapped_column(ForeignKey("lamart_user.id"), nullable=False)
-        body["run_id"] = mapped_column(ForeignKey("lamart_run.id"), index=True)
+        made = {"created_by_id": ("lamart_user.id", False), "run_id": ("lamart_run.id", True)}
+        body["__tracked__"] = frozenset(made.keys() - body.keys())
+        for column in sorted(body["__tracked__"]):
+            refers_to, optional = made[column]
+            body[column] = mapped_column(ForeignKey(refers_to), nullable=optional, index=optional)
     model: type[Link] = type(name, (Link,), body | dict(columns or {}))
     if acyclic:
         model.__edges__ = Edges(model.__table__, source.column, target.column, source.model)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
     from lamart_core.collection import Collection
     from lamart_core.query import RelatedManager
+    from lamart_core.records.project import Project
+    from lamart_core.records.ulabel import ULabel
 
 
 class RunStatus(enum.IntEnum):
@@ -54,6 +56,8 @@ class Run(HasScope, TracksUpdates, SQLRecord):
         recreated_artifacts: RelatedManager[Artifact]
         input_collections: RelatedManager[Collection]
         recreated_collections: RelatedManager[Collection]
+        projects: RelatedManager[Project]
+        ulabels: RelatedManager[ULabel]
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)

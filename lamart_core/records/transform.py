@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -13,6 +13,12 @@ from lamart_core.db import Registry, UtcDateTime, uid_type
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksUpdates
+
+if TYPE_CHECKING:
+    from lamart_core.query import RelatedManager
+    from lamart_core.records.project import Project
+    from lamart_core.records.reference import Reference
+    from lamart_core.records.ulabel import ULabel
 
 
 class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
@@ -40,6 +46,11 @@ class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
         ),
     )
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest"}
+
+    if TYPE_CHECKING:  # the ends of links
+        projects: RelatedManager[Project]
+        references: RelatedManager[Reference]
+        ulabels: RelatedManager[ULabel]
 
     uid: Mapped[str] = mapped_column(uid_type(16), unique=True)
     key: Mapped[str] = mapped_column(uid_type(1024))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, insert
-from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
 from lamart_core.db import Registry, now
@@ -199,23 +198,26 @@ def _save_batch(batch: _Batch[Any], bar: Bar) -> None:
     elif has_others:
         registry.unit_of_work(write_others)
     for record, row_id in zip(inserted, ids, strict=True):
-        set_committed_value(record, "id", row_id)
-    for record in (*inserted, *updated):
+        record._inserted(row_id)
+    for record in updated:
         record._settle()
 
 
 def _insert(connection: Connection, records: Sequence[SQLRecord]) -> list[int]:
-    """Insert new records of any class: one statement for each class and set of fields."""
+    """Insert new records of any class: one statement for each class and set of fields, where nothing is to be asked."""
     ids = [0] * len(records)
     groups: defaultdict[tuple[type[SQLRecord], frozenset[str]], list[int]] = defaultdict(list)
     values = [record._values() for record in records]
     for index, record in enumerate(records):
-        groups[type(record), frozenset(values[index])].append(index)
+        if type(record)._insert is not SQLRecord._insert:
+            ids[index] = record._insert(connection)
+        else:
+            groups[type(record), frozenset(values[index])].append(index)
     for (model, _), indices in groups.items():
         table = model.__table__
         statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
         rows = connection.execute(statement, [values[index] for index in indices]).scalars()
         for index, row_id in zip(indices, rows, strict=True):
             ids[index] = row_id
-            records[index]._ride(connection, row_id, Outcome.CREATED)
+            records[index]._ride(connection, values[index] | {"id": row_id}, Outcome.CREATED)
     return ids

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
 from click.testing import CliRunner
 from sqlalchemy import Connection, text
 
@@ -15,10 +14,11 @@ import lamart_core as ln
 from lamart_core import hashing
 from lamart_core.cli import main
 from lamart_core.db import Registry
-from lamart_core.db.schema import HEAD, _config, schema_version
+from lamart_core.db.schema import HEAD, MIGRATIONS, schema_version, upgrade
 from lamart_core.settings import Settings
 from tests.databases import BACKENDS, fresh_database
 
+OLD_VERSIONS = [path.name[:4] for path in sorted((MIGRATIONS / "versions").glob("[0-9]*.py")) if path.name[:4] != HEAD]
 STEM = "OldFamilyOfFiles"
 WHEN = "2024-01-02 03:04:05"
 
@@ -37,10 +37,9 @@ def write_old_version(registry: Registry, folder: Path, version: str) -> None:
     version_store.mkdir(parents=True)
     (version_store / "storage_uid.txt").write_text("oldstorage00\noldregistry0\n")
 
+    upgrade(registry, version)
+
     def work(connection: Connection) -> None:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, version)
         insert(
             connection,
             "registry",
@@ -81,7 +80,7 @@ def write_old_version(registry: Registry, folder: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("version", ["0001", "0002"])
+@pytest.mark.parametrize("version", OLD_VERSIONS)
 def test_an_old_database_is_upgraded_and_keeps_everything(backend: str, version: str, tmp_path: Path) -> None:
     with fresh_database(backend, tmp_path) as url:
         old = Registry(url, settings=Settings(cache_dir=tmp_path / "cache"))

@@ -1,0 +1,126 @@
+"""Names of Dagster that are not public, each with what it is for and the public name that is missing.
+
+All that this package imports of `dagster._…`, and the methods that Dagster does not mark as public, are here. What is
+read of a `StepExecutionContext` elsewhere is as little promised: no public context is complete (an `OutputContext`
+knows neither its attempt nor the other outputs of its step), so it is handed around under the name that stands here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import dagster as dg
+from dagster._core.execution.plan.inputs import FromMultipleSources
+from dagster._core.execution.stats import StepEventStatus
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import StepExecutionContext as _StepExecutionContext
+
+    StepContext: TypeAlias = _StepExecutionContext  # heavy to import, and not needed at run time
+
+
+def step_context_of(context: dg.InputContext | dg.OutputContext) -> StepContext | None:
+    """Return the step that loads or stores; None for a context made by hand, and for a load outside of a step.
+
+    Missing: a public way from an `InputContext` or `OutputContext` to its step. They name the run and the step, but
+    neither the attempt nor the definition.
+    """
+    try:
+        return context.step_context
+    except dg.DagsterInvariantViolationError:
+        return None
+
+
+def current_step_context() -> StepContext | None:
+    """Return the step whose body runs, for `context.load_asset_value(…)` in it; None outside of any run.
+
+    Missing: the context of an input that is loaded by a call knows its step neither publicly nor otherwise.
+    """
+    try:
+        return dg.OpExecutionContext.get()._step_execution_context  # pyright: ignore[reportPrivateUsage]
+    except dg.DagsterInvariantViolationError:
+        return None
+
+
+def collects_outputs(step: StepContext, input_name: str) -> bool:
+    """Return whether an input is a list that Dagster makes of several outputs, each loaded by itself.
+
+    Missing: `InputContext` says which output is loaded, and not that the annotation means the list of them.
+    """
+    return isinstance(step.step.step_input_named(input_name).source, FromMultipleSources)
+
+
+def awaited_outputs(step: StepContext) -> frozenset[str] | None:
+    """Return the names of the outputs that a step hands to IO managers; None where some are optional or dynamic.
+
+    Missing: an `OutputContext` knows itself only, so an IO manager cannot tell which output is the last.
+    """
+    outputs = step.step.step_outputs
+    if any(output.is_dynamic or not output.is_required for output in outputs):
+        return None
+    return frozenset(output.name for output in outputs if output.properties.asset_check_key is None)
+
+
+def dependency_of_input(step: StepContext, name: str) -> tuple[dg.AssetKey, Sequence[str] | None] | None:
+    """Return the asset that an input names, with the partitions that the step depends on; None for no known asset.
+
+    Missing: an IO manager never sees `deps=[…]`. Public contexts know partitions by asset key, but raise where some of
+    them do not exist.
+    """
+    asset = step.job_def.asset_layer.get_asset_key_for_node_input(step.node_handle, name)
+    if asset is None or not step.job_def.asset_layer.has(asset):
+        return None
+    if not step.has_asset_partitions_for_input(name):
+        return asset, None
+    subset = step.asset_partitions_subset_for_input(name, require_valid_partitions=False)
+    return asset, list(subset.get_partition_keys())
+
+
+def set_data_version(context: dg.OutputContext, version: str) -> None:
+    """Make a text the data version of a materialization, unless the asset set one itself.
+
+    Missing: an IO manager can say everything about a materialization but its data version.
+    """
+    step = step_context_of(context)
+    if step is not None and context.has_asset_key and not step.has_data_version(context.asset_key):
+        step.set_data_version(context.asset_key, dg.DataVersion(version))
+
+
+def step_ends(
+    instance: dg.DagsterInstance, run_id: str, step_keys: Sequence[str] | None
+) -> dict[str, StepEventStatus | None]:
+    """Return how steps of a run ended, by their keys; None for those that have not.
+
+    Missing: no public method of an instance tells of steps; their events would have to be read one by one.
+    """
+    return {item.step_key: item.status for item in instance.get_run_step_stats(run_id, step_keys)}
+
+
+def planned_steps(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Sequence[str] | None:
+    """Return the keys of the steps that a run executes; None where they are not known.
+
+    Missing: a `DagsterRun` has what was asked for (`step_keys_to_execute`), which is None for all steps of a job.
+    """
+    if run.execution_plan_snapshot_id is None:
+        return None
+    return instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id).step_keys_to_execute
+
+
+def decorated_function(op: dg.OpDefinition) -> object | None:
+    """Return the function behind an asset or op; None for an op that is made without a decorator.
+
+    Missing: definitions do not give the function back.
+    """
+    return getattr(op.compute_fn, "decorated_fn", None)
+
+
+def op_version(op: dg.OpDefinition) -> str | None:
+    """Return the code version that an op declares.
+
+    Missing: ops take a `code_version`, and give it back under the deprecated name `version` only.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return op.version
