@@ -150,11 +150,13 @@ def _follows(record: SQLRecord) -> bool:
     pending: Pending | Replacement | None = getattr(record, "_pending", None)
     if not isinstance(record, ArtifactRecord) or pending is None:
         return False
-    return pending.staged.is_folder or not isinstance(pending, Pending) or not pending.plan.key_is_virtual
+    if isinstance(pending, Replacement):
+        return True
+    return not record.is_saved and (pending.staged.is_folder or not pending.plan.key_is_virtual)
 
 
 def _family(record: SQLRecord) -> set[Hashable]:
-    """Return what the family of an artifact is known by: its key in a storage location, and its stem."""
+    """Return what the family of an artifact with new content is found by: its key in a storage location, its stem."""
     pending: Pending | Replacement | None = getattr(record, "_pending", None)
     if not isinstance(record, ArtifactRecord) or pending is None:
         return set()
