@@ -24,7 +24,7 @@
     │   ├── SourceChanged                       a source was modified between staging and saving
     │   ├── ProtectedError                      another record still refers to what should be deleted
     │   ├── RecordLocked                        the record is locked against changes
-    │   ├── NameTaken                           another record has this name, another family this key
+    │   ├── NameTaken (InvalidArgument)         another record has this name, another family this key
     │   └── MergeConflict                       two branches have different families under one key
     ├── Overtaken                               others came in between; internal, the step is done again
     ├── BulkSaveError (RuntimeError)            some of many records are saved, the others are not
@@ -149,7 +149,7 @@ class RecordLocked(IntegrityError):
     """A record is locked against changes."""
 
 
-class NameTaken(IntegrityError):
+class NameTaken(IntegrityError, InvalidArgument):
     """Another record has this name, or another family of versions this key."""
 
 

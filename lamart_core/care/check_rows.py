@@ -9,7 +9,7 @@ from sqlalchemy import Column, Executable, Integer, Row, Table, and_, exists, fu
 
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import TRASH_BRANCH_ID, Base, Registry, model_class, model_names
-from lamart_core.families.heads import stem
+from lamart_core.families.declare import identity
 from lamart_core.objects.rows import OBJECT
 from lamart_core.records import IsVersioned, Storage, artifact_table, link_tables
 
@@ -47,7 +47,7 @@ def _rows(registry: Registry, query: Executable) -> Iterator[Row[Any]]:
 
 def _headless(registry: Registry, table: Table) -> Iterator[Finding]:
     columns = table.c
-    family = stem(table)
+    family = identity(table)
     heads = func.sum(columns.is_latest.cast(Integer))
     query = (
         select(func.max(columns.uid).label("uid"), columns.branch_id, func.max(columns.key).label("key"))
@@ -71,7 +71,7 @@ def _several_heads(registry: Registry, table: Table) -> Iterator[Finding]:
     query = (
         select(func.max(columns.uid).label("uid"), columns.branch_id, func.count().label("heads"))
         .where(columns.is_latest)
-        .group_by(stem(table), columns.branch_id)
+        .group_by(identity(table), columns.branch_id)
         .having(func.count() > 1)
     )
     for row in _rows(registry, query):
@@ -92,7 +92,7 @@ def _shared_keys(registry: Registry) -> Iterator[Finding]:
         select(columns.key, columns.storage_id, func.min(columns.uid).label("uid"))
         .where(columns.is_latest, columns.key.is_not(None))
         .group_by(columns.key, columns.storage_id)
-        .having(func.count(stem(table).distinct()) > 1)
+        .having(func.count(identity(table).distinct()) > 1)
     )
     for row in _rows(registry, query):
         yield Finding(

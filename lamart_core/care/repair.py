@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Table, exists, select, update
 from lamart_core import errors, hashing
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import Base, Registry
-from lamart_core.families.heads import promote_newest
+from lamart_core.families.family import Family, promote_newest
 from lamart_core.logging import logger
 from lamart_core.objects.candidates import cached_copies, candidates
 from lamart_core.objects.holds import purge
@@ -51,7 +51,12 @@ def _mend_heads(registry: Registry, found: Finding) -> bool:
     table, branch_id, uid = _table(found), found.branch_id, found.artifact
     assert branch_id is not None
     assert uid is not None
-    return registry.unit_of_work(lambda connection: promote_newest(connection, table, uid, branch_id)) is not None
+
+    def work(connection: Connection) -> bool:
+        row = connection.execute(select(table).where(table.c.uid == uid)).mappings().one_or_none()
+        return row is not None and bool(promote_newest(connection, branch_id, Family.of_row(table, row)))
+
+    return registry.unit_of_work(work)
 
 
 def _drop_link(registry: Registry, found: Finding) -> bool:

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, FromClause, Row, String, Table, func, literal_column, select
+from sqlalchemy import Column, ColumnElement, Connection, Row, String, Table, func, literal_column, select, union_all
 
 from lamart_core import errors, uids
 from lamart_core.db import Base, UtcDateTime, now, uid_type
-from lamart_core.families.heads import end_of_family, in_family
+from lamart_core.families.declare import class_name, stem
+from lamart_core.families.family import Family
 from lamart_core.query.sql.dialects import insert_once
 
 DELETED = Table(
     "lamart_deletedversion",
     Base.metadata,
-    Column("uid", uid_type(20), primary_key=True),
+    Column("uid", uid_type(uids.UID_LENGTH), primary_key=True),
     Column("class_name", String(40), nullable=False),
     Column("hash", uid_type(64)),
     Column("hash_type", String(30)),
@@ -41,7 +42,7 @@ def note_deleted(connection: Connection, table: Table, rows: Sequence[Row[Any]])
     values: list[dict[str, Any]] = [
         {
             "uid": row.uid,
-            "class_name": _class_name(table),
+            "class_name": class_name(table),
             "hash": row.hash,
             "hash_type": row._asdict().get("_hash_type"),
             "deleted_at": now(),
@@ -51,19 +52,15 @@ def note_deleted(connection: Connection, table: Table, rows: Sequence[Row[Any]])
     insert_once(connection, DELETED, values)
 
 
-def highest_given(source: FromClause) -> ColumnElement[str]:
-    """Return the SQL expression for the highest uid that the family of a row was ever given.
-
-    Of use for the version with the highest uid that is left: the next uid follows what this gives.
-    """
-    columns = DELETED.c
-    later = (
-        select(func.max(columns.uid))
-        .where(columns.uid > source.c.uid, columns.uid <= end_of_family(source))
-        .correlate(source)
-        .scalar_subquery()
+def highest_given(table: Table) -> ColumnElement[str]:
+    """Return the SQL expression for the highest uid that the family of a row was ever given; the next one is above."""
+    own = table.alias("own")
+    given = (
+        select(func.max(source.c.uid).label("uid")).where(Family(source, stem(table)).members).correlate(table)
+        for source in (own, DELETED)
     )
-    return func.coalesce(later, source.c.uid)
+    every = union_all(*given).subquery("given")
+    return select(func.max(every.c.uid)).scalar_subquery()
 
 
 def was_deleted(table: Table) -> ColumnElement[bool]:
@@ -71,8 +68,7 @@ def was_deleted(table: Table) -> ColumnElement[bool]:
 
     For the `RETURNING` of the statement that inserts a version: between the look at the highest uid and the insert,
     others may have made the version with the next uid and deleted it. What keeps them from doing so unseen is a lock
-    on a row of the family, that of the latest version which is demoted or one by `lock_versions`, taken by a statement
-    before the insert.
+    on a row of the family, taken by `give_way` before the insert.
     """
     # SQLAlchemy leaves out the names of tables after RETURNING on SQLite, in this sub-query too.
     of_row: ColumnElement[str] = literal_column(f"{table.name}.uid")
@@ -98,7 +94,7 @@ def explain(connection: Connection, table: Table, idlike: str) -> str | None:
         idlike: What was asked for and not found.
     """
     columns = DELETED.c
-    of_class = select(DELETED).where(columns.class_name == _class_name(table))
+    of_class = select(DELETED).where(columns.class_name == class_name(table))
     matching = of_class.where(columns.uid >= idlike, columns.uid <= idlike + _LAST)
     last = connection.execute(matching.order_by(columns.uid.desc()).limit(1)).one_or_none()
     first = connection.execute(matching.order_by(columns.uid).limit(1)).one_or_none()
@@ -111,11 +107,7 @@ def explain(connection: Connection, table: Table, idlike: str) -> str | None:
     told += f" on {last.deleted_at.strftime(_WHEN)}"
     if last.hash is not None:
         told += f"; its content had the {last.hash_type or 'content'} hash {last.hash}"
-    left = connection.execute(select(table.c.uid).where(in_family(table, last.uid)).limit(1)).first()
+    left = connection.execute(select(table.c.uid).where(Family.of(table, last.uid).members).limit(1)).first()
     if left is not None:
         told += f"; of its family there are others, get({uids.stem_of(last.uid)!r}) gives the latest"
     return told
-
-
-def _class_name(table: Table) -> str:
-    return next(mapper.class_.__name__ for mapper in Base.registry.mappers if mapper.local_table is table)

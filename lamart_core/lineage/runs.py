@@ -12,8 +12,8 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, text, updat
 
 from lamart_core import hashing, uids
 from lamart_core.db import Base, Registry, now
-from lamart_core.families.deleted import given_before, highest_given, was_deleted
-from lamart_core.families.heads import lock_versions
+from lamart_core.families.family import Family
+from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.lineage.redact import redacted_text
 from lamart_core.records import Run, RunStatus, Transform
 from lamart_core.records.mixins import new_row
@@ -283,19 +283,14 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
     digest = spec.digest
     same = columns.hash.is_(None) if digest is None else columns.hash == digest
     known = select(columns.id, columns.is_latest).where(columns.key == spec.key, same).order_by(columns.id).limit(1)
-    row = connection.execute(known).first()
-    if row is not None and row.is_latest:
-        return int(row.id)
-    head = (columns.key == spec.key) & columns.is_latest & (columns.branch_id == registry.branch_id)
-    connection.execute(update(_TRANSFORM).where(head).values({"is_latest": False, "updated_at": now()}))
+    row = connection.execute(known).mappings().first()
+    if row is not None and row["is_latest"]:
+        return int(row["id"])
+    tip = read_tip(connection, Family.called(_TRANSFORM, key=spec.key), registry.branch_id)
+    uid = follow(connection, _TRANSFORM, tip)
     if row is not None:
-        connection.execute(update(_TRANSFORM).where(columns.id == row.id).values({"is_latest": True}))
-        return int(row.id)
-    family = select(columns.id, highest_given(_TRANSFORM).label("highest_uid")).where(columns.key == spec.key)
-    newest = connection.execute(family.order_by(columns.uid.desc()).limit(1)).one_or_none()
-    uid = uids.first_uid(uids.base62(12)) if newest is None else uids.next_uid(newest.highest_uid)
-    if newest is not None:
-        lock_versions(connection, _TRANSFORM, [newest.id])
+        connection.execute(update(_TRANSFORM).where(columns.id == row["id"]).values({"is_latest": True}))
+        return int(row["id"])
     values = new_row(registry) | {
         "uid": uid,
         "key": spec.key,
@@ -306,11 +301,7 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
         "description": spec.description,
         "is_latest": True,
     }
-    inserted = connection.execute(insert(_TRANSFORM).values(values).returning(columns.id, was_deleted(_TRANSFORM)))
-    row_id, was_given = inserted.one()
-    if was_given:
-        raise given_before(uid)
-    return int(row_id)
+    return int(insert_versions(connection, _TRANSFORM, [values])[0].id)
 
 
 def _highest_artifact_id(connection: Connection) -> int:

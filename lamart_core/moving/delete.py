@@ -10,15 +10,16 @@ from sqlalchemy import Connection, Table, or_, select
 
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
-from lamart_core.families.heads import in_family, promote_newest
-from lamart_core.families.placement import check_unlocked, place
-from lamart_core.families.remove import delete_rows, read_row
+from lamart_core.families.branches import check_unlocked, place
+from lamart_core.families.family import Family, promote_newest
+from lamart_core.families.remove import delete_rows
 from lamart_core.logging import logger
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, forget_foreign
 from lamart_core.objects.unreferenced import leave_places
 from lamart_core.places.publish import settle
 from lamart_core.records import ArtifactRecord
+from lamart_core.records.removal import read_row
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _deleted_together(connection: Connection, table: Table, row: dict[str, Any])
     columns = table.c
     rows = connection.execute(
         select(columns.id, columns.uid, columns.branch_id, columns.object_id)
-        .where(in_family(table, row["uid"]))
+        .where(Family.of(table, row["uid"]).members)
         .where(or_(columns.branch_id == row["branch_id"], columns.branch_id == TRASH_BRANCH_ID))
         .order_by(columns.uid.desc())
     ).all()
@@ -112,7 +113,7 @@ def _lives_elsewhere(connection: Connection, table: Table, row: dict[str, Any]) 
     """Whether a version in the trash belongs to a family that is alive on some branch."""
     if row["branch_id"] != TRASH_BRANCH_ID:
         return False
-    alive = select(table.c.id).where(in_family(table, row["uid"]), table.c.branch_id != TRASH_BRANCH_ID)
+    alive = select(table.c.id).where(Family.of(table, row["uid"]).members, table.c.branch_id != TRASH_BRANCH_ID)
     return connection.execute(alive.limit(1)).first() is not None
 
 
@@ -120,7 +121,7 @@ def _remove_rows(
     connection: Connection, table: Table, row: dict[str, Any], rows: Sequence[Any], storage: bool | None
 ) -> _Removed:
     delete_rows(connection, table, [item.id for item in rows])
-    promote_newest(connection, table, row["uid"], row["branch_id"])
+    promote_newest(connection, row["branch_id"], Family.of(table, row["uid"]))
     objects = {item.object_id for item in rows}
     if storage is False:
         forget_foreign(connection, table, objects)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
 from lamart_core.db import Registry, batches, now
-from lamart_core.families.heads import in_family
+from lamart_core.families.family import Family
 from lamart_core.hashing import FileEntry, TreeDigest, tree_digest
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, HISTORY, OBJECT, NewFolder
@@ -98,7 +98,9 @@ def _base(connection: Connection, table: Table, uid: str, storage_id: int) -> in
     query = (
         select(columns.id)
         .join(table, table.c.object_id == columns.id)
-        .where(in_family(table, uid), columns.storage_id == storage_id, columns.is_scattered, ~columns.is_managed)
+        .where(
+            Family.of(table, uid).members, columns.storage_id == storage_id, columns.is_scattered, ~columns.is_managed
+        )
         .where(columns.history_id.is_not(None))
     )
     return connection.execute(query.order_by(columns.id.desc()).limit(1)).scalar_one_or_none()

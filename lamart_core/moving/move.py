@@ -8,9 +8,8 @@ from sqlalchemy import Connection, Table, select, update
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, attempting, now
-from lamart_core.families.heads import in_family, lock_family
-from lamart_core.families.naming import check_key_free, rename_family
-from lamart_core.families.placement import check_unlocked
+from lamart_core.families.branches import check_unlocked
+from lamart_core.families.family import Family, check_key_free, lock, rename
 from lamart_core.objects.copies import LOST, Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
 from lamart_core.objects.remove import remove_bytes
@@ -64,7 +63,7 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
     table = record.__table__
     with registry.engine.connect() as connection:
         old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
-        check_key_free(connection, table, record.uid, key, storage.id)
+        check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=storage.id)
     check_free(registry, storage, key)
     site: Place | None = None
 
@@ -73,7 +72,7 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
         site = left = vacate(registry, storage, old, uids.stem_of(record.uid))
 
         def work(connection: Connection) -> str | None:
-            rename_family(connection, table, record.uid, key)
+            rename(connection, table, record.uid, key)
             return hand_over(connection, table, left)
 
         return registry.unit_of_work(work)
@@ -208,7 +207,7 @@ def _discard(copies: list[Copy]) -> None:
 
 def _read_family(registry: Registry, table: Table, uid: str) -> _Family:
     with registry.engine.connect() as connection:
-        rows = [row._asdict() for row in connection.execute(select(table).where(in_family(table, uid)))]
+        rows = [row._asdict() for row in connection.execute(select(table).where(Family.of(table, uid).members))]
         ids = {row["object_id"] for row in rows}
         query = select(OBJECT).where(OBJECT.c.id.in_(ids)).order_by(OBJECT.c.id)
         objects = [row._asdict() for row in connection.execute(query)]
@@ -219,14 +218,15 @@ def _record_move(
     connection: Connection, table: Table, record: ArtifactRecord, storage: Storage, family: _Family, copies: list[Copy]
 ) -> _Moved:
     columns = table.c
-    lock_family(connection, table, record.uid)
-    rows = connection.execute(select(columns.id, columns.object_id, columns.key).where(in_family(table, record.uid)))
+    own = Family.of(table, record.uid)
+    lock(connection, own)
+    rows = connection.execute(select(columns.id, columns.object_id, columns.key).where(own.members))
     now_there = rows.all()
     if {(row.id, row.object_id) for row in now_there} != family.state:
         raise _FamilyChanged(f"the family of {record.uid} changed while it was copied")
     check_unlocked(connection, table, list(family.rows))
     for key in {row.key for row in now_there if row.key is not None}:
-        check_key_free(connection, table, record.uid, key, storage.id)
+        check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=storage.id)
     used: set[str] = set()
     before: int | None = None
     for copy in copies:

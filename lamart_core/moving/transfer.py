@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 
-from lamart_core import errors, uids
+from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry, now
 from lamart_core.families.deleted import DELETED
-from lamart_core.families.heads import lock_family, promote_newest
-from lamart_core.families.naming import rename_family
+from lamart_core.families.family import Family, lock, promote_newest, rename
 from lamart_core.lineage import RunSpec, TransformSpec, current_run, open_run
 from lamart_core.moving.foreign import ForeignFolder, read_folder, record_folder
 from lamart_core.objects.rows import OBJECT, forget_foreign
@@ -113,7 +112,8 @@ def _transfer_run(source: Registry, registry: Registry) -> Run:
 def _write(connection: Connection, registry: Registry, foreign: _Foreign, run: Run) -> Mapping[str, Any]:
     table: Table = ArtifactRecord.metadata.tables["lamart_artifact"]
     storage_id = _storage(connection, registry, foreign)
-    lock_family(connection, table, foreign.uid)
+    family = Family.of(table, foreign.uid)
+    lock(connection, family)
     row = connection.execute(select(table).where(table.c.uid == foreign.uid)).one_or_none()
     present = row._asdict() if row is not None else None
     came_from_here = _is_managed(connection, registry, storage_id)
@@ -136,7 +136,7 @@ def _write(connection: Connection, registry: Registry, foreign: _Foreign, run: R
     else:
         _update(connection, registry, table, present, values)
     branch_id = present["branch_id"] if present is not None else registry.branch_id
-    promote_newest(connection, table, foreign.uid, registry.branch_id if branch_id == TRASH_BRANCH_ID else branch_id)
+    promote_newest(connection, registry.branch_id if branch_id == TRASH_BRANCH_ID else branch_id, family)
     return dict(connection.execute(select(table).where(table.c.uid == foreign.uid)).mappings().one())
 
 
@@ -155,7 +155,7 @@ def _update(
         return
     key = changed.pop("key", None)
     if key is not None:
-        rename_family(connection, table, present["uid"], key)
+        rename(connection, table, present["uid"], key)
     one = update(table).where(table.c.id == present["id"])
     connection.execute(one.values(**changed, updated_at=now()))
     if "object_id" in changed:
@@ -171,11 +171,7 @@ def _check_free(connection: Connection, table: Table, foreign: _Foreign, storage
     key = foreign.fields["key"]
     if key is None:
         return
-    stem = func.substr(table.c.uid, 1, uids.STEM_LENGTH)
-    other = select(table.c.uid).where(
-        table.c.key == key, table.c.storage_id == storage_id, stem != uids.stem_of(foreign.uid)
-    )
-    taken = connection.execute(other.limit(1)).scalar_one_or_none()
+    taken = Family.of(table, foreign.uid).owner_of(connection, key=key, storage_id=storage_id)
     if taken is not None:
         raise errors.IntegrityError(
             f"{foreign.uid} cannot be transferred: its key {key!r} in {foreign.storage['root']} belongs to the family "

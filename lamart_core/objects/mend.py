@@ -13,7 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
-from lamart_core.families.naming import rename_family
+from lamart_core.families.family import rename
 from lamart_core.logging import logger
 from lamart_core.objects.mend_folder import mend_folder
 from lamart_core.objects.plan import Pending, Row, Staged
@@ -195,7 +195,7 @@ def _follow(record: ArtifactRecord, stored: Row, staged: Staged) -> None:
         connection.execute(update(OBJECT).where(OBJECT.c.id == stored["id"]).values(path=path))
         note_sizes(connection, stored["id"], staged.size, staged.n_files)
         if key is not None:
-            rename_family(connection, table, record.uid, key)
+            rename(connection, table, record.uid, key)
         else:
             connection.execute(update(table).where(table.c.object_id == stored["id"]).values(_real_key=path))
 

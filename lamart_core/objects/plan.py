@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from upath import UPath
 
+from lamart_core.families.following import Tip
 from lamart_core.hashing import Digest, FileState, TreeDigest
 from lamart_core.records.riders import Outcome
 
@@ -117,15 +118,12 @@ class Matches:
     Attributes:
         equal: Newest visible artifact of equal content, under the policy of the plan.
         trashed: Artifact in the trash with equal content and the same key.
-        newest: Member of the family with the highest uid, on whatever branch; its `highest_uid` counts those that were
-            deleted, too.
-        head: Latest version of the family on the branch.
+        tip: Where the family ends, seen from the branch.
     """
 
     equal: Row | None = None
     trashed: Row | None = None
-    newest: Row | None = None
-    head: Row | None = None
+    tip: Tip = field(default_factory=Tip)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 
 from lamart_core.db import batches
-from lamart_core.families.heads import in_family
+from lamart_core.families.family import Family
 from lamart_core.objects import folders
 from lamart_core.objects.folders import FILE, OBJECT
 from lamart_core.objects.plan import Row, Staged
@@ -117,7 +117,11 @@ def repoint_overwritten(
     """
     columns = table.c
     older = and_(
-        in_family(table, uid), columns._overwrite_versions, ~columns.is_latest, columns.object_id != object_id, only
+        Family.of(table, uid).members,
+        columns._overwrite_versions,
+        ~columns.is_latest,
+        columns.object_id != object_id,
+        only,
     )
     before = set(connection.execute(select(columns.object_id).where(older)).scalars())
     if before:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from lamart_core import errors
 from lamart_core.db import Registry, now
-from lamart_core.families.heads import in_family
+from lamart_core.families.family import Family
 from lamart_core.logging import logger
 from lamart_core.objects import leases
 from lamart_core.objects.copies import DOOMED
@@ -149,7 +149,9 @@ def _record_publication(connection: Connection, storage: Storage, key: str, owne
         raise _Superseded(f"{owner.uid} is not the latest version of {key} any more")
     # Overwritten versions refer to the object of the latest one. Others of equal content keep the one that they have.
     overwritten = and_(table.c._overwrite_versions, ~table.c.is_latest, table.c.object_id == old["id"])
-    connection.execute(update(table).where(in_family(table, owner.uid), overwritten).values(object_id=object_id))
+    connection.execute(
+        update(table).where(Family.of(table, owner.uid).members, overwritten).values(object_id=object_id)
+    )
     at_key = and_(columns.storage_id == storage.id, columns.path == key, ~columns.is_managed, columns.id != object_id)
     connection.execute(OBJECT.delete().where(at_key, columns.fate == DOOMED))
     return delete_unreferenced(connection, table, {old["id"]})

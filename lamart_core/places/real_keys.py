@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, func, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, or_, select, update
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
+from lamart_core.families.family import Family
 from lamart_core.logging import logger
 from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
@@ -155,7 +156,7 @@ def _needing(
     if leaving is not None:
         query = query.where(columns.id != leaving)
     if overwrites is not None:
-        is_own = func.substr(columns.uid, 1, uids.STEM_LENGTH) == overwrites.stem
+        is_own = Family(table, overwrites.stem).members
         is_older = or_(columns.branch_id == overwrites.branch_id, ~columns.is_latest)
         query = query.where(~and_(is_own, columns._overwrite_versions, is_older))
     return query.limit(1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, Index, String, Table, Text, select, text
+from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, String, Table, Text, select
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import manager_of_class
 
 from lamart_core.db import Base, Json, KeyText, uid_type
-from lamart_core.families.heads import in_family
+from lamart_core.families.declare import stem_families
+from lamart_core.families.family import Family
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from lamart_core.records.run import Run
     from lamart_core.records.ulabel import ULabel
     from lamart_core.records.user import User
-
-_LATEST = text("is_latest")
-_LATEST_WITH_KEY = text("is_latest AND key IS NOT NULL")
-_FIRST = text("substr(uid, 17) = '0000'")
 
 
 class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
@@ -95,37 +92,7 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:
-        return (
-            # One head per family and branch, and one family per key: what concurrent writers cannot break.
-            Index(
-                "uq_lamart_artifact_latest",
-                text("substr(uid, 1, 16)"),
-                "branch_id",
-                unique=True,
-                sqlite_where=_LATEST,
-                postgresql_where=_LATEST,
-            ),
-            Index(
-                "uq_lamart_artifact_key",
-                "key",
-                "storage_id",
-                "branch_id",
-                unique=True,
-                sqlite_where=_LATEST_WITH_KEY,
-                postgresql_where=_LATEST_WITH_KEY,
-            ),
-            # Two who begin one key on different branches have no latest version in common, but both make a first one.
-            Index(
-                "uq_lamart_artifact_first",
-                "key",
-                "storage_id",
-                unique=True,
-                sqlite_where=_FIRST,
-                postgresql_where=_FIRST,
-            ),
-            Index("ix_lamart_artifact_key", "key", "storage_id"),
-            Index("uq_lamart_artifact_tag", text("substr(uid, 1, 16)"), "version_tag", unique=True),
-        )
+        return stem_families("lamart_artifact", "key", "storage_id", where="key IS NOT NULL")
 
     storage = ToOne("Storage", "storage_id")
     object = ToOne("StoredObject", "object_id")
@@ -139,7 +106,7 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
         table = self.__table__
         columns = table.c
         rows = connection.execute(
-            select(columns.id, columns.branch_id).where(in_family(table, self.uid)).order_by(columns.uid.desc())
+            select(columns.id, columns.branch_id).where(Family.of(table, self.uid).members).order_by(columns.uid.desc())
         ).all()
         here = next((row.branch_id for row in rows if row.id == self.id), None)
         together = [row.id for row in rows if row.branch_id == here]

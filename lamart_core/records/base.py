@@ -13,10 +13,13 @@ from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Base, Registry, current_registry, model_class, model_names, now
-from lamart_core.families import remove
-from lamart_core.families.placement import check_unlocked, place
+from lamart_core.families.branches import check_unlocked, place
+from lamart_core.families.declare import is_versioned
+from lamart_core.families.family import rename
+from lamart_core.families.following import insert_versions
 from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.query.language.model import model_info
+from lamart_core.records import removal
 from lamart_core.records.checks import check_values
 from lamart_core.records.riders import Outcome, Rider, Saved
 
@@ -239,11 +242,13 @@ class SQLRecord(Base):
 
     def _insert(self, connection: Connection) -> int:
         """Insert the row and return its id; run again with a new transaction when another writer got in between."""
-        table = self.__table__
-        result = connection.execute(insert(table).values(**self._values()).returning(table.c.id))
-        row_id = int(result.scalar_one())
-        self._ride(connection, self._values() | {"id": row_id}, Outcome.CREATED)
-        return row_id
+        table, values = self.__table__, self._values()
+        if is_versioned(table):
+            row_id = insert_versions(connection, table, [values])[0].id
+        else:
+            row_id = connection.execute(insert(table).values(**values).returning(table.c.id)).scalar_one()
+        self._ride(connection, values | {"id": row_id}, Outcome.CREATED)
+        return int(row_id)
 
     def _inserted(self, row_id: int) -> None:
         """Take the values that were inserted, or those of the row that `_insert` returned the id of."""
@@ -258,6 +263,8 @@ class SQLRecord(Base):
         target = changes.pop("branch_id", None)
         if target is not None:
             place(connection, table, self._placed_together(connection), target)
+        if isinstance(changes.get("key"), str) and is_versioned(table):
+            rename(connection, table, self.__dict__["uid"], changes["key"])
         if changes:
             connection.execute(update(table).where(table.c.id == self.id).values(**changes))
         self._ride(connection, self._values() | {"id": self.id}, Outcome.EXISTING)
@@ -296,7 +303,7 @@ class SQLRecord(Base):
             ProtectedError: Other records refer to it; the message names some.
             RecordLocked: The record is locked.
         """
-        remove.remove(self, permanent=permanent)
+        removal.remove(self, permanent=permanent)
 
     # ------------------------------------------------------------------ identity
 

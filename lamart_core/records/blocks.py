@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text, select, text, update
+from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lamart_core import errors, hashing, uids
-from lamart_core.db import TRASH_BRANCH_ID, Base, UtcDateTime, uid_type
-from lamart_core.families.deleted import highest_given
+from lamart_core import errors, hashing
+from lamart_core.db import MAIN_BRANCH_ID, TRASH_BRANCH_ID, Base, UtcDateTime, uid_type
+from lamart_core.families.declare import named_families, new_uid
+from lamart_core.families.family import Family
+from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.query import QuerySet, ToOne
 from lamart_core.records.artifact import ArtifactRecord
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned
 
-_LATEST_README = text("is_latest AND kind = 'readme'")
 README = "readme"
 COMMENT = "comment"
 
@@ -45,15 +46,8 @@ class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
 
     __tablename__ = "lamart_artifactblock"
     __table_args__ = (
-        Index(
-            "uq_lamart_artifactblock_readme",
-            "artifact_id",
-            "branch_id",
-            unique=True,
-            sqlite_where=_LATEST_README,
-            postgresql_where=_LATEST_README,
-        ),
         Index("ix_lamart_artifactblock_artifact", "artifact_id"),
+        *named_families("uq_lamart_artifactblock_readme", "artifact_id", kind=("kind", README)),
     )
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest", "content", "kind", "artifact_id", "artifact"}
     __uid_length__ = 20
@@ -118,29 +112,24 @@ def latest_readme(artifact: ArtifactRecord) -> str | None:
     )
     heads = found.exclude(branch_id=TRASH_BRANCH_ID).order_by("branch_id").to_list()
     own = [block for block in heads if block.branch_id == registry.branch_id]
-    main = [block for block in heads if block.branch_id == 1]
+    main = [block for block in heads if block.branch_id == MAIN_BRANCH_ID]
     return next((block.content for block in (*own, *main, *heads)), None)
 
 
 def _write(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     table = ArtifactBlock.__table__
-    columns = table.c
     artifact = Base.metadata.tables["lamart_artifact"]
     # Two who write about one artifact take turns, so that its read-mes are one family.
     lock = select(artifact.c.id).where(artifact.c.id == values["artifact_id"]).with_for_update(key_share=True)
     if connection.execute(lock).first() is None:
         raise errors.ObjectDoesNotExist(f"artifact {values['artifact_id']} was deleted; nobody can write about it")
     if values["kind"] == README:
-        mine = (columns.artifact_id == values["artifact_id"]) & (columns.kind == README)
-        head = mine & columns.is_latest & (columns.branch_id == values["branch_id"])
-        latest = connection.execute(select(table).where(head)).mappings().one_or_none()
-        if latest is not None and latest["hash"] == values["hash"]:
-            return dict(latest)
-        newest = connection.execute(select(highest_given(table)).where(mine).order_by(columns.uid.desc()).limit(1))
-        uid = newest.scalar_one_or_none()
-        connection.execute(update(table).where(head).values(is_latest=False))
-        values["uid"] = uids.first_uid(uids.new_stem()) if uid is None else uids.next_uid(uid)
+        family = Family.called(table, artifact_id=values["artifact_id"], kind=README)
+        tip = read_tip(connection, family, values["branch_id"])
+        if tip.head is not None and tip.head["hash"] == values["hash"]:
+            return dict(tip.head)
+        values["uid"] = follow(connection, table, tip)
     else:
-        values["uid"] = uids.first_uid(uids.new_stem())
-    row_id = connection.execute(table.insert().values(values).returning(columns.id)).scalar_one()
-    return {column.name: values.get(column.name) for column in columns} | {"id": row_id}
+        values["uid"] = new_uid(table)
+    row = insert_versions(connection, table, [values])[0]
+    return {column.name: values.get(column.name) for column in table.c} | {"id": row.id}

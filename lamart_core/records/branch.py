@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, Text, func, text
+from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, Text, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core import errors
 from lamart_core.db import ARCHIVE_BRANCH_ID, MAIN_BRANCH_ID, TRASH_BRANCH_ID, Json, UtcDateTime, uid_type
-from lamart_core.families.merge import merge
+from lamart_core.families.branches import merge
 from lamart_core.query import ToOne
 from lamart_core.records.own_name import HasOwnName
 
@@ -126,6 +126,26 @@ class Branch(HasOwnName):
         if not isinstance(into, Branch):
             into = Branch.named(self.registry, into if into is not None else "main")
         assert isinstance(into, Branch)
-        moved = merge(self, into, status_code=int(BranchStatus.MERGED))
+        for each in (self, into):
+            if each.id in (TRASH_BRANCH_ID, ARCHIVE_BRANCH_ID):
+                raise errors.InvalidArgument(f"the {each.name} is no line of work: it takes no part in merges")
+        if self.id == into.id:
+            raise errors.InvalidArgument(f"the branch {self.name!r} cannot be merged into itself")
+        target_id, own = into.id, self.__table__
+
+        def work(connection: Connection) -> int:
+            # Two who merge one branch take turns; writers on the branch do not wait.
+            lock = select(own.c.id).where(own.c.id == self.id).with_for_update(key_share=True)
+            if connection.execute(lock).first() is None:
+                raise errors.ObjectDoesNotExist(f"{self!r} was deleted from {self.registry!r}")
+            moved = merge(connection, self.id, target_id)
+            merged = update(own).where(own.c.id == self.id).values(_status_code=int(BranchStatus.MERGED))
+            connection.execute(merged)
+            return moved
+
+        try:
+            moved = self.registry.unit_of_work(work)
+        except errors.MergeConflict as error:
+            raise errors.MergeConflict(f"{self.name!r} cannot be merged into {into.name!r}: {error}") from None
         self.refresh()
         return moved

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core.db import KeyText, uid_type
+from lamart_core.families.declare import stem_families
 from lamart_core.query import ToOne
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from lamart_core.records.reference import Reference
     from lamart_core.records.run import Run
     from lamart_core.records.ulabel import ULabel
-
-_LATEST = text("is_latest")
-_FIRST = text("substr(uid, 17) = '0000'")
 
 
 class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
@@ -55,26 +53,6 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:
-        return (
-            Index(
-                "uq_lamart_collection_latest",
-                text("substr(uid, 1, 16)"),
-                "branch_id",
-                unique=True,
-                sqlite_where=_LATEST,
-                postgresql_where=_LATEST,
-            ),
-            Index(
-                "uq_lamart_collection_key",
-                "key",
-                "branch_id",
-                unique=True,
-                sqlite_where=_LATEST,
-                postgresql_where=_LATEST,
-            ),
-            Index("uq_lamart_collection_first", "key", unique=True, sqlite_where=_FIRST, postgresql_where=_FIRST),
-            Index("ix_lamart_collection_key", "key"),
-            Index("uq_lamart_collection_tag", text("substr(uid, 1, 16)"), "version_tag", unique=True),
-        )
+        return stem_families("lamart_collection", "key")
 
     meta_artifact = ToOne("Artifact", "meta_artifact_id")

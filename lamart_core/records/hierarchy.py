@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, Connection, Table, func, select
 
 from lamart_core import errors
+from lamart_core.db import Base
+from lamart_core.families.remove import title_of
 from lamart_core.query.sql.dialects import dialect_of
 
 
@@ -20,13 +22,13 @@ class Edges:
         table: The table.
         lower: Column of the record below.
         upper: Column of the record above.
-        model: Name of the class of both, for messages.
+        records: Name of the table of these records.
     """
 
     table: Table
     lower: str
     upper: str
-    model: str
+    records: str
 
 
 def above(edges: Edges, condition: ColumnElement[bool]) -> CTE:
@@ -70,7 +72,8 @@ def check_acyclic(connection: Connection, edges: Edges, rows: Sequence[Mapping[s
         higher = above(edges, among(edges.table.c[edges.lower], upper))
         found = connection.execute(select(higher.c.id).where(among(higher.c.id, lower)).limit(1)).scalar_one_or_none()
     if found is not None:
+        relation = edges.upper.removesuffix("_id")
         raise errors.InvalidArgument(
-            f"{edges.model} {found} would lie above itself; "
-            f"no {edges.model} is its own {edges.upper.removesuffix('_id')}, at whatever distance"
+            f"{title_of(connection, Base.metadata.tables[edges.records], found)} would be above itself; "
+            f"nothing is its own {relation}, at whatever distance"
         )

@@ -127,7 +127,7 @@ def link(
             body[column] = mapped_column(ForeignKey(refers_to), nullable=optional, index=optional)
     model: type[Link] = type(name, (Link,), body | dict(columns or {}))
     if acyclic:
-        model.__edges__ = Edges(model.__table__, source.column, target.column, source.model)
+        model.__edges__ = Edges(model.__table__, source.column, target.column, f"lamart_{source.model.lower()}")
     for owner, other in ((source, target), (target, source)):
         for accessor in other.names:
             relation = ToMany(

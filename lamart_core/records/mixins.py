@@ -10,9 +10,9 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core import uids
 from lamart_core.db import TRASH_BRANCH_ID, Json, Registry, UtcDateTime, now
-from lamart_core.families import remove
 from lamart_core.families.deleted import explain
 from lamart_core.query import QueryRegistry, QuerySet, ToOne
+from lamart_core.records import removal
 
 
 class TracksUpdates:
@@ -69,7 +69,7 @@ class HasScope:
             RecordLocked: The record is locked.
         """
         record: Any = self
-        remove.archive(record)
+        removal.archive(record)
         return self
 
     def restore(self) -> Self:
@@ -84,7 +84,7 @@ class HasScope:
             RecordLocked: The record is locked.
         """
         record: Any = self
-        remove.restore(record)
+        removal.restore(record)
         return self
 
 

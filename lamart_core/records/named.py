@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, declared_attr
 
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, now
-from lamart_core.families.placement import check_unlocked
+from lamart_core.families.branches import check_unlocked
 from lamart_core.logging import logger
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.riders import Outcome

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lamart_core import uids
 from lamart_core.db import Registry, UtcDateTime, uid_type
+from lamart_core.families.declare import named_families, new_uid
 from lamart_core.query import ToMany, ToOne
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksUpdates
@@ -36,14 +36,8 @@ class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
     __tablename__ = "lamart_transform"
     __table_args__ = (
         Index("uq_lamart_transform_key_hash", "key", "hash", unique=True),
-        Index(
-            "uq_lamart_transform_latest",
-            "key",
-            "branch_id",
-            unique=True,
-            sqlite_where=text("is_latest"),
-            postgresql_where=text("is_latest"),
-        ),
+        # The code that has a name is one thing, whoever wrote its versions.
+        *named_families("uq_lamart_transform_latest", "key", is_by_name=True),
     )
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest"}
 
@@ -71,9 +65,8 @@ class Transform(HasScope, IsVersioned, TracksUpdates, SQLRecord):
     runs = ToMany("Run", column="transform_id")
 
     def _default_values(self, registry: Registry) -> dict[str, Any]:
-        stem = uids.base62(12)
         return super()._default_values(registry) | {
-            "uid": uids.first_uid(stem),
+            "uid": new_uid(self.__table__),
             "kind": "pipeline",
             "is_latest": True,
         }

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, insert, select, update
+from sqlalchemy import Connection, Table, select
 
 from lamart_core import errors, hashing, uids
 from lamart_core.db import TRASH_BRANCH_ID, Registry, now
-from lamart_core.families.deleted import given_before, highest_given, was_deleted
-from lamart_core.families.heads import in_family, lock_family, lock_versions
-from lamart_core.families.placement import check_unlocked, place
+from lamart_core.families.branches import place
+from lamart_core.families.family import Family, rename
+from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.lineage import context
 from lamart_core.lineage.links import add_collection_recreation, track_collection_input
 from lamart_core.logging import logger
@@ -113,7 +113,9 @@ def save(record: CollectionRecord) -> None:
             record._pending = None
         changes = record._changes()
         if "key" in changes:
-            _rename(record, table, changes["key"])
+            if not isinstance(changes["key"], str):
+                raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
+            check_key(changes["key"])
         super(CollectionRecord, record).save()
         return
     assert pending is not None
@@ -187,10 +189,7 @@ def _digest(connection: Connection, registry: Registry, members: Sequence[Artifa
 def _revising(
     connection: Connection, table: Table, pending: PendingCollection, revises: CollectionRecord, *, is_append: bool
 ) -> PendingCollection:
-    columns = table.c
-    heads = select(columns.uid).where(
-        in_family(table, revises.uid), columns.is_latest, columns.branch_id == pending.branch_id
-    )
+    heads = select(table.c.uid).where(Family.of(table, revises.uid).head(pending.branch_id))
     head = connection.execute(heads).scalar_one_or_none()
     if head is not None and head != revises.uid:
         if is_append:  # the members of the later version would be missing
@@ -234,39 +233,33 @@ def _commit(connection: Connection, table: Table, values: dict[str, Any], pendin
     if equal is not None:
         return _existing(connection, table, equal, pending)
     _check_still_there(connection, pending.members)
-    columns = table.c
-    head, newest = _family_of(connection, table, values["key"], pending)
-    if pending.revises_uid is not None and (head.uid if head is not None else None) != pending.expected_head:
-        raise errors.IntegrityError(
-            f"cannot revise {pending.revises_uid}: {head.uid if head is not None else 'no version'} is the latest "
-            "now; get it and revise that one"
-        )
-    if newest is not None:
-        values["uid"] = uids.next_uid(newest.highest_uid)
-        if head is None:
-            lock_versions(connection, table, [newest.id])
+    revised, key = pending.revises_uid, values["key"]
+    family = Family.called(table, key=key) if revised is None else Family.of(table, revised)
+    tip = read_tip(connection, family, pending.branch_id)
+    head = tip.head
+    if revised is not None:
+        if tip.newest is None:
+            raise errors.IntegrityError(f"cannot revise {revised}: it was deleted")
+        if (head["uid"] if head is not None else None) != pending.expected_head:
+            raise errors.IntegrityError(
+                f"cannot revise {revised}: {head['uid'] if head is not None else 'no version'} is the latest now; "
+                "get it and revise that one"
+            )
+    values["uid"] = follow(connection, table, tip, first=values["uid"])
     if head is not None:
-        # One that was merged into another branch meanwhile stays the latest there.
-        there = and_(columns.id == head.id, columns.branch_id == pending.branch_id)
-        demoted = update(table).where(there, columns.is_latest).values(is_latest=False)
-        if connection.execute(demoted).rowcount != 1:
-            raise errors.Conflict(f"another writer made a version after collection {head.id}")
-        if _equal(connection, table, values["key"], values["hash"]) is not None:
+        if _equal(connection, table, key, values["hash"]) is not None:
             # Saved after this transaction looked, and before it had the latest version to itself.
             raise errors.Conflict("another writer saved equal content")
-        if head.key != values["key"]:
-            _rename_family(connection, table, head.uid, values["key"])
-    inserted = connection.execute(insert(table).values(values).returning(columns.id, was_deleted(table)))
-    row_id, was_given = inserted.one()
-    if was_given:
-        raise given_before(values["uid"])
+        if head["key"] != key:
+            rename(connection, table, head["uid"], key)
+    row_id = insert_versions(connection, table, [values])[0].id
     at = now()
     rows = [
         {"collection_id": row_id, "artifact_id": artifact_id, "position": position, "created_at": at}
         for position, artifact_id in enumerate(pending.members)
     ]
     insert_once(connection, _MEMBER, rows)
-    return {column.name: values.get(column.name) for column in columns} | {"id": row_id}
+    return {column.name: values.get(column.name) for column in table.c} | {"id": row_id}
 
 
 def _existing(connection: Connection, table: Table, row: dict[str, Any], pending: PendingCollection) -> dict[str, Any]:
@@ -282,25 +275,6 @@ def _made_again(connection: Connection, collection_id: int, run_id: int | None, 
         add_collection_recreation(connection, pending.run.id, collection_id)
 
 
-def _family_of(connection: Connection, table: Table, key: str, pending: PendingCollection) -> tuple[Any, Any]:
-    """Return the latest version on the branch, and the one with the highest uid of its family on whatever branch."""
-    columns = table.c
-    revised = pending.revises_uid
-    family = columns.key == key if revised is None else in_family(table, revised)
-    head = connection.execute(
-        select(columns.id, columns.uid, columns.key).where(
-            family, columns.is_latest, columns.branch_id == pending.branch_id
-        )
-    ).one_or_none()
-    if head is not None:
-        family = in_family(table, head.uid)
-    query = select(columns.id, highest_given(table).label("highest_uid")).where(family)
-    newest = connection.execute(query.order_by(columns.uid.desc()).limit(1)).one_or_none()
-    if newest is None and revised is not None:
-        raise errors.IntegrityError(f"cannot revise {revised}: it was deleted")
-    return head, newest
-
-
 def _check_still_there(connection: Connection, members: Sequence[int]) -> None:
     artifact = artifact_table()
     # Held until the commit (where rows can be), so that none is deleted in between.
@@ -314,25 +288,3 @@ def _check_still_there(connection: Connection, members: Sequence[int]) -> None:
 def _members_of(connection: Connection, collection_id: int) -> list[int]:
     query = select(_MEMBER.c.artifact_id).where(_MEMBER.c.collection_id == collection_id).order_by(_MEMBER.c.position)
     return list(connection.execute(query).scalars())
-
-
-def _rename(record: CollectionRecord, table: Table, key: Any) -> None:
-    if not isinstance(key, str):
-        raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
-    check_key(key)
-
-    def work(connection: Connection) -> None:
-        check_unlocked(connection, table, [record.id])
-        _rename_family(connection, table, record.uid, key)
-
-    record.registry.unit_of_work(work)
-
-
-def _rename_family(connection: Connection, table: Table, uid: str, key: str) -> None:
-    columns = table.c
-    lock_family(connection, table, uid)
-    other = select(columns.uid).where(columns.key == key, ~in_family(table, uid)).limit(1)
-    taken = connection.execute(other).scalar_one_or_none()
-    if taken is not None:
-        raise errors.NameTaken(f"the key {key!r} belongs to the family of {taken} already; choose another one")
-    connection.execute(update(table).where(in_family(table, uid)).values(key=key, updated_at=now()))

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Executable, Table, and_, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, select, update
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
-from lamart_core.families.deleted import given_before, was_deleted
-from lamart_core.families.heads import lock_versions
-from lamart_core.families.naming import rename_family
-from lamart_core.families.placement import check_unlocked, place
+from lamart_core.families.branches import check_unlocked, place
+from lamart_core.families.family import rename
+from lamart_core.families.following import give_way, insert_versions
 from lamart_core.lineage.links import Made, record_makers
 from lamart_core.objects import leases
 from lamart_core.objects.copies import LOST
@@ -146,13 +145,13 @@ class _Decision:
     Attributes:
         row: The row of the artifact, new or existing.
         resolution: What is to be done.
-        head: The latest version on the branch, or where there is none the newest one of the family.
+        base: The version that the new one follows.
     """
 
     item: Item
     row: MutableRow
     resolution: Resolution
-    head: Row | None = None
+    base: Row | None = None
 
     @property
     def is_new(self) -> bool:
@@ -162,7 +161,7 @@ class _Decision:
     def renames(self) -> bool:
         """Whether the family gets the key that was passed with the version to revise."""
         key = self.resolution.key
-        return self.is_new and self.head is not None and key not in (None, self.head["key"])
+        return self.is_new and self.base is not None and key not in (None, self.base["key"])
 
 
 def _commit_new(
@@ -213,10 +212,9 @@ def _decide(table: Table, state: State, items: Sequence[Item]) -> list[_Decision
                 state.restore(known["id"], item.plan.branch_id)
             decisions.append(_Decision(item, state.row(known["id"]), resolution))
             continue
-        head = found.head or found.newest
         row = dict.fromkeys(names) | item.values | _named(item.plan, resolution)
         row["id"] = _PROVISIONAL + len(decisions)
-        decision = _Decision(item, row, resolution, head)
+        decision = _Decision(item, row, resolution, found.tip.base)
         stem = uids.stem_of(resolution.uid)
         if stem in restored or (decision.renames and decisions):
             break
@@ -241,50 +239,27 @@ def _named(plan: Plan, resolution: Resolution) -> MutableRow:
 
 
 def _to_record(decision: _Decision) -> ToRecord:
-    item, head = decision.item, decision.head
-    base_id = head["object_id"] if head is not None else None  # None of one that is not written yet
+    item, base = decision.item, decision.base
+    base_id = base["object_id"] if base is not None else None  # None of one that is not written yet
     # What goes on to a real key leaves the version store again.
     return ToRecord(item.staged, item.plan.storage, item.put, item.plan.key_is_virtual, base_id)
 
 
 def _take_turns(connection: Connection, table: Table, fresh: Sequence[_Decision]) -> None:
     """Give families their keys, and let the versions that are followed not be the latest any more."""
-    heads: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-    followed: list[int] = []
+    heads: list[Row] = []
+    others: list[int] = []
     for decision in fresh:
-        head, resolution = decision.head, decision.resolution
-        if head is None or head["id"] >= _PROVISIONAL:
+        base, resolution = decision.base, decision.resolution
+        if base is None or base["id"] >= _PROVISIONAL:
             continue
         if decision.renames:
-            rename_family(connection, table, head["uid"], str(resolution.key))
+            rename(connection, table, base["uid"], str(resolution.key))
         if resolution.demote is not None:
-            heads[head["storage_id"], head["branch_id"]].append(head["id"])
+            heads.append(base)
         elif resolution.follows is not None:
-            followed.append(resolution.follows)
-    for (storage_id, branch_id), ids in heads.items():
-        name, many = connection.dialect.name, len(ids) > 1
-        found = {
-            "ids": dialect_of(name).packed(sorted(ids)) if many else ids[0],
-            "in_storage": storage_id,
-            "on_branch": branch_id,
-        }
-        if connection.execute(_demotion(table, name, many), found).rowcount != len(ids):
-            raise errors.Conflict("another writer made a version after one of these")
-    if followed:
-        lock_versions(connection, table, followed)
-
-
-@lru_cache
-def _demotion(table: Table, dialect_name: str, many: bool) -> Executable:
-    """Return the statement that lets versions not be the latest any more.
-
-    A version that moved to another storage or was merged into another branch meanwhile is not the one that was found:
-    there it stays the latest.
-    """
-    columns, ids = table.c, bindparam("ids")
-    chosen = dialect_of(dialect_name).one_of_many(columns.id, ids, BigInteger()) if many else columns.id == ids
-    there = and_(columns.storage_id == bindparam("in_storage"), columns.branch_id == bindparam("on_branch"))
-    return update(table).where(chosen, there, columns.is_latest).values(is_latest=False)
+            others.append(resolution.follows)
+    give_way(connection, table, heads, others)
 
 
 def _insert_rows(connection: Connection, table: Table, rows: Sequence[MutableRow]) -> None:
@@ -293,9 +268,7 @@ def _insert_rows(connection: Connection, table: Table, rows: Sequence[MutableRow
         return
     values = [{name: value for name, value in row.items() if name != "id"} for row in rows]
     ids: dict[str, int] = {}
-    for row in connection.execute(_insert(table), values if len(values) > 1 else values[0]):
-        if row.was_given:
-            raise given_before(row.uid)
+    for row in insert_versions(connection, table, values, _is_gone(table)):
         if row.is_gone:
             raise BytesCollected(f"garbage collection removed the bytes of {row.uid} before it referred to them")
         ids[row.uid] = row.id
@@ -304,14 +277,8 @@ def _insert_rows(connection: Connection, table: Table, rows: Sequence[MutableRow
 
 
 @lru_cache
-def _insert(table: Table) -> Executable:
-    """Return the statement that inserts artifacts and tells what happened meanwhile.
-
-    That is whether an object was collected, and whether a uid was given to another version which was deleted.
-    """
-    columns = table.c
-    was_given, is_gone = was_deleted(table).label("was_given"), was_collected(table).label("is_gone")
-    return insert(table).returning(columns.id, columns.uid, was_given, is_gone)
+def _is_gone(table: Table) -> ColumnElement[bool]:
+    return was_collected(table).label("is_gone")
 
 
 def _restore(connection: Connection, table: Table, decisions: Sequence[_Decision]) -> None:
@@ -361,7 +328,7 @@ def _replace(connection: Connection, table: Table, item: Item, verified: Collect
     (recording,) = record_objects(connection, [to_record], verified)
     check_not_collected(connection, plan.storage.id, [recording.path])
     if plan.key is not None and plan.key != old["key"]:
-        rename_family(connection, table, item.uid, plan.key)
+        rename(connection, table, item.uid, plan.key)
     values = item.values | {"object_id": recording.object_id, **recording.sizes}
     connection.execute(update(table).where(table.c.id == item.artifact_id).values(values))
     if plan.overwrite_versions:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, select
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import make_transient
 from upath import UPath
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, Registry
+from lamart_core.families.family import Family
 from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Outcome, Pending, Plan, Resolution, Staged
@@ -162,7 +163,7 @@ def _become(record: ArtifactRecord, staged: Staged, plan: Plan) -> None:
     with registry.engine.connect() as connection:
         found = resolve.read(connection, table, [(staged, plan)]).matches(staged, plan)
     if plan.revises_uid is not None:
-        plan = _rebase(plan, found.head["uid"] if found.head is not None else None)
+        plan = _rebase(plan, found.tip.head["uid"] if found.tip.head is not None else None)
     resolution = resolve.decide(found, plan, stem=uids.new_stem())
     pending = Pending(staged, plan)
     if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
@@ -234,9 +235,9 @@ def warn_without_run(registry: Registry, request: Request, plan: Plan, what: Any
 
 
 def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
-    stem = func.substr(table.c.uid, 1, uids.STEM_LENGTH) == uids.stem_of(uid)
+    family = Family.of(table, uid).members
     with registry.engine.connect() as connection:
-        taken = connection.execute(select(table.c.uid).where(stem, table.c.version_tag == tag)).scalar_one_or_none()
+        taken = connection.execute(select(table.c.uid).where(family, table.c.version_tag == tag)).scalar_one_or_none()
     if taken is not None:
         raise errors.InvalidArgument(f"the version tag {tag!r} is already taken by {taken}")
 

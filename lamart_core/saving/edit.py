@@ -17,7 +17,7 @@ from sqlalchemy import and_, or_, select
 
 from lamart_core import errors, formats
 from lamart_core.db import TRASH_BRANCH_ID, Registry
-from lamart_core.families.heads import in_family
+from lamart_core.families.family import Family
 from lamart_core.lineage import context
 from lamart_core.lineage.links import track_input
 from lamart_core.logging import logger
@@ -96,7 +96,7 @@ def _latest(record: ArtifactRecord) -> str | None:
     table = record.__table__
     columns, branch_id = table.c, record.registry.branch_id
     on_branch = or_(columns.branch_id == branch_id, columns.branch_id == record.branch_id)
-    query = select(columns.uid, columns.branch_id).where(and_(in_family(table, record.uid), columns.is_latest))
+    query = select(columns.uid, columns.branch_id).where(and_(Family.of(table, record.uid).members, columns.is_latest))
     with record.registry.engine.connect() as connection:
         found = {row.branch_id: row.uid for row in connection.execute(query.where(on_branch))}
     return found.get(branch_id, found.get(record.branch_id))

@@ -105,7 +105,7 @@ def _known_files(registry: Registry, item: Item, tree: TreeDigest) -> Mapping[st
         return None
     with registry.engine.connect() as connection:
         found = resolve.read(connection, artifact_table(), [(item.staged, plan)]).matches(item.staged, plan)
-        base = found.head or found.newest
+        base = found.tip.base
         if base is None or base["storage_id"] != plan.storage.id:
             return {}
         return folders.known_files(connection, base["object_id"], tree)

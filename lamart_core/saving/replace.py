@@ -13,7 +13,7 @@ from upath import UPath
 
 from lamart_core import errors, formats
 from lamart_core.db import now
-from lamart_core.families.naming import check_key_free
+from lamart_core.families.family import Family, check_key_free
 from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Dedup, Plan, Row, Staged
@@ -155,7 +155,7 @@ def _check_key(record: ArtifactRecord, staged: Staged) -> None:
         return
     table = record.__table__
     with record.registry.engine.connect() as connection:
-        check_key_free(connection, table, record.uid, key, record.storage_id)
+        check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=record.storage_id)
     if is_real(_flags(record)):
         check_free(record.registry, record.storage, key)
         logger.warning("the file of %s moves from %r to %r when it is saved", record.uid, record.key, key)

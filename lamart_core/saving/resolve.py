@@ -17,20 +17,21 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    literal_column,
     or_,
     select,
 )
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
-from lamart_core.families.deleted import highest_given
+from lamart_core.families.declare import is_latest
+from lamart_core.families.declare import stem as stem_of_row
+from lamart_core.families.family import Family
+from lamart_core.families.following import tip_of, with_highest
 from lamart_core.objects.plan import Dedup, Matches, Outcome, Plan, Resolution, Row, Staged
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.storage import normal_form
 
 BATCH = 1000
-_LAST = uids.ALPHABET[-1] * uids.VERSION_LENGTH
 MutableRow = dict[str, Any]
 Wanted = tuple[Staged, Plan]
 
@@ -56,10 +57,10 @@ class State:
         if row["id"] in self._by_id:
             return
         self._by_id[row["id"]] = row
-        stem = uids.stem_of(row["uid"])
-        self._by_stem[stem].append(row)
+        family = uids.stem_of(row["uid"])
+        self._by_stem[family].append(row)
         if row["key"] is not None:
-            self._stems[row["storage_id"], row["key"]].add(stem)
+            self._stems[row["storage_id"], row["key"]].add(family)
         if row["hash"] is not None:
             self._by_content[row["hash"], row["_hash_type"]].append(row)
 
@@ -83,17 +84,11 @@ class State:
             stems = self._stems.get((plan.storage.id, plan.key), set())
         else:
             stems = set[str]()
-        family = [row for stem in stems for row in self._by_stem.get(stem, ())]
-        heads = [row for row in family if row["is_latest"] and row["branch_id"] == plan.branch_id]
-        head = max(heads, key=_uid, default=None)
-        if head is not None:
-            # Two families may have begun under one key on two branches: each goes on on its own.
-            family = self._by_stem[uids.stem_of(head["uid"])]
-        newest = max(family, key=_uid, default=None)
+        tip = tip_of([row for each in stems for row in self._by_stem.get(each, ())], plan.branch_id)
         equal, trashed = self._equal(staged, plan)
-        if equal is None and head is not None and _is_state(head, staged, plan):
-            equal = head
-        return Matches(equal=equal, trashed=trashed, newest=newest, head=head)
+        if equal is None and tip.head is not None and _is_state(tip.head, staged, plan):
+            equal = tip.head
+        return Matches(equal=equal, trashed=trashed, tip=tip)
 
     def _equal(self, staged: Staged, plan: Plan) -> tuple[Row | None, Row | None]:
         """Return the newest visible artifact of equal content, and the newest in the trash under the same key."""
@@ -104,10 +99,6 @@ class State:
         visible = [row for row in found if row["branch_id"] != TRASH_BRANCH_ID]
         trashed = [row for row in found if row["branch_id"] == TRASH_BRANCH_ID and row["key"] == plan.key]
         return max(visible, key=_id, default=None), max(trashed, key=_id, default=None)
-
-
-def _uid(row: Row) -> str:
-    return row["uid"]
 
 
 def _id(row: Row) -> int:
@@ -216,7 +207,7 @@ def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
         in_storage = columns.storage_id == bindparam("storage_id")
         parts += _families(table, "by_key", and_(in_storage, _among(columns.key, "keys", shape)))
     if shape.stems:
-        parts += _families(table, "by_stem", _among(_stem(table), "stems", shape))
+        parts += _families(table, "by_stem", _among(stem_of_row(table), "stems", shape))
     equal = and_(_among(columns.hash, "hashes", shape), or_(columns.is_latest, ~columns._overwrite_versions))
     newest = select(func.max(columns.id)).where(equal).group_by(columns.hash, columns._hash_type)
     if shape.contents:
@@ -227,35 +218,27 @@ def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
     if not parts:
         return None
     wanted = parts[0].union_all(*parts[1:]) if len(parts) > 1 else parts[0]
-    # With, for the version with the highest uid, the highest one of its family ever.
-    return select(table, highest_given(table).label("highest_uid")).where(columns.id.in_(wanted))
+    return with_highest(table).where(columns.id.in_(wanted))
 
 
 def _families(table: Table, name: str, members: ColumnElement[bool]) -> list[Select[Any]]:
-    """Return the ids that decide of the families of some rows: the newest of these, the newest version, and the latest.
+    """Return the ids that decide of the families of some rows: the newest of these, the newest version, the latest.
 
     A family may lie in several storage locations, when parts of it came from another registry.
     """
-    columns, stem = table.c, _stem(table)
-    found = select(func.max(columns.uid).label("uid"), stem.label("stem")).where(members).group_by(stem).cte(name)
-    other = table.alias("other")
-    newest = (
-        select(func.max(other.c.uid))
-        .where(other.c.uid > found.c.stem, other.c.uid <= found.c.stem.concat(_LAST))
-        .correlate(found)
-        .scalar_subquery()
+    columns = table.c
+    found = (
+        select(func.max(columns.uid).label("uid"), stem_of_row(table).label("stem"))
+        .where(members)
+        .group_by(stem_of_row(table))
     )
+    named = found.cte(name)
+    newest = Family(table.alias("other"), named.c.stem).newest()
     return [
-        select(columns.id).where(columns.uid.in_(select(found.c.uid))),
-        select(columns.id).where(columns.uid.in_(select(newest).select_from(found))),
-        # As the index says it; SQLite uses no partial one for a comparison.
-        select(columns.id).where(literal_column(f"{table.name}.is_latest"), stem.in_(select(found.c.stem))),
+        select(columns.id).where(columns.uid.in_(select(named.c.uid))),
+        select(newest).select_from(named),
+        select(columns.id).where(is_latest(table), stem_of_row(table).in_(select(named.c.stem))),
     ]
-
-
-def _stem(table: Table) -> ColumnElement[str]:
-    """Return the stem of a uid as the indexes write it; SQLite uses none for what depends on parameters."""
-    return literal_column(f"substr({table.name}.uid, 1, {uids.STEM_LENGTH})", String)
 
 
 def _among(column: ColumnElement[Any], name: str, shape: _Shape) -> ColumnElement[bool]:
@@ -290,23 +273,24 @@ def decide(found: Matches, plan: Plan, *, stem: str) -> Resolution:
         return Resolution(Outcome.EXISTING, existing=found.equal)
     if found.trashed is not None:
         return Resolution(Outcome.RESTORED, existing=found.trashed)
-    if found.newest is None:
+    tip = found.tip
+    base, next_uid = tip.base, tip.next_uid
+    if base is None or next_uid is None:
         if plan.revises_uid is not None:
             raise errors.IntegrityError(f"cannot revise {plan.revises_uid}: it was deleted")
         return Resolution(Outcome.CREATED, uid=uids.first_uid(stem), key=plan.key, description=plan.description)
-    head = found.head
+    head = tip.head
     if plan.expected_head is not None and (head is None or head["uid"] != plan.expected_head):
         raise errors.IntegrityError(
             f"cannot revise the non-latest record {plan.expected_head}: "
             f"{head['uid'] if head is not None else 'no version'} is the latest now; get it and revise that one"
         )
     explicit = plan.revises_uid is not None
-    parent = head or found.newest
     return Resolution(
         Outcome.NEW_VERSION,
-        uid=uids.next_uid(found.newest.get("highest_uid", found.newest["uid"])),
+        uid=next_uid,
         demote=head["id"] if head is not None else None,
-        follows=found.newest["id"],
-        key=plan.key if plan.key is not None or not explicit else parent["key"],
-        description=plan.description if plan.description is not None or not explicit else parent["description"],
+        follows=base["id"],
+        key=plan.key if plan.key is not None or not explicit else base["key"],
+        description=plan.description if plan.description is not None or not explicit else base["description"],
     )

@@ -10,8 +10,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
 from lamart_core.db import Registry
-from lamart_core.families.naming import rename_family
-from lamart_core.families.placement import check_unlocked
+from lamart_core.families.branches import check_unlocked
+from lamart_core.families.family import rename
 from lamart_core.logging import logger
 from lamart_core.moving.move import check_rename, move_real_key, move_to_storage
 from lamart_core.objects.plan import Outcome, Pending, Plan, Row, SaveResult
@@ -159,7 +159,7 @@ def _rename(record: ArtifactRecord, key: str | None) -> None:
     with record.registry.engine.connect() as connection:
         check_unlocked(connection, table, [record.id])
     if record._key_is_virtual:
-        record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
+        record.registry.unit_of_work(lambda connection: rename(connection, table, record.uid, key))
     else:
         move_real_key(record, key)
 
@@ -178,7 +178,7 @@ def _take_key(record: ArtifactRecord) -> None:
     table = record.__table__
     key = str(record.key)
     try:
-        record.registry.unit_of_work(lambda connection: rename_family(connection, table, record.uid, key))
+        record.registry.unit_of_work(lambda connection: rename(connection, table, record.uid, key))
     except errors.InvalidArgument:
         logger.warning("the content is known as %s; its key stays None, %r is that of another family", record.uid, key)
         set_committed_value(record, "key", None)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+from pathlib import Path
 
 import pytest
 
 from lamart_core import models
-from lamart_core.db import Base, model_class, model_names
+from lamart_core.db import Base, Registry, model_class, model_names
 from lamart_core.query import ToMany
 from lamart_core.records import Link, link_tables
+from tests.processes import answers, start
+from tests.registries import write
 
 LINKS = [model for name in model_names() if issubclass(model := model_class(name), Link)]
 
@@ -45,6 +48,44 @@ def test_type_checkers_know_both_ends_of_each_link() -> None:
             if known.get(end) not in (f"RelatedManager[{target}]", "RelatedManager[Self]")
         ]
     assert missing == []
+
+
+UNDER_FEATURES = """
+from sqlalchemy.orm import mapped_column
+from lamart_core.db import Base, KeyText, uid_type
+from lamart_core.models import Named
+from lamart_core.records import End, TrackedRecord, link
+class Feature(Named, TrackedRecord):
+    __tablename__ = "lamart_feature"
+    uid = mapped_column(uid_type(12), unique=True)
+    name = mapped_column(KeyText(150), nullable=False)
+Marked = link(End("Artifact", names=("marked",)), End("ULabel", names=("marks",)), name="Marked", feature=True)
+Base.metadata.create_all(registry.engine, tables=[Feature.__table__, Marked.__table__])
+artifact = ln.Artifact(arguments["path"], key="a.txt").save()
+label = ln.ULabel(name="x").save()
+one, two = Feature(name="one").save(), Feature(name="two").save()
+def mark(feature):
+    try:
+        Marked(artifact_id=artifact.id, ulabel_id=label.id, feature_id=feature and feature.id).save()
+        return True
+    except ln.errors.IntegrityError:
+        return False
+artifact.marks.add(label)
+artifact.marks.add(label)
+told = [Marked.filter().count(), mark(None), mark(one), mark(two), mark(one), artifact.marks.count()]
+try:
+    one.delete(permanent=True)
+except ln.errors.ProtectedError:
+    told.append("protected")
+artifact.delete(permanent=True)
+tell([*told, Marked.filter().count()])
+"""
+
+
+def test_a_pair_is_linked_once_under_each_feature(registry: Registry, tmp_path: Path) -> None:
+    # In a process of its own: what is declared stays declared.
+    process = start(registry, UNDER_FEATURES, path=write(tmp_path / "a.txt", "a"))
+    assert answers([process]) == [[1, False, True, True, False, 1, "protected", 0]]
 
 
 def _annotated(model: type[Base]) -> dict[str, str]:

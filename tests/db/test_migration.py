@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from sqlalchemy import Connection, text
 import lamart_core as ln
 from lamart_core import hashing
 from lamart_core.cli import main
-from lamart_core.db import Registry
+from lamart_core.db import Registry, schema
 from lamart_core.db.schema import HEAD, MIGRATIONS, schema_version, upgrade
 from lamart_core.settings import Settings
 from tests.databases import BACKENDS, fresh_database
+from tests.registries import fresh_registry, write
 
 OLD_VERSIONS = [path.name[:4] for path in sorted((MIGRATIONS / "versions").glob("[0-9]*.py")) if path.name[:4] != HEAD]
 STEM = "OldFamilyOfFiles"
@@ -115,3 +117,38 @@ def test_an_old_database_is_upgraded_and_keeps_everything(backend: str, version:
             done = CliRunner().invoke(main, ["fsck", "--verify", "--db", url])
             assert (done.exit_code, done.stdout) == (0, "clean\n")
             registry.close()
+
+
+REPLACES_TABLES = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9999"
+down_revision = "{head}"
+
+
+def upgrade():
+    for table in ("artifact", "ulabel"):
+        with op.batch_alter_table(f"lamart_{{table}}", recreate="always") as batch:
+            batch.add_column(sa.Column("colour", sa.String(10), nullable=True))
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+def test_a_migration_that_replaces_a_table_keeps_what_refers_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As SQLite has to, for most changes of a table.
+    with fresh_registry("sqlite", tmp_path / "lab") as registry:
+        artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
+        artifact.ulabels.add(ln.ULabel(name="x").save())
+        monkeypatch.setattr(schema, "MIGRATIONS", tmp_path / "migrations")
+        shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+        (tmp_path / "migrations/versions/9999_replaces.py").write_text(REPLACES_TABLES.format(head=HEAD))
+        assert upgrade(registry, "9999")
+        assert [label.name for label in artifact.ulabels] == ["x"]
+        with registry.engine.connect() as connection:
+            assert connection.execute(text("SELECT colour FROM lamart_artifact")).all() == [(None,)]
+        # References are checked again.
+        with pytest.raises(ln.errors.ProtectedError):
+            ln.ULabel.get(name="x").delete(permanent=True)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Connection,
+    FromClause,
     Integer,
     String,
     Table,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
@@ -84,6 +86,10 @@ class Dialect(ABC):
     @abstractmethod
     def packed(self, members: Sequence[Any]) -> Any:
         """Return many integers or texts as one parameter."""
+
+    @abstractmethod
+    def listed(self, members: Sequence[str], name: str, type_: TypeEngine[str]) -> FromClause:
+        """Return a table of one column that holds texts, which travel as one parameter."""
 
     def among(self, column: ColumnElement[Any], ids: Sequence[int]) -> Condition:
         """Return whether `column` is one of some ids, however many."""
@@ -186,6 +192,11 @@ class SQLite(Dialect):
     def packed(self, members: Sequence[Any]) -> Any:
         """Return JSON."""
         return json.dumps(list(members))
+
+    def listed(self, members: Sequence[str], name: str, type_: TypeEngine[str]) -> FromClause:
+        """Use `json_each`."""
+        values = func.json_each(literal(json.dumps(list(members)), String)).table_valued(sql_column("value", type_))
+        return select(values.c.value.label(name)).subquery("listed")
 
     def date_part(self, column: ColumnElement[Any], part: str) -> ColumnElement[int]:
         """Use `strftime`."""
@@ -304,6 +315,12 @@ class Postgres(Dialect):
     def packed(self, members: Sequence[Any]) -> Any:
         """Return a list."""
         return list(members)
+
+    def listed(self, members: Sequence[str], name: str, type_: TypeEngine[str]) -> FromClause:
+        """Use an array."""
+        values = func.unnest(bindparam(None, list(members), type_=ARRAY(String())))
+        table = values.table_valued(sql_column("value", type_), name="each").render_derived()
+        return select(table.c.value.label(name)).subquery("listed")
 
     def date_part(self, column: ColumnElement[Any], part: str) -> ColumnElement[int]:
         """Use `extract`; a time with time zone is taken to UTC, not to the time zone of the session."""
