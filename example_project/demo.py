@@ -16,6 +16,7 @@ from typing import Any
 
 import dagster as dg
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 import lamart_core as ln
@@ -123,7 +124,7 @@ def show_artifacts() -> None:
     table = Table("key", "uid", "version", "size", "hash", "run", box=None, header_style="bold", pad_edge=False)
     for artifact in ln.Artifact.filter().order_by("key"):
         run = f"{artifact.transform.key} · {artifact.run.uid[:8]}"
-        row = (artifact.uid, artifact.version, _size(artifact.size or 0), f"{artifact.hash[:8]}…", run)
+        row = (artifact.uid, artifact.version, decimal(artifact.size or 0).rjust(10), f"{artifact.hash[:8]}…", run)
         table.add_row(artifact.key, *row)
         if console.width < WIDE:
             console.print(f"[bold]{artifact.key}[/]", "  " + "  ".join(row), sep="\n", soft_wrap=True)
@@ -172,10 +173,6 @@ def show_new_versions(before: Inventory, after: Inventory) -> None:
     known = {artifact.uid for artifact in before.latest.values()}
     changed = sorted(item.key for item in report_artifact().run.input_artifacts.all() if item.uid not in known)
     console.print(f"  the report is new because of {' and '.join(changed)}")
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1000:,.1f} kB".rjust(10)
 
 
 def _short(path: Path) -> str:

@@ -12,7 +12,7 @@ from lamart_core.constructors import ArtifactConstructors
 from lamart_core.db import current_registry
 from lamart_core.describe import describe
 from lamart_core.lineage import view_lineage
-from lamart_core.lineage.links import track_input
+from lamart_core.lineage.edges import track_input
 from lamart_core.logging import logger
 from lamart_core.moving import delete
 from lamart_core.moving import transfer as transfers

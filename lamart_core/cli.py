@@ -9,11 +9,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamart_core.care import Finding, Garbage, Severity, iter_findings, iter_garbage
@@ -92,13 +94,13 @@ def gc(db: str | None, grace: float, delete: bool, yes: bool, as_json: bool) -> 
             found = iter_garbage(registry, grace=timedelta(hours=grace), dry_run=not delete, progress=progress)
             for item in found:
                 total, removed, size = total + 1, removed + item.is_removed, size + (item.size or 0)
-                click.echo(json.dumps(_plain(asdict(item))) if as_json else _line(item))
+                click.echo(_json(asdict(item)) if as_json else _line(item))
     if as_json:
         click.echo(json.dumps({"found": total, "removed": removed, "size": size}))
     elif delete:
-        click.echo(f"{removed:,} of {total:,} removed, {_human(size)}")
+        click.echo(f"{removed:,} of {total:,} removed, {decimal(size)}")
     else:
-        click.echo(f"{total:,} found, {_human(size)}" + ("; remove them with --delete" if total else ""))
+        click.echo(f"{total:,} found, {decimal(size)}" + ("; remove them with --delete" if total else ""))
 
 
 @main.command()
@@ -129,7 +131,7 @@ def fsck(
         )
         for item in found:
             total, remaining = total + 1, remaining + (not item.is_repaired)
-            click.echo(json.dumps(_plain({"severity": item.severity, **asdict(item)})) if as_json else _verdict(item))
+            click.echo(_json({"severity": item.severity, **asdict(item)}) if as_json else _verdict(item))
     if as_json:
         click.echo(json.dumps({"found": total, "repaired": total - remaining, "remaining": remaining}))
     elif total:
@@ -184,20 +186,15 @@ def migrate(db: str | None) -> None:
 @contextmanager
 def _progress(label: str) -> Generator[Callable[[int], None], None, None]:
     """Count on stderr what was looked at, where somebody sees it."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as drawing:
-        task = drawing.add_task(label, total=None)
-        yield lambda count: drawing.advance(task, count)
+    console, is_hidden = Console(stderr=True), not sys.stderr.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=is_hidden) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda count: bar.advance(task, count)
 
 
 def _line(item: Garbage) -> str:
-    size = "-" if item.size is None else _human(item.size)
+    size = "-" if item.size is None else decimal(item.size)
     name = f"{item.root}/{item.path}" + ("/" if item.is_folder else "")
     line = f"{size:>10}  {_age(item.modified):>6}  {item.reason:<9}  {name}"
     return line + ("  removed" if item.is_removed else "")
@@ -212,24 +209,8 @@ def _verdict(item: Finding) -> str:
     return f"{item.kind}: {item.detail}  [{state}]"
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values as JSON takes them."""
-
-    def convert(value: Any) -> Any:
-        if isinstance(value, datetime):
-            return value.astimezone(UTC).isoformat()
-        return str(value) if isinstance(value, StrEnum) else value
-
-    return {name: convert(value) for name, value in values.items()}
-
-
-def _human(size: int) -> str:
-    number = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
-        number /= 1024
-    return f"{number:,.1f} TiB"
+def _json(values: dict[str, Any]) -> str:
+    return json.dumps(values, default=lambda moment: moment.astimezone(UTC).isoformat())
 
 
 def _age(then: datetime) -> str:

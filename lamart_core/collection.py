@@ -13,7 +13,7 @@ from lamart_core.artifact import Artifact
 from lamart_core.db import current_registry
 from lamart_core.describe import describe_collection
 from lamart_core.lineage import view_lineage
-from lamart_core.lineage.links import track_collection_input
+from lamart_core.lineage.edges import track_collection_input
 from lamart_core.reading.artifact_set import ArtifactSet
 from lamart_core.records import Branch, CollectionArtifact, CollectionRecord, Run, Space
 from lamart_core.saving import collect
@@ -107,7 +107,7 @@ class Collection(CollectionRecord):
     @property
     def ordered_artifacts(self) -> ArtifactSet[Artifact]:
         """The members in the order in which they were collected, as a query set."""
-        link = CollectionArtifact.__table__
+        link = CollectionArtifact.table
         artifact = inspect(Artifact).local_table
         position = (
             select(link.c.position)

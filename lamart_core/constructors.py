@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lamart_core import errors, formats
 from lamart_core.db import current_registry
-from lamart_core.formats.folders import table_format
+from lamart_core.formats.folder_format import table_format
 from lamart_core.records import ArtifactRecord, Run
 from lamart_core.saving import construct, from_dir, lazy
 from lamart_core.saving.arguments import Request, checked, refuse_unsupported, with_others

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from rich.filesize import decimal
+
 from lamart_core.records import ArtifactRecord, CollectionRecord, latest_readme
 
 _MEMBERS_SHOWN = 5
@@ -20,7 +22,7 @@ def describe(record: ArtifactRecord, *, return_str: bool = False) -> str | None:
         ("kind", record.kind),
         ("otype", record.otype),
         ("hash", f"{record.hash} ({record._hash_type})" if record.hash else None),
-        ("size", decimal_size(record.size)),
+        ("size", decimal(record.size) if record.size is not None else None),
         ("n_files", record.n_files),
         ("n_observations", record.n_observations),
         ("description", record.description),
@@ -79,15 +81,3 @@ def _print(title: str, shown: list[tuple[str, Any]], *, return_str: bool) -> str
         return text
     sys.stdout.write(text + "\n")
     return None
-
-
-def decimal_size(size: int | None) -> str | None:
-    """Return a size with a decimal unit, 1 kB being 1,000 bytes."""
-    if size is None:
-        return None
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

@@ -11,10 +11,8 @@ from lamart_core.records import (
     IsVersioned,
     Named,
     Project,
-    Recreation,
     Reference,
     Run,
-    RunInput,
     Space,
     SQLRecord,
     Storage,
@@ -25,9 +23,13 @@ from lamart_core.records import (
     Typed,
     ULabel,
     User,
+    links,
 )
 from lamart_core.saving.lazy import LazyArtifact
 from lamart_core.saving.lists import SQLRecordList
+
+RunInput = links.RunInput.model
+Recreation = links.Recreation.model
 
 __all__ = [
     "Artifact",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.tools import FULL, SEED
+from tests.statements import share_compiled_statements
+from tests.tools import FULL, SEED, quick_folder
 
 HERE = Path(__file__).parent
 
@@ -19,6 +20,10 @@ os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 # A registry of the developer must not be written to by a test that forgets to say which one it means.
 for name in ("LAMART_DB_URL", "LAMART_STORAGE", "LAMART_CACHE_DIR", "DAGSTER_HOME"):
     os.environ.pop(name, None)
+# What reaches the disk is seen at the calls that flush it (`faults/flushes.py`): the tests need not wait for a disk.
+if folder := quick_folder():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
+share_compiled_statements()
 
 
 def pytest_report_header() -> str:

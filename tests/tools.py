@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from datetime import date
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -16,6 +17,14 @@ FULL = bool(os.environ.get("LAMART_FULL"))
 # Decides which steps of the crash matrix are tried, others each day. It is printed at the beginning, and passed on to
 # the workers of a run, so that all of them have the same.
 SEED = int(os.environ.setdefault("LAMART_SEED", str(date.today().toordinal())))
+
+
+def quick_folder() -> str | None:
+    """Return a folder in memory for the files of the tests, or None: where there is none, and with `FULL`."""
+    memory = Path("/dev/shm")
+    if FULL or not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < 4 << 30:
+        return None
+    return str(memory)
 
 
 def require_tool(*names: str) -> str:

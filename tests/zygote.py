@@ -29,6 +29,9 @@ def preload() -> None:
     import s3fs  # noqa: F401
 
     import lamart_core.models  # noqa: F401
+    from tests.statements import share_compiled_statements
+
+    share_compiled_statements()
 
 
 def serve(asked: socket.socket) -> dict[str, Any] | None:

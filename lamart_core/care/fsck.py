@@ -10,9 +10,9 @@ from lamart_core.care.check_bytes import BytesCheck, check_marker
 from lamart_core.care.check_rows import check_rows
 from lamart_core.care.findings import Finding, Kind, Report
 from lamart_core.care.gc import GRACE, Reason, iter_garbage
-from lamart_core.care.repair import mend
+from lamart_core.care.repair import repair_finding
 from lamart_core.db import Registry
-from lamart_core.objects.holds import LEASE, abandoned_paths
+from lamart_core.objects.garbage import LEASE, abandoned_paths
 from lamart_core.places.publish import publish_pending
 from lamart_core.records import Storage, storage_locations
 from lamart_core.storage import normalise_root
@@ -95,7 +95,7 @@ def iter_findings(
     """
     chosen = _storages(registry, storage)
     found = _check(registry, chosen, verify=verify, gc=gc, grace=grace, progress=progress or (lambda count: None))
-    return (mend(registry, finding) if repair else finding for finding in found)
+    return (repair_finding(registry, finding) if repair else finding for finding in found)
 
 
 def _storages(registry: Registry, root: str | None) -> list[Storage]:

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, select
 from lamart_core import errors
 from lamart_core.db import Registry, batches
 from lamart_core.logging import logger
-from lamart_core.objects.copies import DOOMED
-from lamart_core.objects.holds import abandoned_paths, bury, held_paths, known_paths, purge
+from lamart_core.objects.copies import OBSOLETE
+from lamart_core.objects.garbage import abandoned_paths, give_up, held_paths, purge, recorded_paths
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.objects.unreferenced import is_referred
 from lamart_core.records import Storage, artifact_table, storage_locations
@@ -159,8 +159,8 @@ class _Collector:
         """Delete the rows of files in place that no artifact names any more; the files are not ours to remove."""
         columns = OBJECT.c
         unnamed = [columns.storage_id == self.storage.id, ~columns.is_managed, ~is_referred()]
-        # What is doomed at a real key still has to be removed by whoever completes the work there.
-        unnamed.append(columns.fate.is_(None) | (columns.fate != DOOMED))
+        # What is obsolete at a real key still has to be removed by whoever completes the work there.
+        unnamed.append(columns.fate.is_(None) | (columns.fate != OBSOLETE))
         connection.execute(OBJECT.delete().where(*unnamed, columns.created_at <= self._limit))
 
     @property
@@ -216,7 +216,7 @@ class _Collector:
                 held = held_paths(connection, self.storage.id)
                 abandoned = abandoned_paths(connection, self.storage.id)
                 # Read after the listing: what was saved in between has a record by now.
-                left_alone = held | known_paths(connection, self.storage.id, paths)
+                left_alone = held | recorded_paths(connection, self.storage.id, paths)
             unknown = [name for name in batch if name.relpath not in left_alone]
             yield from self._take(self._old(unknown), abandoned)
 
@@ -226,7 +226,7 @@ class _Collector:
 
     def _take(self, names: list[StoredName], abandoned: set[str]) -> Iterator[Garbage]:
         if not self.dry_run:
-            free = bury(self.registry, self.storage.id, [name.relpath for name in names])
+            free = give_up(self.registry, self.storage.id, [name.relpath for name in names])
             names = [name for name in names if name.relpath in free]
         for name in names:
             reason = Reason.ABANDONED if name.relpath in abandoned else Reason.UNCLAIMED
@@ -258,7 +258,7 @@ class _Collector:
                 if not self.dry_run:
                     if is_stored_name(_object_of(upload.relpath)):
                         # A save that is still at it meets the tombstone, and uploads again.
-                        bury(self.registry, self.storage.id, {_object_of(upload.relpath)})
+                        give_up(self.registry, self.storage.id, {_object_of(upload.relpath)})
                     backend.abort_upload(upload)
                     found = replace(found, is_removed=True)
                 yield found

@@ -16,7 +16,7 @@ from lamart_core.db import Base, Registry
 from lamart_core.families.family import Family, promote_newest
 from lamart_core.logging import logger
 from lamart_core.objects.candidates import cached_copies, candidates
-from lamart_core.objects.holds import purge
+from lamart_core.objects.garbage import purge
 from lamart_core.objects.put_again import put_again, put_at
 from lamart_core.objects.rows import OBJECT, note_sizes
 from lamart_core.objects.verify import digest_of, has_content, verify
@@ -25,7 +25,7 @@ from lamart_core.records import Storage, artifact_table, link_tables
 from lamart_core.storage import Depth, Marker
 
 
-def mend(registry: Registry, found: Finding) -> Finding:
+def repair_finding(registry: Registry, found: Finding) -> Finding:
     """Mend one finding if it can be mended without losing anything.
 
     Returns:
@@ -46,7 +46,7 @@ def _table(found: Finding) -> Table:
     return Base.metadata.tables[str(found.table)]
 
 
-def _mend_heads(registry: Registry, found: Finding) -> bool:
+def _repair_heads(registry: Registry, found: Finding) -> bool:
     """Make the newest version of a family on the branch its only latest one."""
     table, branch_id, uid = _table(found), found.branch_id, found.artifact
     assert branch_id is not None
@@ -176,8 +176,8 @@ def _storage(registry: Registry, storage_id: int | None) -> Storage:
 
 
 _VERBS: dict[Kind, Callable[[Registry, Finding], bool]] = {
-    Kind.HEADLESS: _mend_heads,
-    Kind.SEVERAL_HEADS: _mend_heads,
+    Kind.HEADLESS: _repair_heads,
+    Kind.SEVERAL_HEADS: _repair_heads,
     Kind.DANGLING: _drop_link,
     Kind.MARKER: _mark,
     Kind.LEASE: _drop_leases,

@@ -108,7 +108,7 @@ def _builtin_formats() -> tuple[Format, ...]:
         RdsFormat,
         TextFormat,
     )
-    from lamart_core.formats.folders import FolderFormat
+    from lamart_core.formats.folder_format import FolderFormat
     from lamart_core.formats.mudata.h5mu import H5muFormat
     from lamart_core.formats.mudata.zarr import MuDataZarrFormat
     from lamart_core.formats.npy import NpyFormat

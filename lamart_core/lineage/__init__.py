@@ -2,8 +2,8 @@
 
 from lamart_core.lineage.context import current_run, run_context, run_for
 from lamart_core.lineage.decorators import flow, step
+from lamart_core.lineage.edges import Made, add_inputs, record_makers, track_input
 from lamart_core.lineage.graph import Edge, EdgeKind, Graph, Node, NodeKind
-from lamart_core.lineage.links import Made, add_inputs, record_makers, track_input
 from lamart_core.lineage.reading import lineage_graph
 from lamart_core.lineage.redact import redacted
 from lamart_core.lineage.runs import (

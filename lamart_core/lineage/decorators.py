@@ -13,7 +13,7 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry, current_registry
 from lamart_core.lineage import source
 from lamart_core.lineage.context import current_run, run_context
-from lamart_core.lineage.links import add_inputs, track_collection_input
+from lamart_core.lineage.edges import add_inputs, track_collection_input
 from lamart_core.lineage.params import json_params, records_in
 from lamart_core.lineage.runs import RunSpec, TransformSpec, finish_run, open_run
 from lamart_core.logging import logger

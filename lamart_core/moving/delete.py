@@ -29,7 +29,7 @@ class _Removed:
     """
 
     unclaimed: tuple[Unclaimed, ...] = ()
-    doomed: tuple[str, ...] = ()
+    obsolete: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
 
@@ -66,7 +66,7 @@ def delete(
         return
     for item in removed.unclaimed:
         remove_bytes(record.storage, item.path, is_folder=item.is_folder)
-    for path in removed.doomed:
+    for path in removed.obsolete:
         settle(record.registry, record.storage, path)
     for path in removed.kept:
         logger.warning("the record is deleted, its file %s/%s is kept; pass storage=True", record.storage.root, path)

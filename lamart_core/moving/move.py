@@ -16,7 +16,7 @@ from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.objects.unreferenced import leave_places
 from lamart_core.places.publish import settle
-from lamart_core.places.real_keys import Place, check_free, hand_over, vacate
+from lamart_core.places.real_keys import Place, check_free, hand_over, leave
 from lamart_core.places.rows import is_real
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.storage import clean_key, suffix_of
@@ -69,7 +69,7 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
 
     def step() -> str | None:
         nonlocal site
-        site = left = vacate(registry, storage, old, uids.stem_of(record.uid))
+        site = left = leave(registry, storage, old, uids.stem_of(record.uid))
 
         def work(connection: Connection) -> str | None:
             rename(connection, table, record.uid, key)
@@ -118,7 +118,7 @@ class _Family:
 class _Moved:
     used: frozenset[str]
     gone: tuple[Unclaimed, ...]
-    doomed: tuple[str, ...]
+    obsolete: tuple[str, ...]
     real_key: str | None
 
 
@@ -190,7 +190,7 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     _discard([copy for copy in copies if copy.path not in moved.used])
     for item in moved.gone:
         remove_bytes(source, item.path, is_folder=item.is_folder)
-    for path in moved.doomed:
+    for path in moved.obsolete:
         settle(registry, source, path)
     if moved.real_key is not None:
         settle(registry, storage, moved.real_key)

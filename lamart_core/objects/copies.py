@@ -13,7 +13,7 @@ from lamart_core import errors, hashing, uids
 from lamart_core.db import Registry, now
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
 from lamart_core.logging import logger
-from lamart_core.objects.folders import NewFolder, scattered_folder
+from lamart_core.objects.folders import NewFolder, content_addressed_folder
 from lamart_core.objects.plan import Row
 from lamart_core.objects.put_again import NewPlace, held_contents, switch_places
 from lamart_core.objects.remove import remove_bytes
@@ -25,7 +25,7 @@ from lamart_core.records import Storage
 from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, object_path
 
 LOST = "lost"
-DOOMED = "doomed"
+OBSOLETE = "doomed"
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None)
     size, path = row["size"], row["path"]
     if row["is_scattered"]:
         with registry.engine.connect() as connection:
-            folder = scattered_folder(connection, row["id"], path, source.backend)
-        return cache.fetch_scattered(folder, size=size, digest=digest)
+            folder = content_addressed_folder(connection, row["id"], path, source.backend)
+        return cache.fetch_content_addressed(folder, size=size, digest=digest)
     verify = digest is not None and not digest.is_exact
     return cache.fetch(
         source.backend, path, size=size, digest=digest, is_folder=row["n_files"] is not None, verify=verify

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, and_, 
 from lamart_core.db import batches
 from lamart_core.hashing import FileEntry, TreeDigest
 from lamart_core.records import FolderFile, FolderHistory, StoredObject
-from lamart_core.storage import Backend, KnownFile, ScatteredFolder, StoredFile
+from lamart_core.storage import Backend, ContentAddressedFolder, KnownFile, StoredFile
 
 OBJECT = StoredObject.__table__
 HISTORY = FolderHistory.__table__
@@ -98,7 +98,9 @@ def files_of(connection: Connection, object_id: int) -> list[StoredFile]:
     return sorted(found, key=lambda file: file.path.encode())
 
 
-def scattered_folder(connection: Connection, object_id: int, path: str, backend: Backend) -> ScatteredFolder:
+def content_addressed_folder(
+    connection: Connection, object_id: int, path: str, backend: Backend
+) -> ContentAddressedFolder:
     """Return a folder whose files are objects of their own.
 
     Args:
@@ -107,7 +109,7 @@ def scattered_folder(connection: Connection, object_id: int, path: str, backend:
         path: Path that stands for it in its location.
         backend: The location.
     """
-    return ScatteredFolder(backend, path, files_of(connection, object_id))
+    return ContentAddressedFolder(backend, path, files_of(connection, object_id))
 
 
 def known_files(connection: Connection, base_id: int, tree: TreeDigest) -> dict[str, KnownFile]:
@@ -206,7 +208,7 @@ def record(connection: Connection, folder: NewFolder, difference: Difference, ob
         connection: The connection that the difference was made over, in the same transaction.
         folder: The folder.
         difference: What it changes.
-        objects: For a scattered folder: the objects with its contents, by hash.
+        objects: For a content-addressed folder: the objects with its contents, by hash.
     """
     for ids in batches(difference.closed):
         connection.execute(update(FILE).where(FILE.c.id.in_(ids)).values(until=difference.position))

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, Connection, and_, exists, update
 
 from lamart_core.db import Base
-from lamart_core.objects.copies import DOOMED
+from lamart_core.objects.copies import OBSOLETE
 from lamart_core.objects.rows import OBJECT
 
 
@@ -40,5 +40,5 @@ def leave_places(connection: Connection, object_ids: Collection[int], *, remove:
         rows = connection.execute(OBJECT.delete().where(left).returning(columns.path, columns.fate))
         return tuple(row.path for row in rows if row.fate is None)
     connection.execute(OBJECT.delete().where(left, columns.fate.is_not(None)))
-    going = update(OBJECT).where(left).values(fate=DOOMED).returning(columns.path)
+    going = update(OBJECT).where(left).values(fate=OBSOLETE).returning(columns.path)
     return tuple(connection.execute(going).scalars())

@@ -18,12 +18,12 @@ from lamart_core.db import Registry, now
 from lamart_core.families.family import Family
 from lamart_core.logging import logger
 from lamart_core.objects import leases
-from lamart_core.objects.copies import DOOMED
+from lamart_core.objects.copies import OBSOLETE
 from lamart_core.objects.folders import files_of
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.objects.verify import is_any_of
-from lamart_core.places.rows import Owner, doomed_objects, live_object, look, unpublished
+from lamart_core.places.rows import Owner, live_object, obsolete_objects, read_state, unpublished
 from lamart_core.records import Storage, artifact_table, storage_locations
 
 _LEASE = timedelta(days=1)
@@ -65,7 +65,7 @@ def settle(registry: Registry, storage: Storage, key: str, *, force: bool = Fals
             if not leases.take(registry, storage, key, duration=_LEASE):
                 return
             try:
-                done = _settle_once(registry, storage, key, force=force)
+                done = _publish_once(registry, storage, key, force=force)
             finally:
                 registry.unit_of_work(lambda connection: leases.release(connection, storage.id, key))
             if not done:
@@ -77,33 +77,35 @@ def settle(registry: Registry, storage: Storage, key: str, *, force: bool = Fals
 
 def _is_pending(registry: Registry, storage: Storage, key: str) -> bool:
     with registry.engine.connect() as connection:
-        return unpublished(connection, storage.id, key) is not None or bool(doomed_objects(connection, storage.id, key))
+        return unpublished(connection, storage.id, key) is not None or bool(
+            obsolete_objects(connection, storage.id, key)
+        )
 
 
 def _is_ours(registry: Registry, storage: Storage, key: str) -> bool:
     """Return whether the bytes at a key are those of one of its versions, or old ones that may go."""
     with registry.engine.connect() as connection:
-        known = look(connection, storage.id, key).known
+        known = read_state(connection, storage.id, key).known
     return is_any_of(storage, key, known)
 
 
-def _settle_once(registry: Registry, storage: Storage, key: str, *, force: bool) -> bool:
+def _publish_once(registry: Registry, storage: Storage, key: str, *, force: bool) -> bool:
     """Do what is to be done at a key; return whether to look again."""
     with registry.engine.connect() as connection:
         owner = unpublished(connection, storage.id, key)
-        doomed = doomed_objects(connection, storage.id, key)
+        obsolete = obsolete_objects(connection, storage.id, key)
         is_taken = live_object(connection, storage.id, key) is not None
     if owner is not None:
-        return _publish(registry, storage, key, owner, force=force)
-    for row in doomed:
+        return _publish_latest(registry, storage, key, owner, force=force)
+    for row in obsolete:
         if not is_taken and is_any_of(storage, key, [row]):
             storage.backend.delete(key, is_folder=row["n_files"] is not None)
-        gone = OBJECT.delete().where(OBJECT.c.id == row["id"], OBJECT.c.fate == DOOMED)
+        gone = OBJECT.delete().where(OBJECT.c.id == row["id"], OBJECT.c.fate == OBSOLETE)
         registry.unit_of_work(lambda connection, gone=gone: connection.execute(gone).rowcount)
     return True
 
 
-def _publish(registry: Registry, storage: Storage, key: str, owner: Owner, *, force: bool) -> bool:
+def _publish_latest(registry: Registry, storage: Storage, key: str, owner: Owner, *, force: bool) -> bool:
     backend, path = storage.backend, owner.object["path"]
     is_folder = owner.object["n_files"] is not None
     is_free = not backend.exists(key)
@@ -153,7 +155,7 @@ def _record_publication(connection: Connection, storage: Storage, key: str, owne
         update(table).where(Family.of(table, owner.uid).members, overwritten).values(object_id=object_id)
     )
     at_key = and_(columns.storage_id == storage.id, columns.path == key, ~columns.is_managed, columns.id != object_id)
-    connection.execute(OBJECT.delete().where(at_key, columns.fate == DOOMED))
+    connection.execute(OBJECT.delete().where(at_key, columns.fate == OBSOLETE))
     return delete_unreferenced(connection, table, {old["id"]})
 
 
@@ -185,11 +187,11 @@ def publish_pending(registry: Registry, storage: Storage | None = None) -> list[
         with registry.engine.connect() as connection:
             keys: list[str] = sorted(set(connection.execute(query).scalars()))
             owners = {key: owner for key in keys if (owner := unpublished(connection, place.id, key)) is not None}
-            doomed = {row["path"] for row in doomed_objects(connection, place.id)} - set(owners)
+            obsolete = {row["path"] for row in obsolete_objects(connection, place.id)} - set(owners)
         for key, owner in owners.items():
             if not place.backend.exists(key) or _is_ours(registry, place, key):
                 found.append(Publication(place.id, key, owner.uid))
-        found += [Publication(place.id, key, None) for key in sorted(doomed)]
+        found += [Publication(place.id, key, None) for key in sorted(obsolete)]
     return found
 
 

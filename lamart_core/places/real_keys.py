@@ -3,7 +3,7 @@
 New bytes go to the version store first, under a name that no other save can choose, and the transaction of the save
 refers to them there. Only then are they published: the object at the key is replaced, and a second transaction records
 the new place. So whatever happens in between, every record refers to bytes that are its own. What was at the key was
-copied before, and is `doomed` from the first transaction on.
+copied before, and is obsolete from the first transaction on.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.families.family import Family
 from lamart_core.logging import logger
-from lamart_core.objects.copies import DOOMED, LOST, Copy, copy_object, record_copy
+from lamart_core.objects.copies import LOST, OBSOLETE, Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.verify import is_any_of
-from lamart_core.places.rows import Seen, doomed_objects, live_object, look
+from lamart_core.places.rows import KeyState, live_object, obsolete_objects, read_state
 from lamart_core.records import Storage, artifact_table
 
 
@@ -44,7 +44,7 @@ class Overwritten:
 
 @dataclass(frozen=True)
 class Place:
-    """What lies at a real key before something else does.
+    """A real key that is going to hold other bytes, or none: what lies there, and where it is kept.
 
     Attributes:
         row: The stored object that is registered there, if one is.
@@ -89,7 +89,7 @@ def occupy(
     """
     table = artifact_table()
     with registry.engine.connect() as connection:
-        before = look(connection, storage.id, key)
+        before = read_state(connection, storage.id, key)
         row = before.live
         own = row is not None and connection.execute(_versions_at(table, row["id"], key)).first() is not None
         needing = _needing(table, row["id"], overwrites, leaving) if row is not None else None
@@ -112,7 +112,7 @@ def occupy(
         return Place(storage, key, row, is_lost=True)
 
 
-def vacate(registry: Registry, storage: Storage, key: str, stem: str) -> Place:
+def leave(registry: Registry, storage: Storage, key: str, stem: str) -> Place:
     """See what lies at a real key that is going to be left, and copy it to the version store.
 
     Raises:
@@ -138,8 +138,8 @@ def check_free(registry: Registry, storage: Storage, key: str) -> None:
     if not storage.backend.exists(key):
         return
     with registry.engine.connect() as connection:
-        doomed = [] if live_object(connection, storage.id, key) else doomed_objects(connection, storage.id, key)
-    if not is_any_of(storage, key, doomed):
+        obsolete = [] if live_object(connection, storage.id, key) else obsolete_objects(connection, storage.id, key)
+    if not is_any_of(storage, key, obsolete):
         raise errors.ObjectExists(f"there is something at {storage.root}/{key} already")
 
 
@@ -190,14 +190,14 @@ def hand_over(connection: Connection, table: Table, place: Place) -> str | None:
     referred = connection.execute(_needing(table, row["id"])).first() is not None
     if referred and not place.is_lost:
         raise PlaceChanged(f"another artifact began to refer to what lies at {place.key}")
-    connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(fate=LOST if referred else DOOMED))
+    connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(fate=LOST if referred else OBSOLETE))
     return kept
 
 
-def _taken(registry: Registry, storage: Storage, key: str, before: Seen) -> errors.LamartError:
+def _taken(registry: Registry, storage: Storage, key: str, before: KeyState) -> errors.LamartError:
     """Return the error for a key where there is something: whose it is, another process may have changed just now."""
     with registry.engine.connect() as connection:
-        now_there = look(connection, storage.id, key)
+        now_there = read_state(connection, storage.id, key)
     if now_there.state != before.state:
         return PlaceChanged(f"another writer publishes at {key}")
     return errors.ObjectExists(

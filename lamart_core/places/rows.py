@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, select
 
 from lamart_core.objects import leases
-from lamart_core.objects.copies import DOOMED
+from lamart_core.objects.copies import OBSOLETE
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
 from lamart_core.records import artifact_table
@@ -57,17 +57,17 @@ def unpublished(connection: Connection, storage_id: int, key: str) -> Owner | No
     return Owner(row.artifact_id, row.artifact_uid, row._asdict())
 
 
-def doomed_objects(connection: Connection, storage_id: int, key: str | None = None) -> list[Row]:
+def obsolete_objects(connection: Connection, storage_id: int, key: str | None = None) -> list[Row]:
     """Return the objects whose bytes are going to be removed or replaced: at a key, or in a whole location."""
     columns = OBJECT.c
-    query = select(OBJECT).where(columns.storage_id == storage_id, ~columns.is_managed, columns.fate == DOOMED)
+    query = select(OBJECT).where(columns.storage_id == storage_id, ~columns.is_managed, columns.fate == OBSOLETE)
     if key is not None:
         query = query.where(columns.path == key)
     return [row._asdict() for row in connection.execute(query)]
 
 
 @dataclass(frozen=True)
-class Seen:
+class KeyState:
     """What the database says of a real key.
 
     Attributes:
@@ -87,11 +87,11 @@ class Seen:
         return live, frozenset(row["id"] for row in self.known), self.is_held
 
 
-def look(connection: Connection, storage_id: int, key: str) -> Seen:
+def read_state(connection: Connection, storage_id: int, key: str) -> KeyState:
     """Return what the database says of a real key."""
     columns = artifact_table().c
     versions = and_(columns.key == key, columns.storage_id == storage_id, ~columns._key_is_virtual)
     query = select(OBJECT).where(OBJECT.c.id.in_(select(columns.object_id).where(versions)))
-    known = [row._asdict() for row in connection.execute(query)] + doomed_objects(connection, storage_id, key)
+    known = [row._asdict() for row in connection.execute(query)] + obsolete_objects(connection, storage_id, key)
     is_held = key in leases.held_paths(connection, storage_id)
-    return Seen(live_object(connection, storage_id, key), tuple(known), is_held)
+    return KeyState(live_object(connection, storage_id, key), tuple(known), is_held)

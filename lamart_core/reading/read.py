@@ -12,14 +12,14 @@ from upath import UPath
 from lamart_core import errors, formats, hashing
 from lamart_core.db import Registry
 from lamart_core.hashing import Digest
-from lamart_core.lineage.links import track_input
+from lamart_core.lineage.edges import track_input
 from lamart_core.objects import folders
 from lamart_core.objects import verify as verifying
 from lamart_core.objects.folders import OBJECT
 from lamart_core.objects.plan import Row
 from lamart_core.objects.verify import digest_of, expected
 from lamart_core.records import ArtifactRecord, Run, Storage
-from lamart_core.storage import Cache, Depth, ScatteredFolder, reading
+from lamart_core.storage import Cache, ContentAddressedFolder, Depth, reading
 
 _STORAGE = Storage.__table__
 
@@ -30,7 +30,7 @@ class _Where:
 
     storage: Storage
     object: Row
-    scattered: ScatteredFolder | None = None
+    folder: ContentAddressedFolder | None = None
 
     @property
     def relpath(self) -> str:
@@ -42,7 +42,7 @@ class _Where:
 
     @property
     def path(self) -> Path | UPath:
-        return self.scattered.path if self.scattered is not None else self.storage.backend.path(self.relpath)
+        return self.folder.path if self.folder is not None else self.storage.backend.path(self.relpath)
 
 
 def path(record: ArtifactRecord) -> Path | UPath:
@@ -98,7 +98,7 @@ def open_lazily(
     chosen = _format_of(record, where)
     if isinstance(target, Path):
         _check(record, where, Depth.SIZE)
-    if where.scattered is not None and chosen.needs_own_folder:
+    if where.folder is not None and chosen.needs_own_folder:
         target = _fetch(record, where, mute=False)
     opened = chosen.open(target, suffix=record.suffix, engine=engine, **options)
     track_input(record, is_run_input)
@@ -185,9 +185,9 @@ def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
         return target
     cache, shown = Cache(settings.cache_dir), False if mute else settings.progress
     wanted, verify = expected(where.object), settings.verify_on_read
-    if where.scattered is not None:
-        return cache.fetch_scattered(
-            where.scattered,
+    if where.folder is not None:
+        return cache.fetch_content_addressed(
+            where.folder,
             size=wanted.size,
             digest=wanted.digest,
             suffix=wanted.suffix,
@@ -243,7 +243,7 @@ def _where(record: ArtifactRecord) -> _Where:
     scattered = None
     if row.is_scattered:
         with record.registry.engine.connect() as connection:
-            scattered = folders.scattered_folder(connection, row.id, row.path, storage.backend)
+            scattered = folders.content_addressed_folder(connection, row.id, row.path, storage.backend)
     return _Where(storage, row._asdict(), scattered)
 
 
@@ -257,6 +257,6 @@ def _storage(registry: Registry, storage_id: int, root: str) -> Storage:
 
 def _check(record: ArtifactRecord, where: _Where, depth: Depth) -> None:
     """Raise `ContentMismatch` unless the bytes are what the database says."""
-    files = where.scattered.files if where.scattered is not None else None
+    files = where.folder.files if where.folder is not None else None
     verdict = verifying.verify(where.storage, where.object, depth, files=files)
     verdict.check(f"the bytes of {record.uid} at {where.path}")

@@ -34,8 +34,8 @@ class FolderFile(SQLRecord):
         path: Path relative to the folder, with `/` between its parts.
         size: Size in bytes.
         hash: Digest of the content, made with the algorithm of the history.
-        object_id: The stored object that holds the content of a file of a scattered folder; None where the file lies
-            in the folder itself, and for an empty file.
+        object_id: The stored object with the content of a file of a content-addressed folder; None where the file
+            lies in the folder itself, and for an empty file.
         since: First position.
         until: Position from which on the file is not there, or has another content; None: it still is.
     """

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, ForeignKey, Index, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, Table, text
 
 from lamart_core.db import Base, BigId, Registry, UtcDateTime, now
 from lamart_core.query import ToMany
@@ -36,40 +34,62 @@ class End:
     cascade: bool | None = None
 
 
-class Link(SQLRecord):
-    """A row that says no more than that two records belong together."""
+@dataclass(frozen=True)
+class Link:
+    """A declared link.
 
-    __abstract__ = True
-    __edges__: ClassVar[Edges | None] = None
-    # Columns that say who linked the two, and in which run.
-    __tracked__: ClassVar[frozenset[str]] = frozenset()
+    Attributes:
+        name: Name of the class of its rows.
+        table: The table; each row says no more than that two records belong together.
+        tracked: Columns that say who linked the two, and in which run.
+        edges: Of a link that is not to have circles: its edges.
+    """
 
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    name: str
+    table: Table
+    tracked: frozenset[str]
+    edges: Edges | None
 
-    @classmethod
-    def prepare(cls, connection: Connection, registry: Registry, rows: Sequence[dict[str, Any]]) -> None:
+    @cached_property
+    def model(self) -> type[Any]:
+        """The record class of the rows. Made when it is asked for: what uses the table alone does not need it."""
+        body = {"__abstract__": True, "__doc__": f"A row of `{self.table.name}`.", "__link__": self}
+        model = type(self.name, (LinkRow,), body)
+        Base.registry.map_imperatively(model, self.table)
+        return model
+
+    def prepare(self, connection: Connection, registry: Registry, rows: Sequence[dict[str, Any]]) -> None:
         """Complete rows that are going to be inserted, and check that they may be.
 
         Raises:
-            InvalidArgument: The class has no cycles, and these rows would make one.
+            InvalidArgument: The link has no circles, and these rows would close one.
         """
         values: dict[str, Any] = {"created_at": now()}
-        if cls.__tracked__:
+        if self.tracked:
             run = current_run(registry)
             made = {"created_by_id": registry.user_id, "run_id": run.id if run is not None else None}
-            values |= {name: made[name] for name in cls.__tracked__}
+            values |= {name: made[name] for name in self.tracked}
         for row in rows:
-            row.update({name: value for name, value in values.items() if row.get(name) is None})
-        if cls.__edges__ is not None:
-            check_acyclic(connection, cls.__edges__, rows)
+            row.update(values)
+        if self.edges is not None:
+            check_acyclic(connection, self.edges, rows)
+
+
+class LinkRow(SQLRecord):
+    """A row of a link; what adds related records writes rows without it."""
+
+    __abstract__ = True
+    __link__: ClassVar[Link]
 
     def _insert(self, connection: Connection) -> int:
-        values = self._values()
-        self.prepare(connection, self.registry, [values])
-        for name, value in values.items():
+        row = self._values()
+        self.__link__.prepare(connection, self.registry, [row])
+        for name, value in row.items():
             setattr(self, name, value)
         return super()._insert(connection)
+
+
+_links: dict[str, Link] = {}
 
 
 def link(
@@ -77,29 +97,28 @@ def link(
     target: str | End,
     *,
     name: str | None = None,
-    columns: Mapping[str, Any] | None = None,
+    columns: Sequence[Column[Any]] = (),
     feature: bool = False,
     tracked: bool = True,
     acyclic: bool = False,
     fixed: str | None = None,
-) -> type[Link]:
+    small: bool = False,
+) -> Link:
     """Declare a many-to-many relation: its table, indexes and constraints, and an attribute on both classes.
 
-    Checks and repairs know a link by its class. The classes at the ends may be declared later; each gets its end
-    when it is.
+    Checks and repairs know each link that was declared. The classes at the ends may be declared later; each gets its
+    end when it is.
 
     Args:
         source: The record that the link belongs to: it goes with it.
         target: The record that the source is linked to; deleting it is refused while it is linked.
-        name: Name of the class. Default: those of both ends, for example `ArtifactProject`.
-        columns: Further columns, by name.
+        name: Name of the class of its rows. Default: those of both ends, for example `ArtifactProject`.
+        columns: Further columns.
         feature: Whether a pair may be linked once under each feature, and once without any.
         tracked: Whether it is written down who linked the two, and in which run where that is neither of them.
         acyclic: For links within one class: whether a cycle is refused.
         fixed: Why nobody changes it by hand; None: it can be changed.
-
-    Returns:
-        The class of the rows. Assign it to a variable of its name.
+        small: Whether its own ids are small numbers, as those of tables are that were made so.
 
     Example, in the file of `Project`:
 
@@ -107,45 +126,42 @@ def link(
     """
     source, target = _complete(source, cascade=True), _complete(target, cascade=False)
     name = name or source.model + target.model
-    table = f"lamart_{name.lower()}"
-    body: dict[str, Any] = {
-        "__doc__": f"Link: {source.model} and {target.model}.",
-        "__module__": sys._getframe(1).f_globals["__name__"],
-        "__tablename__": table,
-        "__table_args__": _indexes(table, source, target, feature=feature),
+    who = Column("created_by_id", ForeignKey("lamart_user.id"), nullable=False)
+    when = Column("run_id", ForeignKey("lamart_run.id"), index=True)
+    made = [column for column in (who, when) if tracked and column.name not in (source.column, target.column)]
+    table = Table(
+        f"lamart_{name.lower()}",
+        Base.metadata,
         # The ends come first: messages take them for what a row stands for.
-        source.column: _reference(source),
-        target.column: _reference(target, index=True),
-    }
-    if feature:
-        body["feature_id"] = mapped_column(ForeignKey("lamart_feature.id"), index=True)
-    if tracked:
-        made = {"created_by_id": ("lamart_user.id", False), "run_id": ("lamart_run.id", True)}
-        body["__tracked__"] = frozenset(made.keys() - body.keys())
-        for column in sorted(body["__tracked__"]):
-            refers_to, optional = made[column]
-            body[column] = mapped_column(ForeignKey(refers_to), nullable=optional, index=optional)
-    model: type[Link] = type(name, (Link,), body | dict(columns or {}))
-    if acyclic:
-        model.__edges__ = Edges(model.__table__, source.column, target.column, f"lamart_{source.model.lower()}")
+        _reference(source),
+        _reference(target, index=True),
+        *([Column("feature_id", ForeignKey("lamart_feature.id"), index=True)] if feature else []),
+        *columns,
+        *made,
+        Column("id", Integer if small else BigId, primary_key=True),
+        Column("created_at", UtcDateTime, nullable=False),
+        *_indexes(f"lamart_{name.lower()}", source, target, feature=feature),
+        sqlite_autoincrement=True,
+    )
+    edges = Edges(table, source.column, target.column, f"lamart_{source.model.lower()}") if acyclic else None
+    declared = _links[table.name] = Link(name, table, frozenset(column.name for column in made), edges)
     for owner, other in ((source, target), (target, source)):
         for accessor in other.names:
             relation = ToMany(
                 other.model,
-                link=table,
+                link=table.name,
                 source=owner.column,
                 target_column=other.column,
                 fixed=fixed,
-                prepare=model.prepare,
+                prepare=declared.prepare,
             )
             SQLRecord.add_relation(owner.model, accessor, relation)
-    return model
+    return declared
 
 
 def link_tables() -> frozenset[str]:
     """Return the names of the tables of links: of rows that say nothing but that two others belong together."""
-    models = (mapper.class_ for mapper in Base.registry.mappers)
-    return frozenset(model.__table__.name for model in models if issubclass(model, Link))
+    return frozenset(_links)
 
 
 def _complete(end: str | End, *, cascade: bool) -> End:
@@ -160,9 +176,9 @@ def _complete(end: str | End, *, cascade: bool) -> End:
     )
 
 
-def _reference(end: End, *, index: bool = False) -> Any:
+def _reference(end: End, *, index: bool = False) -> Column[Any]:
     key = ForeignKey(f"lamart_{end.model.lower()}.id", ondelete="CASCADE" if end.cascade else None)
-    return mapped_column(key, nullable=False, index=index)
+    return Column(end.column, key, nullable=False, index=index)
 
 
 def _indexes(table: str, source: End, target: End, *, feature: bool) -> tuple[Index, ...]:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Integer, String
-from sqlalchemy.orm import mapped_column
+from sqlalchemy import Column, Integer, String
 
 from lamart_core.records.link import End, link
-
-
-def _number() -> Any:
-    """Return the primary key of the two tables that were made before links had large ones."""
-    return mapped_column(Integer, primary_key=True)
-
 
 ArtifactArtifact = link(
     End("Artifact", names=("linked_by_artifacts",)),
     End("Artifact", column="value_id", cascade=True),
-    columns={"id": _number()},
+    small=True,
     tracked=False,
 )
-ArtifactUser = link("Artifact", "User", columns={"id": _number()}, tracked=False)
+ArtifactUser = link("Artifact", "User", small=True, tracked=False)
 # A run that neither made nor read the artifact.
 ArtifactRun = link("Artifact", "Run", tracked=False)
 # Two names of one relation: what the artifact's end is called, and what it is.
@@ -34,7 +25,7 @@ RunArtifact = link(
 CollectionArtifact = link(
     "Collection",
     "Artifact",
-    columns={"position": mapped_column(Integer, nullable=False)},
+    columns=[Column("position", Integer, nullable=False)],
     tracked=False,
     fixed="a collection never changes, append() makes its next version",
 )
@@ -43,7 +34,7 @@ RunInput = link(
     End("Run", names=("input_of_runs",)),
     End("Artifact", names=("input_artifacts",), cascade=True),
     name="RunInput",
-    columns={"kind": mapped_column(String(20))},
+    columns=[Column("kind", String(20))],
     tracked=False,
 )
 # What a run made again although it was there.

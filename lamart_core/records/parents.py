@@ -24,7 +24,7 @@ class HasParents(SQLRecord):
     """
 
     __abstract__ = True
-    __parents__: ClassVar[type[Link]]
+    __parents__: ClassVar[Link]
 
     if TYPE_CHECKING:
         parents: RelatedManager[Self]
@@ -51,7 +51,7 @@ class HasParents(SQLRecord):
         return self._among(below(edges, edges.table.c[edges.upper] == self.id))
 
     def _edges(self) -> Edges:
-        edges = type(self).__parents__.__edges__
+        edges = type(self).__parents__.edges
         assert edges is not None
         return edges
 

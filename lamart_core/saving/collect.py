@@ -15,14 +15,14 @@ from lamart_core.families.branches import place
 from lamart_core.families.family import Family, rename
 from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.lineage import context
-from lamart_core.lineage.links import add_collection_recreation, track_collection_input
+from lamart_core.lineage.edges import add_collection_recreation, track_collection_input
 from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
 from lamart_core.storage import check_key
 
-_MEMBER = CollectionArtifact.__table__
+_MEMBER = CollectionArtifact.table
 _SHOWN = 5
 
 

@@ -19,7 +19,7 @@ from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.families.branches import check_unlocked, place
 from lamart_core.families.family import rename
 from lamart_core.families.following import give_way, insert_versions
-from lamart_core.lineage.links import Made, record_makers
+from lamart_core.lineage.edges import Made, record_makers
 from lamart_core.objects import leases
 from lamart_core.objects.copies import LOST
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
@@ -36,7 +36,7 @@ from lamart_core.saving.resolve import MutableRow, State
 
 # Rows that are not written yet come after all that are.
 _PROVISIONAL = 2**62
-_MEMBER = CollectionArtifact.__table__
+_MEMBER = CollectionArtifact.table
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from lamart_core import errors, formats
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.families.family import Family
 from lamart_core.lineage import context
-from lamart_core.lineage.links import track_input
+from lamart_core.lineage.edges import track_input
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Dedup, Staged
 from lamart_core.query import QuerySet

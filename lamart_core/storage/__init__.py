@@ -2,6 +2,7 @@
 
 from lamart_core.storage.backend import Backend, Local, ObjectStore, Staging, backend_at
 from lamart_core.storage.cache import Cache
+from lamart_core.storage.content_addressed import ContentAddressedFolder
 from lamart_core.storage.copying import begin_flush, check_state, content_state, state_at_rest
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import PROTOCOLS
@@ -39,7 +40,6 @@ from lamart_core.storage.roots import (
     relative_to,
     storage_type,
 )
-from lamart_core.storage.scattered import ScatteredFolder
 from lamart_core.storage.staging import maker_lives
 from lamart_core.storage.survey import is_stored_name
 from lamart_core.storage.verdicts import Depth, Expected, State, Verdict
@@ -52,6 +52,7 @@ __all__ = [
     "Backend",
     "Bar",
     "Cache",
+    "ContentAddressedFolder",
     "Depth",
     "Expected",
     "FilePut",
@@ -62,7 +63,6 @@ __all__ = [
     "ObjectStore",
     "OptionsSource",
     "ReservedName",
-    "ScatteredFolder",
     "Staging",
     "State",
     "StorageOptions",

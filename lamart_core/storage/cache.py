@@ -13,13 +13,13 @@ from lamart_core import uids
 from lamart_core.errors import PathNotFound
 from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes
 from lamart_core.storage import transfer
+from lamart_core.storage.content_addressed import ContentAddressedFolder
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.filesystem import Location
 from lamart_core.storage.keys import RESERVED, suffix_of
 from lamart_core.storage.objects import StoredFile
 from lamart_core.storage.progress import progress
-from lamart_core.storage.scattered import ScatteredFolder
 from lamart_core.storage.verdicts import Depth, Expected, State, Verdict, compare, verify_local
 
 _MAX_NAME = 200  # file systems take 255 bytes, object stores names of any length
@@ -93,9 +93,9 @@ class Cache:
 
         return self._fetch(wanted, download, verify=verify)
 
-    def fetch_scattered(
+    def fetch_content_addressed(
         self,
-        folder: ScatteredFolder,
+        folder: ContentAddressedFolder,
         *,
         size: int | None,
         digest: Digest | None,
@@ -134,7 +134,7 @@ class Cache:
         return self._fetch(wanted, assemble, verify=verify)
 
     def _assemble(
-        self, folder: ScatteredFolder, target: Path, algorithm: str | None, *, show_progress: bool | None
+        self, folder: ContentAddressedFolder, target: Path, algorithm: str | None, *, show_progress: bool | None
     ) -> None:
         """Link the files of a folder together from what is here, after fetching what is not."""
         places = {
@@ -158,11 +158,11 @@ class Cache:
         transfer.get_files(folder.location, rest)
 
     def content_path(self, location: Location, relpath: str) -> Path:
-        """Return where the copy of a file of scattered folders lies or would lie, however many of them have it."""
+        """Return where the copy of a file lies or would lie, however many content-addressed folders have it."""
         return self._shared(location) / PurePosixPath(relpath).name
 
     def _shared(self, location: Location) -> Path:
-        """Return the folder with the files that scattered folders are linked together from."""
+        """Return the folder with the files that content-addressed folders are linked together from."""
         return self._folder(location, RESERVED) / "files"
 
     def _fetch(self, wanted: _Wanted, download: Callable[[Path], None], *, verify: bool) -> Path:

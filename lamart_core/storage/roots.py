@@ -15,12 +15,12 @@ from upath import UPath
 
 from lamart_core import errors, uids
 from lamart_core.storage import uploads
+from lamart_core.storage.content_addressed import ContentAddressedPath
 from lamart_core.storage.copying import sync_file
 from lamart_core.storage.failures import reading, writing
 from lamart_core.storage.filesystem import PROTOCOLS, Location
 from lamart_core.storage.keys import RESERVED, is_reserved
 from lamart_core.storage.progress import NO_BAR
-from lamart_core.storage.scattered import ScatteredPath
 from lamart_core.storage.stores import store_of
 
 MARKER = f"{RESERVED}/storage_uid.txt"
@@ -111,7 +111,7 @@ def address_of(path: str | os.PathLike[str] | UPath) -> str:
         >>> address_of(UPath("s3://bucket/a.csv", endpoint_url="http://localhost:9000"))
         's3://bucket/a.csv?endpoint_url=http://localhost:9000'
     """
-    if isinstance(path, ScatteredPath):
+    if isinstance(path, ContentAddressedPath):
         return path.address
     text = str(path)
     if not isinstance(path, UPath) or not text.startswith("s3://"):

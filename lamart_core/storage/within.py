@@ -80,7 +80,7 @@ def place(
 
 
 def place_files(location: Location, files: Sequence[StoredFile], target: str, *, replace: bool = True) -> None:
-    """Let the files of a scattered folder be those at a path too, as `place` does for other folders.
+    """Let the files of a content-addressed folder be those at a path too, as `place` does for other folders.
 
     Args:
         location: A location in an object store.

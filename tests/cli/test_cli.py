@@ -37,11 +37,11 @@ def lamart(registry: Registry, command: str, *arguments: str) -> Result:
 def test_gc_lists_first_and_removes_when_asked(lab: Registry, tmp_path: Path) -> None:
     path = leave_file(lab, tmp_path, "0123456789")
     young = lamart(lab, "gc")
-    assert (young.exit_code, young.stdout) == (0, "0 found, 0 B\n")
+    assert (young.exit_code, young.stdout) == (0, "0 found, 0 bytes\n")
     listed = lamart(lab, "gc", "--grace", "0")
     assert listed.exit_code == 0
-    assert f"10 B   0 min  unclaimed  {location_of(lab).root}/{path}\n" in listed.stdout
-    assert "1 found, 10 B; remove them with --delete" in listed.stdout
+    assert f"10 bytes   0 min  unclaimed  {location_of(lab).root}/{path}\n" in listed.stdout
+    assert "1 found, 10 bytes; remove them with --delete" in listed.stdout
     assert location_of(lab).exists(path)
     removed = lamart(lab, "gc", "--grace", "0", "--delete", "--json")
     item, total = (json.loads(line) for line in removed.stdout.splitlines())

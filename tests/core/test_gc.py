@@ -17,7 +17,7 @@ from lamart_core import errors, hashing
 from lamart_core.care import Reason, collect_garbage, iter_garbage
 from lamart_core.db import Registry, now
 from lamart_core.models import Artifact, StoredObject
-from lamart_core.objects.holds import bury
+from lamart_core.objects.garbage import give_up
 from lamart_core.objects.tombstones import TOMBSTONE
 from lamart_core.records import Lease, Tombstone
 from lamart_core.saving import put
@@ -235,7 +235,7 @@ def test_a_row_that_is_being_inserted_is_waited_for(registry: Registry, tmp_path
     relpath = leave_file(registry, tmp_path)
     row = {"storage_id": registry.storage_id, "path": relpath, "suffix": ".txt", "is_exact": False, "is_managed": True}
     taken: list[set[str]] = []
-    thread = Thread(target=lambda: taken.append(bury(registry, registry.storage_id, {relpath})))
+    thread = Thread(target=lambda: taken.append(give_up(registry, registry.storage_id, {relpath})))
 
     def insert_slowly(connection: Connection) -> None:
         connection.execute(StoredObject.__table__.insert().values({**row, "created_at": now()}))

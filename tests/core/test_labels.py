@@ -10,6 +10,7 @@ import pytest
 import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.models import SQLRecord
+from lamart_core.records.ulabel import ArtifactULabel
 from tests.registries import write
 
 REGISTRIES = (ln.ULabel, ln.Project, ln.Reference)
@@ -202,6 +203,8 @@ def test_parents(registry: Registry) -> None:
             below.parents.add(above)
         with pytest.raises(ln.errors.InvalidArgument, match="above itself"):
             above.children.set([below])
+    with pytest.raises(ln.errors.InvalidArgument, match="above itself"):
+        ln.ULabel.__parents__.model(child_id=d.id, parent_id=a.id).save()
     assert d.parents.count() == 0
     b.delete(permanent=True)
     assert a.parents.to_list() == [c]
@@ -330,10 +333,7 @@ def test_links_remember_who_made_them(artifacts: list[ln.Artifact], registry: Re
     run = ln.track("labelling.py")
     artifacts[0].ulabels.add(ln.ULabel(name="x").save())
     ln.finish()
-    with registry.read() as session:
-        from lamart_core.records.ulabel import ArtifactULabel
-
-        (link,) = session.query(ArtifactULabel).all()
+    (link,) = ArtifactULabel.model.filter()
     assert (link.run_id, link.created_by_id) == (run.id, registry.user_id)
     with pytest.raises(ln.errors.ProtectedError, match="'x'"):
         run.delete(permanent=True)

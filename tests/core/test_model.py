@@ -17,6 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 import lamart_core as ln
 from lamart_core.db import MAIN_BRANCH_ID, TRASH_BRANCH_ID
 from tests.registries import contents, fresh_registry
+from tests.tools import FULL
 
 KEYS = st.sampled_from(["a.txt", "b.txt", "c.txt"])
 
@@ -189,7 +190,11 @@ class HistoryOnPostgres(History):
 
 
 _SETTINGS = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=25 if FULL else 10,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
 )
 
 

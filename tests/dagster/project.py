@@ -9,6 +9,12 @@ import pandas as pd
 import lamart_core as ln
 from lamart_dagster import LamartIOManager, LamartRegistry
 
+# A process for each step, made from one that has loaded what they need; `in_buckets` starts each of them anew.
+FORKED = {
+    "max_concurrent": 2,
+    "start_method": {"forkserver": {"preload_modules": ["pandas", "lamart_core.models", "tests.dagster.project"]}},
+}
+
 
 @dg.asset
 def start() -> int:
@@ -80,9 +86,7 @@ def everything() -> dg.JobDefinition:
     registry = LamartRegistry(url=dg.EnvVar("LAB_URL"), storage=dg.EnvVar("LAB_STORAGE"))
     defs = dg.Definitions(
         assets=[start, flaky, table, fails, end],
-        jobs=[
-            dg.define_asset_job("everything", executor_def=dg.multiprocess_executor.configured({"max_concurrent": 2}))
-        ],
+        jobs=[dg.define_asset_job("everything", executor_def=dg.multiprocess_executor.configured(FORKED))],
         resources={"io_manager": LamartIOManager(registry=registry)},
     )
     return defs.resolve_job_def("everything")

@@ -19,7 +19,7 @@ from lamart_core.formats import AnnDataAccessor, BackedAnnData
 from lamart_dagster import LamartIOManager, LamartRegistry, NoValue
 from tests.dagster.conftest import Lab
 from tests.registries import write
-from tests.tools import hide_renderers
+from tests.tools import FULL, hide_renderers
 
 TABLE = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
 
@@ -124,22 +124,23 @@ def test_column_lineage_that_an_asset_states_is_shown_with_versions(lab: Lab) ->
 # ---------------------------------------------------------------------- versions
 
 
-@pytest.mark.slow
-def test_equal_output_a_hundred_times_is_one_artifact_and_a_hundred_runs(lab: Lab) -> None:
+RUNS = 100 if FULL else 12
+
+
+def test_equal_output_many_times_is_one_artifact_and_as_many_runs(lab: Lab) -> None:
     @dg.asset
     def raw() -> pd.DataFrame:
         return TABLE
 
-    results = [lab.run(raw) for _ in range(100)]
+    results = [lab.run(raw) for _ in range(RUNS)]
     (artifact,) = lab.versions("raw.parquet")
     assert artifact.run == lab.step_run(results[0], "raw")
-    assert artifact.recreating_runs.count() == 99
+    assert artifact.recreating_runs.count() == RUNS - 1
     assert lab.metadata("raw")["lamart/outcome"] == "re-created"
-    assert lab.registry.Run.filter(name="raw").count() == 100
+    assert lab.registry.Run.filter(name="raw").count() == RUNS
     assert len(_stored_files(lab)) == 1
 
 
-@pytest.mark.slow
 def test_different_output_is_a_version_each_with_its_own_inputs(lab: Lab) -> None:
     state = {"n": 0}
 
@@ -151,12 +152,12 @@ def test_different_output_is_a_version_each_with_its_own_inputs(lab: Lab) -> Non
     def square(number: int) -> int:
         return number**2
 
-    for state["n"] in range(100):
+    for state["n"] in range(RUNS):
         lab.run(number, square)
     squares, numbers = lab.versions("square.json"), lab.versions("number.json")
-    assert [artifact.load() for artifact in squares] == [n**2 for n in range(100)]
+    assert [artifact.load() for artifact in squares] == [n**2 for n in range(RUNS)]
     assert [artifact.run.input_artifacts.to_list() for artifact in squares] == [[number] for number in numbers]
-    assert [artifact.is_latest for artifact in squares] == [False] * 99 + [True]
+    assert [artifact.is_latest for artifact in squares] == [False] * (RUNS - 1) + [True]
 
 
 def test_content_that_comes_back_is_a_third_version(lab: Lab) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from sqlalchemy import select
 
 from lamart_core.connect import connect
 from lamart_core.lineage import RunSpec, TransformSpec, close_runs, find_run, open_run, snapshot_of
-from lamart_core.records import RunInput, RunStatus
+from lamart_core.models import RunInput
+from lamart_core.records import RunStatus
 from lamart_core.saving.create import create
 from lamart_dagster import LamartIOManager, LamartRegistry, settle_runs
 from tests.dagster.conftest import Lab, a_lab
@@ -226,6 +228,8 @@ def test_loads_of_checks_are_marked(lab: Lab) -> None:
 def lab_on_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
     with a_lab(request.param, tmp_path, on_disk=True) as lab:
         yield lab
+    # The next server of forked steps must see the variables of its own test. There is no public way to end one.
+    forkserver._forkserver._stop()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.slow

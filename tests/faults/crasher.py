@@ -24,6 +24,7 @@ from lamart_core.db import set_default_registry
 from tests.faults.flushes import Flushes
 from tests.faults.points import Points
 from tests.faults.scenarios import MENDING, SCENARIOS, Lab
+from tests.statements import share_compiled_statements
 
 
 def run(task: dict[str, Any]) -> None:
@@ -67,6 +68,7 @@ def warm_up() -> None:
 
 def main() -> None:
     """For every line, a task: fork a child that runs it; tell its exit code when it has ended."""
+    share_compiled_statements()
     warm_up()
     print("ready", flush=True)
     for line in sys.stdin:

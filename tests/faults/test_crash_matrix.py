@@ -233,7 +233,7 @@ def try_all(place: Place, scenario: str, actions: Sequence[str], *, stride: int,
 def test_every_step_on_a_local_disk(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
     place = Place("sqlite", "local", tmp_path, zygote)
     with place.prepared:
-        try_all(place, scenario, ("kill", "error"), stride=3, most=8)
+        try_all(place, scenario, ("kill", "error"), stride=3, most=5)
 
 
 @pytest.mark.req("R236", "R258", "R266", "R267", "R268", on="postgres-s3")
@@ -241,7 +241,7 @@ def test_every_step_on_a_local_disk(scenario: str, zygote: subprocess.Popen[str]
 def test_every_step_in_a_bucket_and_on_postgres(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
     place = Place("postgres", "s3", tmp_path, zygote)
     with place.prepared:
-        try_all(place, scenario, ("kill",), stride=5, most=5)
+        try_all(place, scenario, ("kill",), stride=5, most=3)
 
 
 STORES_NOTHING = {

@@ -418,7 +418,7 @@ def test_a_remote_store_is_registered_where_it_lies(sqlite_registry: Registry, s
 def test_credentials_reach_tiledb_when_a_store_is_opened(
     sqlite_registry: Registry, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lamart_core.formats.tiledb_context import tiledb_config
+    from lamart_core.formats.arrays.tiledb_context import tiledb_config
 
     asked: list[int] = []
 

@@ -14,7 +14,7 @@ import pytest
 from upath import UPath
 
 from lamart_core.formats import all_formats, for_suffix
-from lamart_core.formats.folders import FolderFormat
+from lamart_core.formats.folder_format import FolderFormat
 from lamart_core.formats.tables.base import TableFormat
 from tests.formats.format_samples import write
 from tests.storage.proxy import proxied
@@ -63,7 +63,7 @@ def test_a_process_ends_after_the_head_of_a_remote_table() -> None:
     program = """
 import numpy as np, pandas as pd
 from upath import UPath
-from lamart_core.formats.folders import FolderFormat
+from lamart_core.formats.folder_format import FolderFormat
 folder = UPath("memory://t")
 noise = pd.DataFrame(np.random.default_rng(0).random((30_000, 8))).rename(columns=str)
 for number in range(8):

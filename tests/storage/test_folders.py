@@ -15,7 +15,7 @@ import pytest
 
 from lamart_core.errors import ReadOnlyStorage, StorageFull
 from lamart_core.hashing import TreeDigest, hash_file, hash_tree
-from lamart_core.storage import Backend, FilePut, KnownFile, ScatteredFolder, StoredFile, backend_at
+from lamart_core.storage import Backend, ContentAddressedFolder, FilePut, KnownFile, StoredFile, backend_at
 from tests.registries import tree
 from tests.storage.s3_server import S3Server
 
@@ -168,7 +168,7 @@ def test_a_store_copies_what_it_has(s3: S3Server, tmp_path: Path) -> None:
     assert backend.fs.cat_file(backend.url("second/moved.txt")) == b"two"
 
 
-def scattered(backend: Backend, folder: Path) -> ScatteredFolder:
+def scattered(backend: Backend, folder: Path) -> ContentAddressedFolder:
     """Store files as objects of their own, and return the folder that they make."""
     names = {"a b.txt": "one", "b/c #1.txt": "two", "b/deep/version": "three"}
     tree(folder, dict(names))
@@ -178,7 +178,7 @@ def scattered(backend: Backend, folder: Path) -> ScatteredFolder:
         StoredFile(name, len(names[name]), hash_file(put.source).value, put.relpath)
         for put, name in zip(puts, names, strict=True)
     ]
-    return ScatteredFolder(backend, ".lamart/run.zarr", [*files, StoredFile("empty", 0, "", None)])
+    return ContentAddressedFolder(backend, ".lamart/run.zarr", [*files, StoredFile("empty", 0, "", None)])
 
 
 @pytest.mark.req("R70")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.subset import AnnDataSubset, chosen
 from lamart_core.formats.arrays import unannounced
+from lamart_core.formats.containers.accessor import AnnotatedAccessor, close_nothing, require_members
 from lamart_core.formats.guards import reading
-from lamart_core.formats.stores import AnnotatedAccessor, close_nothing
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -32,10 +32,6 @@ class AnnDataAccessor(AnnotatedAccessor):
     def __init__(self, group: Any, close: Callable[[], None], *, mode: str) -> None:
         super().__init__(group, close, check_root)
         self._mode = mode
-
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else f"mode {self._mode!r}"
-        return f"AnnDataAccessor({self.n_obs} × {self.n_vars}, {state})"
 
     def __getitem__(self, index: Any) -> AnnDataSubset:
         """Some observations and variables, by masks, names, numbers or ranges, as ``AnnData`` has it.
@@ -127,6 +123,9 @@ class AnnDataAccessor(AnnotatedAccessor):
         parts |= {"X": self.X} if self.X is not None else {"shape": self._shape}
         return ad.AnnData(obs=self.obs, var=self.var, uns=self.uns, **parts)
 
+    def _state(self) -> str:
+        return f"mode {self._mode!r}"
+
     def _slot(self, name: str) -> Mapping[str, Any]:
         group = self._open_group()
         return _Slot(group.get(name, {}), self._check_open)
@@ -171,9 +170,7 @@ def check_root(group: Any) -> None:
     marked = dict(group.attrs).get("encoding-type") == "anndata"
     if not marked and not hasattr(group, "file"):
         raise ValueError("the root is not marked as an AnnData (attribute encoding-type)")
-    missing = [name for name in ("obs", "var") if name not in group]
-    if missing:
-        raise ValueError(f"{' and '.join(missing)} missing")
+    require_members(group, ("obs", "var"))
 
 
 def lazy_anndata(group: Any) -> ad.AnnData:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BACKED
-from lamart_core.formats.containers import ContainerFormat
+from lamart_core.formats.containers.base import AnnotatedFormat
 from lamart_core.formats.contract import ColumnInfo, Preview, ReadablePath
 from lamart_core.formats.libraries import ANNDATA, PythonType
 from lamart_core.formats.markdown import code
@@ -25,7 +25,7 @@ _CATEGORIES = 10
 _MAPPINGS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
 
 
-class AnnDataFormat(ContainerFormat):
+class AnnDataFormat(AnnotatedFormat):
     """An annotated matrix."""
 
     otype: ClassVar[str | None] = "AnnData"
@@ -33,10 +33,6 @@ class AnnDataFormat(ContainerFormat):
     extra: ClassVar[str | None] = "anndata"
     accepts: ClassVar[tuple[PythonType, ...]] = (ANNDATA,)
     returns: ClassVar[tuple[PythonType, ...]] = (ANNDATA, BACKED, _ACCESSOR)
-
-    @abstractmethod
-    def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
-        """Open the store without reading matrices."""
 
     @abstractmethod
     def _load(self, path: Path, *, is_backed: bool, options: Mapping[str, Any]) -> ad.AnnData:
@@ -52,9 +48,9 @@ class AnnDataFormat(ContainerFormat):
         self._require("Opening")
         return self._accessor(path, mode, options)
 
-    def n_observations(self, obj: object) -> int | None:
-        """Number of observations."""
-        return int(obj.n_obs) if ANNDATA.matches(obj) else None  # pyright: ignore[reportAttributeAccessIssue]
+    def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
+        store = self._open_store(path, mode, options)
+        return AnnDataAccessor(store.group, store.close, mode=mode)
 
     def _preview(self, container: Any) -> Preview:
         return anndata_preview(container)
@@ -91,21 +87,32 @@ def _frames(adata: ad.AnnData) -> list[pd.DataFrame]:
 
 def anndata_preview(adata: Any) -> Preview:
     """Shape, columns of obs and var, keys of the other slots, and the first observations."""
-    slots = {
-        "obs": columns_of(adata.obs),
-        "var": columns_of(adata.var),
-        **{slot: keys_of(getattr(adata, slot)) for slot in _MAPPINGS},
-    }
+    slots = slots_of(adata, _MAPPINGS)
     lines = [f"**AnnData** {adata.n_obs:,} observations × {adata.n_vars:,} variables"]
     if adata.X is not None:
         lines.append(f"- X: {type(adata.X).__name__} of {adata.X.dtype}")
-    lines += [
-        f"- {slot}: {', '.join(_shown(column) for column in columns)}" for slot, columns in slots.items() if columns
-    ]
+    return annotated_preview(adata, lines + listed(slots, _shown), slots)
+
+
+def slots_of(container: Any, mappings: Iterable[str]) -> dict[str, tuple[ColumnInfo, ...]]:
+    """The columns of obs and var, and the keys of other slots, for previews."""
+    slots = {"obs": columns_of(container.obs), "var": columns_of(container.var)}
+    return slots | {slot: keys_of(getattr(container, slot)) for slot in mappings}
+
+
+def listed(
+    slots: Mapping[str, tuple[ColumnInfo, ...]], shown: Callable[[ColumnInfo], str] = lambda column: code(column.name)
+) -> list[str]:
+    """A line for each slot that is not empty."""
+    return [f"- {slot}: {', '.join(map(shown, columns))}" for slot, columns in slots.items() if columns]
+
+
+def annotated_preview(container: Any, lines: Sequence[str], slots: Mapping[str, tuple[ColumnInfo, ...]]) -> Preview:
+    """The preview of annotated matrices: lines that describe them, and the first observations."""
     text = "\n".join(lines)
-    if adata.obs.shape[1]:
-        text += "\n\n" + pandas_markdown(adata.obs)
-    shape = (int(adata.n_obs), int(adata.n_vars))
+    if container.obs.shape[1]:
+        text += "\n\n" + pandas_markdown(container.obs)
+    shape = (int(container.n_obs), int(container.n_vars))
     return Preview(text, shape[0], slots["obs"], shape, {slot: columns for slot, columns in slots.items() if columns})
 
 

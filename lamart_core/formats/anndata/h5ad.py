@@ -10,11 +10,9 @@ from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root
 from lamart_core.formats.anndata.base import AnnDataFormat, unchanged
 from lamart_core.formats.anndata.early import EarlyAccessor, is_early
+from lamart_core.formats.arrays.hdf5_file import open_hdf5
+from lamart_core.formats.arrays.open_store import OpenStore, opened
 from lamart_core.formats.contract import ReadablePath
-from lamart_core.formats.guards import reading
-from lamart_core.formats.hdf5_file import open_hdf5, refuse_other_files
-from lamart_core.formats.open_store import opened
-from lamart_core.formats.stores import count
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -50,25 +48,20 @@ class H5adFormat(AnnDataFormat):
 
     def _load(self, path: Path, *, is_backed: bool, options: Mapping[str, Any]) -> ad.AnnData:
         import anndata as ad
-        import h5py
 
-        with h5py.File(path, "r") as file:
-            refuse_other_files(file)
+        with opened(open_hdf5(path, "r", {})) as file:
             check_root(file)
         passed = {"backed": "r", **options} if is_backed else options
         return ad.read_h5ad(path, **passed)
 
+    def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
+        return open_hdf5(path, mode, options)
+
     def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
-        store = open_hdf5(path, mode, options)
+        store = self._open_store(path, mode, options)
         if not is_early(store.group):
             return AnnDataAccessor(store.group, store.close, mode=mode)
         store.close()
         if isinstance(path, Path):
             return EarlyAccessor(path)
         raise InvalidArgument(f"{path} was written by anndata before 0.7: it cannot be opened from afar; load it")
-
-    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
-        """Length of the index of obs."""
-        self._require("Reading")
-        with reading(path, self.name), opened(open_hdf5(path, "r", {})) as file:
-            return count(file["obs"])

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root, lazy_anndata
+from lamart_core.formats.anndata.accessor import check_root, lazy_anndata
 from lamart_core.formats.anndata.base import AnnDataFormat, unchanged
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes, unannounced
-from lamart_core.formats.containers import ZarrContainerFormat, writing_zarr_version
+from lamart_core.formats.arrays.open_store import OpenStore
+from lamart_core.formats.containers.accessor import open_zarr_folder
+from lamart_core.formats.containers.base import ZarrContainerFormat, writing_zarr_version
 from lamart_core.formats.contract import ReadablePath
-from lamart_core.formats.guards import reading
-from lamart_core.formats.open_store import opened
-from lamart_core.formats.stores import count, open_zarr_folder
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -57,12 +56,5 @@ class AnnDataZarrFormat(ZarrContainerFormat, AnnDataFormat):
         check_root(group)
         return read_zarr(group, **options)
 
-    def _accessor(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> AnnDataAccessor:
-        store = open_zarr_folder(path, mode, options)
-        return AnnDataAccessor(store.group, store.close, mode=mode)
-
-    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
-        """Length of the index of obs, from the metadata."""
-        self._require("Reading")
-        with reading(path, self.name), opened(open_zarr_folder(path, "r", {})) as group:
-            return count(group["obs"])
+    def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
+        return open_zarr_folder(path, mode, options)

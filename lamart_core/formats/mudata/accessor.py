@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
+from lamart_core.formats.arrays.open_store import OpenStore
+from lamart_core.formats.containers.accessor import AnnotatedAccessor, close_nothing, quiet, require_members
 from lamart_core.formats.guards import reading
-from lamart_core.formats.open_store import OpenStore
-from lamart_core.formats.stores import AnnotatedAccessor, close_nothing, quiet
 
 if TYPE_CHECKING:
     import mudata as md
@@ -35,10 +35,6 @@ class MuDataAccessor(AnnotatedAccessor):
     def __init__(self, store: OpenStore) -> None:
         super().__init__(store.group, store.close, check_root)
         self._mod = _Modalities(self)
-
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else f"modalities {', '.join(self._mod)}"
-        return f"MuDataAccessor({self.n_obs} × {self.n_vars}, {state})"
 
     def __getitem__(self, modality: str) -> AnnDataAccessor:
         """One modality; see ``mod``."""
@@ -74,6 +70,9 @@ class MuDataAccessor(AnnotatedAccessor):
         group = self._open_group()
         with reading("a store", "MuData"):
             return read_mudata(group)
+
+    def _state(self) -> str:
+        return f"modalities {', '.join(self._mod)}"
 
     def _slot(self, name: str) -> Mapping[str, Any]:
         return self._read(name)
@@ -117,9 +116,7 @@ def check_root(group: Any) -> None:
     needed = ["mod", "obs", "var"]
     if "mod" in group:
         needed += [f"mod/{name}/{slot}" for name in group["mod"] for slot in ("obs", "var")]
-    missing = [name for name in needed if name not in group]
-    if missing:
-        raise ValueError(f"{' and '.join(missing)} missing")
+    require_members(group, needed)
 
 
 def modality_names(group: Any) -> list[str]:

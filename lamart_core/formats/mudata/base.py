@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from lamart_core.formats.anndata.base import anndata_preview, columns_of, keys_of, unchanged
-from lamart_core.formats.containers import ContainerFormat
-from lamart_core.formats.contract import ColumnInfo, Preview, ReadablePath
-from lamart_core.formats.guards import reading
+from lamart_core.formats.anndata.base import anndata_preview, annotated_preview, listed, slots_of, unchanged
+from lamart_core.formats.containers.accessor import ordered, quiet
+from lamart_core.formats.containers.base import AnnotatedFormat
+from lamart_core.formats.contract import Preview, ReadablePath
 from lamart_core.formats.libraries import MUDATA, PythonType
 from lamart_core.formats.markdown import code
 from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root
-from lamart_core.formats.open_store import OpenStore, opened
-from lamart_core.formats.stores import count, ordered, quiet
-from lamart_core.formats.tables.base import pandas_markdown
 
 if TYPE_CHECKING:
     import mudata as md
@@ -28,7 +24,7 @@ _SLOTS_OF_MODALITIES = (*_SHOWN_SLOTS, "layers")
 _SHARED = {0: "observations", 1: "variables", -1: "observations and variables"}
 
 
-class MuDataFormat(ContainerFormat):
+class MuDataFormat(AnnotatedFormat):
     """Annotated matrices of the same observations."""
 
     otype: ClassVar[str | None] = "MuData"
@@ -38,24 +34,12 @@ class MuDataFormat(ContainerFormat):
     returns: ClassVar[tuple[PythonType, ...]] = (MUDATA,)
     modes: ClassVar[tuple[str, ...]] = ("r",)
 
-    @abstractmethod
-    def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
-        """Open the store without reading any of its content."""
-
     def _open(self, path: ReadablePath, suffix: str, mode: str, engine: str, options: Mapping[str, Any]) -> Any:
         self._require("Opening")
         return MuDataAccessor(self._open_store(path, mode, options))
 
-    def n_observations(self, obj: object) -> int | None:
-        """Number of observations of all modalities together."""
-        return int(obj.n_obs) if MUDATA.matches(obj) else None  # pyright: ignore[reportAttributeAccessIssue]
-
-    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
-        """Length of the index of obs, from the metadata."""
-        self._require("Reading")
-        with reading(path, self.name), opened(self._open_store(path, "r", {})) as group:
-            check_root(group)
-            return count(group["obs"])
+    def _check_root(self, group: Any) -> None:
+        check_root(group)
 
     def _preview(self, container: Any) -> Preview:
         return _preview(container)
@@ -106,21 +90,13 @@ def _nothing() -> None:
 
 def _preview(mdata: Any) -> Preview:
     """Shape, columns of obs and var, keys of the other slots, the same of each modality, and the first observations."""
-    slots: dict[str, tuple[ColumnInfo, ...]] = {
-        "obs": columns_of(mdata.obs),
-        "var": columns_of(mdata.var),
-        **{slot: keys_of(getattr(mdata, slot)) for slot in _SHOWN_SLOTS},
-    }
+    slots = slots_of(mdata, _SHOWN_SLOTS)
     heading = f"**MuData** {mdata.n_obs:,} observations × {mdata.n_vars:,} variables"
     lines = [f"{heading}, {len(mdata.mod)} modalities that share {_SHARED.get(mdata.axis, 'something')}"]
-    lines += [f"- {slot}: {', '.join(code(c.name) for c in columns)}" for slot, columns in slots.items() if columns]
+    lines += listed(slots)
     for name, adata in mdata.mod.items():
         inner = anndata_preview(adata).slots
         slots |= {f"{name}:{slot}": columns for slot, columns in inner.items()}
         lines.append(f"- {code(name)}: {adata.n_obs:,} × {adata.n_vars:,}")
-        lines += [f"  - {slot}: {', '.join(code(c.name) for c in columns)}" for slot, columns in inner.items()]
-    text = "\n".join(lines)
-    if mdata.obs.shape[1]:
-        text += "\n\n" + pandas_markdown(mdata.obs)
-    shape = (int(mdata.n_obs), int(mdata.n_vars))
-    return Preview(text, shape[0], slots["obs"], shape, {slot: columns for slot, columns in slots.items() if columns})
+        lines += [f"  {line}" for line in listed(inner)]
+    return annotated_preview(mdata, lines, slots)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from lamart_core.formats.arrays.hdf5_file import open_hdf5
+from lamart_core.formats.arrays.open_store import OpenStore, opened
+from lamart_core.formats.containers.accessor import quiet
 from lamart_core.formats.contract import ReadablePath
-from lamart_core.formats.hdf5_file import open_hdf5, refuse_other_files
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import check_root
 from lamart_core.formats.mudata.base import MuDataFormat, untouched
-from lamart_core.formats.open_store import OpenStore
-from lamart_core.formats.stores import quiet
 
 
 class H5muFormat(MuDataFormat):
@@ -34,11 +34,9 @@ class H5muFormat(MuDataFormat):
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         self._require("Reading")
-        import h5py
         import mudata as md
 
-        with h5py.File(path, "r") as file:
-            refuse_other_files(file)
+        with opened(self._open_store(path, "r", {})) as file:
             check_root(file)
         with quiet():
             return md.read_h5mu(path, **options)

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.arrays import open_zarr, root_attributes
-from lamart_core.formats.containers import ZarrContainerFormat, writing_zarr_version
+from lamart_core.formats.arrays.open_store import OpenStore, opened
+from lamart_core.formats.containers.accessor import consolidate, open_zarr_folder
+from lamart_core.formats.containers.base import ZarrContainerFormat, writing_zarr_version
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import read_mudata
 from lamart_core.formats.mudata.base import MuDataFormat, untouched
-from lamart_core.formats.open_store import OpenStore, opened
-from lamart_core.formats.stores import consolidate, open_zarr_folder
 
 
 class MuDataZarrFormat(ZarrContainerFormat, MuDataFormat):

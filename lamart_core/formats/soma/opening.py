@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+from lamart_core.formats.arrays.tiledb_context import store_uri, tiledb_config
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import require
-from lamart_core.formats.tiledb_context import store_uri, tiledb_config
 
 # Of these many bytes for each column, so that a table of many columns needs no gigabytes.
 _BUFFER = 4 * 1024**2

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
+from lamart_core.formats.arrays.accessor import Closable
+from lamart_core.formats.arrays.open_store import OpenStore
+from lamart_core.formats.containers.accessor import close_nothing
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.open_store import OpenStore
 from lamart_core.formats.spatialdata import elements
-from lamart_core.formats.stores import Closable, close_nothing
 
 if TYPE_CHECKING:
     import spatialdata as sd

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from upath import UPath
 
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes
+from lamart_core.formats.containers.accessor import ordered, quiet
 from lamart_core.formats.guards import UnreadableContent
-from lamart_core.formats.stores import ordered, quiet
 
 if TYPE_CHECKING:
     import pandas as pd

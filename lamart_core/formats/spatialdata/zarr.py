@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.containers import ZarrContainerFormat
+from lamart_core.formats.containers.accessor import open_zarr_folder, quiet
+from lamart_core.formats.containers.base import ZarrContainerFormat
 from lamart_core.formats.contract import Preview, ReadablePath
 from lamart_core.formats.libraries import SPATIALDATA, PythonType
 from lamart_core.formats.spatialdata import elements
 from lamart_core.formats.spatialdata.accessor import SpatialDataAccessor
 from lamart_core.formats.spatialdata.preview import preview
-from lamart_core.formats.stores import open_zarr_folder, quiet
 
 
 class SpatialDataFormat(ZarrContainerFormat):

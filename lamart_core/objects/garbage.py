@@ -19,14 +19,14 @@ LEASE = Lease.__table__
 _KEPT = timedelta(days=30)
 
 
-def known_paths(connection: Connection, storage_id: int, paths: Collection[str]) -> set[str]:
+def recorded_paths(connection: Connection, storage_id: int, paths: Collection[str]) -> set[str]:
     """Return which of the paths are those of stored objects; of at most some thousand."""
     columns = OBJECT.c
     query = select(columns.path).where(columns.storage_id == storage_id, columns.path.in_(list(paths)))
     return set(connection.execute(query).scalars())
 
 
-def bury(registry: Registry, storage_id: int, paths: Collection[str]) -> set[str]:
+def give_up(registry: Registry, storage_id: int, paths: Collection[str]) -> set[str]:
     """Give up paths that no record refers to, so that none ever will; return those whose bytes may be removed.
 
     On Postgres inserts of stored objects are kept out until the tombstones are there; on SQLite any write does that.
@@ -36,7 +36,7 @@ def bury(registry: Registry, storage_id: int, paths: Collection[str]) -> set[str
     def work(connection: Connection) -> set[str]:
         if not registry.is_sqlite:
             connection.execute(text(f"LOCK TABLE {OBJECT.name} IN SHARE ROW EXCLUSIVE MODE"))
-        free = set(paths) - known_paths(connection, storage_id, paths) - held_paths(connection, storage_id)
+        free = set(paths) - recorded_paths(connection, storage_id, paths) - held_paths(connection, storage_id)
         if free:
             dialect = sqlite if registry.is_sqlite else postgresql
             rows = [{"storage_id": storage_id, "path": path, "created_at": now()} for path in sorted(free)]

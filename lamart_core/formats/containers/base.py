@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.contract import Format, Preview
+from lamart_core.formats.arrays.open_store import OpenStore, opened
+from lamart_core.formats.containers.accessor import count
+from lamart_core.formats.contract import Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import require
 from lamart_core.formats.tables.base import check_keywords
@@ -53,6 +55,28 @@ class ContainerFormat(Format):
             return self._preview(obj_or_path)
         with reading(obj_or_path, self.name), self._open(obj_or_path, "", "r", "", {}) as accessor:
             return self._preview(accessor)
+
+
+class AnnotatedFormat(ContainerFormat):
+    """A container whose observations are a table, ``obs``, of an HDF5 file or zarr folder."""
+
+    @abstractmethod
+    def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
+        """Open the store without reading any of its content."""
+
+    def _check_root(self, group: Any) -> None:
+        """Raise ValueError for a store of something else, whose observations are not to be counted."""
+
+    def n_observations(self, obj: Any) -> int | None:
+        """Number of observations."""
+        return int(obj.n_obs) if any(kind.matches(obj) for kind in self.accepts) else None
+
+    def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
+        """Length of the index of obs, from the metadata."""
+        self._require("Reading")
+        with reading(path, self.name), opened(self._open_store(path, "r", {})) as group:
+            self._check_root(group)
+            return count(group["obs"])
 
 
 class ZarrContainerFormat(ContainerFormat):

@@ -17,8 +17,8 @@ from lamart_core.records import CollectionInput, CollectionRecreation, Recreatio
 if TYPE_CHECKING:
     from lamart_core.records import ArtifactRecord, CollectionRecord
 
-_INPUT, _RECREATION = RunInput.__table__, Recreation.__table__
-_COLLECTION_INPUT, _COLLECTION_RECREATION = CollectionInput.__table__, CollectionRecreation.__table__
+_INPUT, _RECREATION = RunInput.table, Recreation.table
+_COLLECTION_INPUT, _COLLECTION_RECREATION = CollectionInput.table, CollectionRecreation.table
 
 
 def add_inputs(registry: Registry, run: Run, artifacts: Iterable[ArtifactRecord], *, kind: str | None = None) -> None:

@@ -23,7 +23,7 @@ _PREFIX = f"{PROTOCOL}://"
 
 
 @dataclass(frozen=True, repr=False)
-class ScatteredFolder:
+class ContentAddressedFolder:
     """A folder of a remote location whose files are objects of their own.
 
     Attributes:
@@ -38,7 +38,7 @@ class ScatteredFolder:
 
     def __repr__(self) -> str:
         # fsspec makes tokens out of it.
-        return f"ScatteredFolder({self.location.root!r}, {self.name!r}, {len(self.files):,} files)"
+        return f"ContentAddressedFolder({self.location.root!r}, {self.name!r}, {len(self.files):,} files)"
 
     @property
     def name(self) -> str:
@@ -70,8 +70,8 @@ class ScatteredFolder:
         return {folder: list(below) for folder, below in found.items()}
 
 
-class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
-    """Shows the objects of a `ScatteredFolder` under their names in the folder; read-only.
+class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
+    """Shows the objects of a `ContentAddressedFolder` under their names in the folder; read-only.
 
     fsspec's own `ReferenceFileSystem` does the same for chunks of files, but takes writes without an error, reads
     files into memory to download them, and knows no file that is called `version`.
@@ -82,7 +82,7 @@ class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedB
     # Path objects make one each; what costs time is kept by the folder.
     cachable = False
 
-    def __init__(self, folder: ScatteredFolder, **options: Any) -> None:
+    def __init__(self, folder: ContentAddressedFolder, **options: Any) -> None:
         super().__init__(**options)
         self.folder = folder
 
@@ -165,19 +165,19 @@ class ScatteredFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedB
         return ReadOnlyStorage(f"{path!r} belongs to a stored version, which is never changed; change a copy of it")
 
 
-class ScatteredPath(UPath):
-    """A path in a `ScatteredFolder`."""
+class ContentAddressedPath(UPath):
+    """A path in a `ContentAddressedFolder`."""
 
     __slots__ = ()
 
     @property
     def address(self) -> str:
         """The URL that stands for it in the location of the folder, where nothing lies."""
-        folder: ScatteredFolder = self.storage_options["folder"]  # pyright: ignore[reportUnknownVariableType]
+        folder: ContentAddressedFolder = self.storage_options["folder"]  # pyright: ignore[reportUnknownVariableType]
         base, option, endpoint = folder.location.root.partition("?")
         inside = self.path.removeprefix(folder.name)
         return f"{base.rstrip('/')}/{folder.relpath}{inside}{option}{endpoint}"
 
 
-fsspec.register_implementation(PROTOCOL, ScatteredFileSystem, clobber=True)
-register_implementation(PROTOCOL, ScatteredPath, clobber=True)
+fsspec.register_implementation(PROTOCOL, ContentAddressedFileSystem, clobber=True)
+register_implementation(PROTOCOL, ContentAddressedPath, clobber=True)

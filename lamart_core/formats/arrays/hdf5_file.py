@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lamart_core.formats.arrays.open_store import OpenStore
+from lamart_core.formats.arrays.remote_file import RemoteFile
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import UnreadableContent
-from lamart_core.formats.open_store import OpenStore
-from lamart_core.formats.remote_file import RemoteFile
 
 
 def open_hdf5(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:

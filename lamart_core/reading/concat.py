@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from lamart_core import errors, formats
-from lamart_core.formats.together import check_join, concatenate, union
+from lamart_core.formats.concat import check_join, concatenate, union
 from lamart_core.reading import read
 from lamart_core.records import ArtifactRecord
 

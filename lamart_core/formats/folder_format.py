@@ -26,7 +26,7 @@ from lamart_core.formats.tables.remote import open_dataset
 _PREVIEWED = 50
 _TABLES = (PANDAS, ARROW, DATASET, POLARS, LAZY)
 # Not asked for by name: the table where the folder holds tables, else the path.
-_CONTENT = PythonType("lamart_core.formats.folders", "table or path")
+_CONTENT = PythonType("lamart_core.formats.folder_format", "table or path")
 
 
 class FolderFormat(Format):

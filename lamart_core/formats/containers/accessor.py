@@ -4,63 +4,18 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from lamart_core.errors import InvalidArgument
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, unannounced
+from lamart_core.formats.arrays.accessor import Closable
+from lamart_core.formats.arrays.open_store import OpenStore
 from lamart_core.formats.contract import ReadablePath
-from lamart_core.formats.open_store import OpenStore
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Closable:
-    """An open store that is closed once, by ``close`` or at the end of a ``with`` block."""
-
-    def __init__(self, close: Callable[[], None]) -> None:
-        self._close = close
-        self._closed = False
-        self._then: Callable[[bool], None] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._end(keep=error is None)
-
-    def close(self) -> None:
-        """Release the store; closing twice is fine. What was read stays."""
-        self._end(keep=True)
-
-    def when_closed(self, then: Callable[[bool], None]) -> None:
-        """Have ``then`` called once the store is closed: with True, or with False if an error ended its use."""
-        self._then = then
-
-    def _end(self, *, keep: bool) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        then, self._then = self._then, None
-        try:
-            self._close()
-        except BaseException:
-            if then is not None:
-                then(False)
-            raise
-        if then is not None:
-            then(keep)
-
-    def _check_open(self) -> None:
-        """Raise InvalidArgument if the store is closed."""
-        if self._closed:
-            raise InvalidArgument("The store is closed: what was not read yet can only be read inside the with block")
 
 
 class AnnotatedAccessor(Closable, ABC):
@@ -78,6 +33,10 @@ class AnnotatedAccessor(Closable, ABC):
         except BaseException:
             close()
             raise
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else self._state()
+        return f"{type(self).__name__}({self.n_obs} × {self.n_vars}, {state})"
 
     @cached_property
     def obs(self) -> pd.DataFrame:
@@ -143,6 +102,10 @@ class AnnotatedAccessor(Closable, ABC):
         return pd.Index(self._read(f"{slot}/{name}"), name=None if name == "_index" else name)
 
     @abstractmethod
+    def _state(self) -> str:
+        """What to say of an open store beside its size."""
+
+    @abstractmethod
     def _read(self, name: str) -> Any:
         """Read an element of the store into memory."""
 
@@ -157,6 +120,13 @@ class AnnotatedAccessor(Closable, ABC):
 
 def close_nothing() -> None:
     """For an accessor to a part of a store, which is closed with the whole of it."""
+
+
+def require_members(group: Any, names: Iterable[str]) -> None:
+    """Raise ValueError for a store that lacks members, which readers would make up."""
+    missing = [name for name in names if name not in group]
+    if missing:
+        raise ValueError(f"{' and '.join(missing)} missing")
 
 
 def count(annotation: Any) -> int:

@@ -1,0 +1,1 @@
+"""What AnnData, MuData and SpatialData have in common."""
