@@ -308,9 +308,13 @@ class Postgres(Dialect):
         self, column: ColumnElement[Any], members: Sequence[Any] | BindParameter[Any], type_: TypeEngine[Any]
     ) -> Condition:
         """Use an array."""
+        packed = ARRAY(type_)
         if isinstance(members, BindParameter):
-            return column == func.any(bindparam(members.key, type_=ARRAY(type_)))
-        return column == func.any(bindparam(None, self.packed(members), type_=ARRAY(type_)))
+            values = bindparam(members.key, type_=packed)
+        else:
+            values = bindparam(None, self.packed(members), type_=packed)
+        # Not by `==`: of two functions Python may turn the sides round, and `any` stands on the right only.
+        return column.op("=", return_type=Boolean(), is_comparison=True)(func.any(values))
 
     def packed(self, members: Sequence[Any]) -> Any:
         """Return a list."""
