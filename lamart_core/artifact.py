@@ -16,6 +16,7 @@ from lamart_core.lineage.edges import track_input
 from lamart_core.logging import logger
 from lamart_core.moving import delete
 from lamart_core.moving import transfer as transfers
+from lamart_core.query import QuerySet
 from lamart_core.reading import lookup, read
 from lamart_core.reading.artifact_set import ArtifactSet
 from lamart_core.records import Branch, Run, Space, Storage, Transform, latest_readme
@@ -157,7 +158,12 @@ class Artifact(ArtifactConstructors):
             ObjectDoesNotExist: No artifact matches.
             MultipleObjectsReturned: Several match, for example one key in two storage locations.
         """
-        record = lookup.get(cls, current_registry(), idlike, key=key, path=path, expressions=expressions)
+        registry = current_registry()
+        if path is not None:
+            expressions["id"] = lookup.id_of_path(cls, registry, path)
+        if key is not None:
+            expressions["key"] = key
+        record = QuerySet(cls, registry).get(idlike, **expressions)
         if is_run_input is not False:
             track_input(record, is_run_input)
         return record
@@ -167,7 +173,7 @@ class Artifact(ArtifactConstructors):
         cls, *queries: Any, **expressions: Any
     ) -> ArtifactSet[Self]:
         """Query artifacts; see `SQLRecord.filter`. `transform__key=…` means `run__transform__key=…`."""
-        return cast("ArtifactSet[Self]", super().filter(*queries, **lookup.through_run(expressions)))
+        return cast("ArtifactSet[Self]", super().filter(*queries, **expressions))
 
     # ------------------------------------------------------------------ content
 

@@ -1,7 +1,9 @@
 """Query expressions, their translation to SQL, and query sets."""
 
 from lamart_core.query.language.expressions import And, Clause, Comparison, Expression, Not, Or, Q
-from lamart_core.query.language.model import QueryRegistry, Relation, model_info
+from lamart_core.query.language.model import ModelInfo, QueryRegistry, Relation, model_info
+from lamart_core.query.language.paths import FieldPath, Resolver, Step, register_resolver, resolve
+from lamart_core.query.language.virtual import Virtual, virtual
 from lamart_core.query.results.autocomplete import Lookup
 from lamart_core.query.results.manager import RelatedManager
 from lamart_core.query.results.queryset import QuerySet
@@ -13,7 +15,9 @@ __all__ = [
     "Clause",
     "Comparison",
     "Expression",
+    "FieldPath",
     "Lookup",
+    "ModelInfo",
     "Not",
     "Or",
     "Q",
@@ -21,8 +25,14 @@ __all__ = [
     "QuerySet",
     "RelatedManager",
     "Relation",
+    "Resolver",
     "Rows",
+    "Step",
     "ToMany",
     "ToOne",
+    "Virtual",
     "model_info",
+    "register_resolver",
+    "resolve",
+    "virtual",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, String, Table, Text, select
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
@@ -42,6 +42,13 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
         "suffix",
         "created_by_id",
         "created_by",
+    }
+
+    # What queries know under another name.
+    __aliases__: ClassVar[dict[str, str]] = {
+        "transform": "run__transform",
+        "key_is_virtual": "_key_is_virtual",
+        "overwrite_versions": "_overwrite_versions",
     }
 
     if TYPE_CHECKING:  # the ends of links

@@ -13,6 +13,7 @@ from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Base, Registry, current_registry, model_class, model_names, now
+from lamart_core.db.checks import check_values
 from lamart_core.families.branches import check_unlocked, place
 from lamart_core.families.declare import is_versioned
 from lamart_core.families.family import rename
@@ -20,7 +21,6 @@ from lamart_core.families.following import insert_versions
 from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.query.language.model import model_info
 from lamart_core.records import removal
-from lamart_core.records.checks import check_values
 from lamart_core.records.riders import Outcome, Rider, Saved
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from sqlalchemy import Boolean, ForeignKey, String
+from sqlalchemy import Boolean, ColumnElement, ForeignKey, FromClause, String, func
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core import uids
 from lamart_core.db import TRASH_BRANCH_ID, Json, Registry, UtcDateTime, now
 from lamart_core.families.deleted import explain
-from lamart_core.query import QueryRegistry, QuerySet, ToOne
+from lamart_core.query import QueryRegistry, QuerySet, ToOne, virtual
 from lamart_core.records import removal
 
 
@@ -118,6 +118,17 @@ def new_row(registry: Registry) -> dict[str, Any]:
     }
 
 
+def _stem(table: FromClause) -> ColumnElement[str]:
+    uid: Any = table.c.uid
+    return func.substr(uid, 1, uid.type.length - uids.VERSION_LENGTH, type_=String)
+
+
+def _version(table: FromClause) -> ColumnElement[str]:
+    uid: Any = table.c.uid
+    number = func.substr(uid, uid.type.length - uids.VERSION_LENGTH + 1, type_=String)
+    return func.coalesce(func.nullif(table.c.version_tag, "", type_=String), number, type_=String)
+
+
 class IsVersioned:
     """Mixin: versions of one thing form a family that shares the stem of the uid."""
 
@@ -126,12 +137,12 @@ class IsVersioned:
 
     uid: Mapped[str]
 
-    @property
+    @virtual(_stem, prefix_of="uid")
     def stem_uid(self) -> str:
         """The part of the uid that all versions share."""
         return self.uid[: -uids.VERSION_LENGTH]
 
-    @property
+    @virtual(_version)
     def version(self) -> str:
         """The version tag, else the last four characters of the uid."""
         return self.version_tag or self.uid[-uids.VERSION_LENGTH :]

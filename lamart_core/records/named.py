@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Connection, Index, Table, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Index, and_, func, select, text, update
 from sqlalchemy.orm import Mapped, declared_attr
 
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, now
 from lamart_core.families.branches import check_unlocked
 from lamart_core.logging import logger
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.riders import Outcome
+from lamart_core.records.recognised import Recognised
 from lamart_core.records.typed import Typed
 
 _NOT_IN_TRASH = text(f"branch_id <> {TRASH_BRANCH_ID}")
 
 
-class Named(SQLRecord):
+class Named(Recognised):
     """Mixin: a name that one record of a class has, within its space and type.
 
     Making another one gives the existing record, on whatever branch it is; what was passed and differs is taken over,
@@ -46,9 +45,6 @@ class Named(SQLRecord):
 
     name: Mapped[str]
 
-    # The row that `_insert` found instead of making one; no column.
-    _found: Mapping[str, Any] | None = None
-
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:
         table: Any = cls
@@ -70,7 +66,7 @@ class Named(SQLRecord):
         super().__init__(**fields)
         self._check_name()
         with self.registry.engine.connect() as connection:
-            row = self._same_name(connection)
+            row = self._same(connection)
         if row is not None:
             passed = {name: value for name, value in self._values().items() if name != "_aux"}
             self._adopt_row(row)
@@ -84,22 +80,16 @@ class Named(SQLRecord):
                 f"a {type(self).__name__} needs a name, which is text without space around it; got {name!r}"
             )
 
-    def _same_name(self, connection: Connection) -> Mapping[str, Any] | None:
-        """Return the row of another record that has this one's name, in its space and of its type."""
-        table = self.__table__
-        values = self.__dict__
+    def _is_same(self) -> ColumnElement[bool]:
+        columns, values = self.__table__.c, self.__dict__
         same = [
-            table.c.name == values["name"],
-            table.c.space_id == (values.get("space_id") or self.registry.space_id),
-            table.c.branch_id != TRASH_BRANCH_ID,
-            table.c.id != (values.get("id") or 0),
-            *self._same_type(table),
+            columns.name == values["name"],
+            columns.space_id == (values.get("space_id") or self.registry.space_id),
+            columns.branch_id != TRASH_BRANCH_ID,
         ]
-        row = connection.execute(select(table).where(*same).limit(1)).mappings().first()
-        return None if row is None else {column.name: row[column.name] for column in table.columns}
-
-    def _same_type(self, table: Table) -> list[ColumnElement[bool]]:
-        return [table.c.type_id.is_not_distinct_from(self.__dict__.get("type_id"))] if "type_id" in table.c else []
+        if "type_id" in columns:
+            same.append(columns.type_id.is_not_distinct_from(values.get("type_id")))
+        return and_(*same)
 
     def _taken_over(self, passed: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what was passed and the existing row has otherwise, and say what becomes of it."""
@@ -124,10 +114,9 @@ class Named(SQLRecord):
 
     def _insert(self, connection: Connection) -> int:
         self._check_name()
-        row = self._same_name(connection)
-        self._found = row
-        if row is None:
-            return super()._insert(connection)
+        return super()._insert(connection)
+
+    def _taken(self, connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
         # Another writer was first, or an earlier record of one list: its defaults are no wishes of ours.
         wishes = {name: value for name, value in self._values().items() if name not in type(self).__kept__}
         changes = self._taken_over(wishes, row)
@@ -136,16 +125,7 @@ class Named(SQLRecord):
             check_unlocked(connection, table, [row["id"]])
             changes["updated_at"] = now()
             connection.execute(update(table).where(table.c.id == row["id"]).values(changes))
-            self._found = {**row, **changes}
-        self._ride(connection, {**row, **changes}, Outcome.EXISTING)
-        return int(row["id"])
-
-    def _inserted(self, row_id: int) -> None:
-        if self._found is None:
-            super()._inserted(row_id)
-        else:
-            self._adopt_row(self._found)
-            self._riders = ()
+        return {**row, **changes}
 
     def _update(self, connection: Connection) -> None:
         if {"name", "type_id", "space_id"} & self._changes().keys():
@@ -161,7 +141,7 @@ class Named(SQLRecord):
         return super()._placed_together(connection)
 
     def _check_free(self, connection: Connection) -> None:
-        row = self._same_name(connection)
+        row = self._same(connection)
         if row is not None:
             raise errors.NameTaken(
                 f"the name {row['name']!r} belongs to another {type(self).__name__}, {row['uid']}; "

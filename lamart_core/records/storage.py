@@ -6,25 +6,22 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, String, Text, select
+from sqlalchemy import ColumnElement, String, Text, select
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, mapped_column
 from upath import UPath
 
-from lamart_core import errors, uids
+from lamart_core import uids
 from lamart_core.db import Registry, current_registry, uid_type
 from lamart_core.query import ToMany
 from lamart_core.records import locations
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
+from lamart_core.records.recognised import Recognised
 from lamart_core.storage import Backend, backend_at, normalise_root, storage_type
 
 
-class _RootTaken(errors.LamartError):
-    """Another process registered the same root in between."""
-
-
-class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
+class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
     """A storage location: a local folder or a prefix of an object store.
 
     Args:
@@ -104,18 +101,10 @@ class Storage(HasScope, TracksRun, TracksUpdates, SQLRecord):
         else:
             locations.claim(self)
             self.region = self.region or locations.place_of(self.backend)
-        try:
-            return super().save()
-        except _RootTaken:
-            with self.registry:
-                self._adopt_row(vars(Storage(self.root)))
-            return self
+        return super().save()
 
-    def _insert(self, connection: Connection) -> int:
-        taken = select(Storage.id).where(Storage.root == self.root)
-        if connection.execute(taken).scalar_one_or_none() is not None:
-            raise _RootTaken
-        return super()._insert(connection)
+    def _is_same(self) -> ColumnElement[bool]:
+        return self.__table__.c.root == self.root
 
     def _save_moved(self) -> None:
         registry = self.registry

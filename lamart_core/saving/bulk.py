@@ -11,9 +11,9 @@ from sqlalchemy import Connection, insert
 
 from lamart_core import errors
 from lamart_core.db import Registry, now
+from lamart_core.db.checks import check_values
 from lamart_core.objects.plan import Outcome, Pending
 from lamart_core.records import ArtifactRecord, SQLRecord
-from lamart_core.records.checks import check_values
 from lamart_core.saving.lists import SQLRecordList
 from lamart_core.saving.replace import Replacement
 from lamart_core.saving.save import bytes_to_move, save_contents

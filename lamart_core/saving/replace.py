@@ -13,6 +13,7 @@ from upath import UPath
 
 from lamart_core import errors, formats
 from lamart_core.db import now
+from lamart_core.db.checks import check_values
 from lamart_core.families.family import Family, check_key_free
 from lamart_core.lineage import context
 from lamart_core.logging import logger
@@ -20,7 +21,6 @@ from lamart_core.objects.plan import Dedup, Plan, Row, Staged
 from lamart_core.places.real_keys import check_free
 from lamart_core.places.rows import is_real
 from lamart_core.records import ArtifactRecord, Run, Storage
-from lamart_core.records.checks import check_values
 from lamart_core.saving import stage
 from lamart_core.saving.commit import Item, lock_replaced
 from lamart_core.saving.construct import discard_own

@@ -10,13 +10,13 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
 from lamart_core.db import Registry
+from lamart_core.db.checks import check_values
 from lamart_core.families.branches import check_unlocked
 from lamart_core.families.family import rename
 from lamart_core.logging import logger
 from lamart_core.moving.move import check_rename, move_real_key, move_to_storage
 from lamart_core.objects.plan import Outcome, Pending, Plan, Row, SaveResult
 from lamart_core.records import ArtifactRecord, Storage
-from lamart_core.records.checks import check_values
 from lamart_core.saving.commit import Committed, Item
 from lamart_core.saving.construct import begin_anew
 from lamart_core.saving.replace import Replacement, item_of

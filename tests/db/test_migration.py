@@ -71,14 +71,34 @@ def write_old_version(registry: Registry, folder: Path, version: str) -> None:
             ids = {"id": number, "storage_id": 1, "object_id": number}
             insert(connection, "artifact", {**ids, **row, **same, **flags, **scope, **times})
         insert(connection, "runinput", {"id": 1, "run_id": 1, "artifact_id": 1, "created_at": WHEN})
+        used = ["storage", "transform", "run", "storedobject", "artifact", "runinput"]
+        if version >= "0002":
+            used += write_what_0002_added(connection, scope | times)
+        if version >= "0003":
+            gone = {"uid": f"{STEM}0002", "class_name": "Artifact", "hash": "gone", "deleted_at": WHEN}
+            insert(connection, "deletedversion", gone)
         if not registry.is_sqlite:
-            for table in ("storage", "transform", "run", "storedobject", "artifact", "runinput"):
+            for table in used:
                 name = f"lamart_{table}"
                 connection.execute(
                     text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT max(id) FROM {name}))")
                 )
 
     registry.unit_of_work(work)
+
+
+def write_what_0002_added(connection: Connection, common: Mapping[str, Any]) -> list[str]:
+    """Insert a collection of both artifacts, a note and a label; return the tables that have ids now."""
+    collection = {"uid": "OldCollectionOfA0000", "key": "old", "hash": "h", "is_latest": True}
+    insert(connection, "collection", {"id": 1, **collection, **common})
+    for number in (1, 2):
+        member = {"collection_id": 1, "artifact_id": number, "position": 2 - number, "created_at": WHEN}
+        insert(connection, "collectionartifact", {"id": number, **member})
+    note = {"uid": "OldNoteOfArtifac0000", "artifact_id": 2, "content": "A note.", "kind": "readme", "_status_code": 0}
+    made = {name: value for name, value in common.items() if name != "updated_at"}
+    insert(connection, "artifactblock", {"id": 1, **note, "is_latest": True, **made})
+    insert(connection, "artifactuser", {"id": 1, "artifact_id": 2, "user_id": 1, "created_at": WHEN})
+    return ["collection", "collectionartifact", "artifactblock", "artifactuser"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -108,12 +128,20 @@ def test_an_old_database_is_upgraded_and_keeps_everything(backend: str, version:
             assert artifact.run.params == {"a": 1}
             assert artifact.run.transform.key == "old.py"
             assert [read.uid for read in artifact.run.input_artifacts.all()] == [f"{STEM}0000"]
+            if version >= "0002":
+                assert [member.uid[-1] for member in ln.Collection.get(key="old").ordered_artifacts] == ["1", "0"]
+                assert artifact.notes == "A note."
+                assert artifact.users.to_list("handle") == ["anonymous"]
             source = tmp_path / "new.txt"
             source.write_text("third")
-            assert ln.Artifact(source, key="old/file.txt").save().uid == f"{STEM}0002"
+            # What was deleted before the upgrade is not given again.
+            first = 3 if version >= "0003" else 2
+            assert ln.Artifact(source, key="old/file.txt").save().uid == f"{STEM}000{first}"
             assert ln.Artifact.get(f"{STEM}0001").is_latest is False
-            ln.Artifact.get(f"{STEM}0002").delete(permanent=True)
-            assert ln.Artifact(source, key="old/file.txt").save().uid == f"{STEM}0003"
+            ln.Artifact.get(f"{STEM}000{first}").delete(permanent=True)
+            assert ln.Artifact(source, key="old/file.txt").save().uid == f"{STEM}000{first + 1}"
+            artifact.ulabels.add(ln.ULabel(name="new").save())
+            assert artifact.ulabels.count() == 1
             done = CliRunner().invoke(main, ["fsck", "--verify", "--db", url])
             assert (done.exit_code, done.stdout) == (0, "clean\n")
             registry.close()

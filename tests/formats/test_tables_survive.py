@@ -206,3 +206,12 @@ def test_json_lines_of_others(tmp_path: Path) -> None:
     assert loaded["b"].tolist()[1] == {"c": [True]}
     opened = of(".jsonl").open(tmp_path / "x.jsonl", suffix=".jsonl").to_table()
     assert opened.to_pylist() == [{"a": 1, "b": None}, {"a": None, "b": {"c": [True]}}]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv.gz"])
+def test_a_carriage_return_is_no_line_end_in_delimited_text(tmp_path: Path, suffix: str) -> None:
+    df = pd.DataFrame({"\r": ["a\rb", "\r", "c\nd", None], "n": [1.5, 2.0, float("nan"), 4.0]})
+    df.index = ["w", "\r", "x", "y"]
+    loaded = round_trip(df, suffix, tmp_path)
+    pd.testing.assert_frame_equal(loaded, df, check_column_type=False, check_index_type=False)
+    assert loaded.loc["w", "\r"] == "a\rb"

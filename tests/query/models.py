@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Float, ForeignKey, String, Text, UniqueConstraint, insert
+from sqlalchemy import BigInteger, Float, ForeignKey, String, Text, UniqueConstraint, func, insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lamart_core.db import Json, Registry, UtcDateTime, uid_type
-from lamart_core.query import QuerySet, ToMany, ToOne
+from lamart_core.query import Comparison, FieldPath, ModelInfo, QueryRegistry, QuerySet, Step, ToMany, ToOne, virtual
 from lamart_core.settings import Settings
 
 
@@ -53,6 +53,12 @@ class Tag(Base):
 
 class Book(Scoped, Base):
     __tablename__ = "book"
+    __aliases__: ClassVar[dict[str, str]] = {
+        "writer": "author",
+        "writer_name": "writer__name",
+        "labels": "tags",
+        "key": "description",  # a field of the class wins
+    }
     __frozen__: ClassVar[frozenset[str]] = frozenset({"uid", "hash"})
 
     uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
@@ -70,6 +76,15 @@ class Book(Scoped, Base):
 
     author = ToOne["Author | None"]("Author", "author_id")
     tags = ToMany["Tag"]("Tag", link="book_tag", source="book_id", target_column="tag_id")
+    measures = ToMany["Measure"]("Measure", column="book_id")
+
+    @virtual(lambda table: func.substr(table.c.uid, 1, 16, type_=String), prefix_of="uid")
+    def stem(self) -> str:
+        return self.uid[:16]
+
+    @virtual(lambda table: func.coalesce(table.c.key, table.c.uid))
+    def title(self) -> str:
+        return self.uid if self.key is None else self.key
 
 
 class BookTag(Base):
@@ -79,6 +94,14 @@ class BookTag(Base):
     book_id: Mapped[int] = mapped_column(ForeignKey("book.id"))
     tag_id: Mapped[int] = mapped_column(ForeignKey("tag.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=lambda: datetime.now(UTC))
+
+
+class Measure(Base):
+    __tablename__ = "measure"
+
+    name: Mapped[str] = mapped_column(String(20))
+    value: Mapped[float | None] = mapped_column(Float)
+    book_id: Mapped[int] = mapped_column(ForeignKey("book.id"))
 
 
 class Chapter(Base):
@@ -92,6 +115,24 @@ class Chapter(Base):
 
 Book.chapters = ToMany["Chapter"]("Chapter", column="book_id")  # type: ignore[attr-defined]
 Book.chapters.__set_name__(Book, "chapters")  # type: ignore[attr-defined]
+
+
+class Measured:
+    """Knows the names of measures as fields of books."""
+
+    def __init__(self, *known: str) -> None:
+        self.known = known
+
+    def resolve(self, registry: QueryRegistry, info: ModelInfo, names: tuple[str, ...]) -> FieldPath | None:
+        if names[0] not in self.known:
+            return None
+        relation = info.relations["measures"]
+        where = Comparison(("name",), "exact", names[0])
+        step = Step(relation, info, info.target(relation), where=where, is_single=True)
+        return FieldPath(names, (step,), step.target, step.target.field("value"), keys=names[1:])
+
+    def names(self, registry: QueryRegistry, info: ModelInfo) -> tuple[str, ...]:
+        return self.known
 
 
 def open_library(url: str) -> Registry:

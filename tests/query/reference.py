@@ -11,64 +11,83 @@ from typing import Any
 from lamart_core.query import And, Comparison, Expression, Not, Or
 
 Row = Mapping[str, Any]
-MANY = "tags"
-ONE = "author"
 ABSENT = object()
+# Relations of books, authors and tags, whose values are rows or lists of rows, and the other names of paths.
+RELATIONS = frozenset({"author", "mentor", "students", "books", "tags", "height", "width"})
+ALIASES = {"writer": ("author",), "writer_name": ("author", "name"), "labels": ("tags",)}
+# What a resolver knows leads through a relation of that name to the value.
+MEASURED = {"height": ("height", "value"), "width": ("width", "value")}
 
 _ORDER = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 
 
+class Nothing(dict[str, Any]):
+    """The record that is not there: all its fields are null, and nothing is related to it."""
+
+    def __missing__(self, name: str) -> None:
+        return None
+
+
 def holds(expression: Expression, row: Row) -> bool:
-    """Return whether an expression holds for a row, whose relations are rows or lists of rows."""
+    """Return whether an expression, with paths as people write them, holds for a row."""
+    return _holds(_canonical(expression), row)
+
+
+def _canonical(expression: Any) -> Any:
     if isinstance(expression, Not):
-        return not holds(expression.operand, row)
+        return Not(_canonical(expression.operand))
+    if isinstance(expression, And | Or):
+        return type(expression)(tuple(_canonical(each) for each in expression.operands))
+    names: tuple[str, ...] = ()
+    for name in expression.path:
+        names += ALIASES.get(name) or MEASURED.get(name) or (name,)
+    if names[-1] in RELATIONS:
+        names += ("id",)
+    return Comparison(names, expression.lookup, expression.value)
+
+
+def _holds(expression: Any, row: Row) -> bool:
+    if isinstance(expression, Not):
+        return not _holds(expression.operand, row)
     if isinstance(expression, Or):
-        return any(holds(operand, row) for operand in expression.operands)
+        return any(_holds(operand, row) for operand in expression.operands)
     operands = expression.operands if isinstance(expression, And) else (expression,)
-    about_tags = [each for each in operands if not isinstance(each, And) and _is_about_tags(each)]
-    others = [each for each in operands if each not in about_tags]
-    return _any_tag(about_tags, row) and all(_leaf_or_more(each, row) for each in others)
-
-
-def _leaf_or_more(expression: Any, row: Row) -> bool:
-    return _leaf(expression, row) if isinstance(expression, Comparison) else holds(expression, row)
-
-
-def _is_about_tags(expression: Any) -> bool:
-    if isinstance(expression, Comparison):
-        return expression.path[0] == MANY
-    return (
-        isinstance(expression, And | Or)
-        and bool(expression.operands)
-        and all(_is_about_tags(each) for each in expression.operands)
+    together: dict[str, list[Any]] = {}
+    for each in operands:
+        name = None if isinstance(each, And) else _relation(each)
+        if name is not None:
+            together.setdefault(name, []).append(_behind(each))
+        elif not (_leaf(each, row) if isinstance(each, Comparison) else _holds(each, row)):
+            return False
+    return all(
+        any(_holds(And(tuple(inner)), other) for other in _related(row, name) or [Nothing()])
+        for name, inner in together.items()
     )
 
 
-def _any_tag(expressions: list[Any], row: Row) -> bool:
-    if not expressions:
-        return True
-    nothing = dict.fromkeys(("id", "name", "color", "date"))
-    candidates = row[MANY] or [nothing]
-    if not row[MANY] and not all(_for_tag(each, nothing) for each in expressions):
-        return False
-    return any(all(_for_tag(each, tag) for each in expressions) for tag in candidates)
+def _related(row: Row, name: str) -> list[Row]:
+    found = row[name]
+    return [found] if isinstance(found, Mapping) else list(found or ())
 
 
-def _for_tag(expression: Any, tag: Row) -> bool:
-    if isinstance(expression, Or):
-        return any(_for_tag(each, tag) for each in expression.operands)
-    if isinstance(expression, And):
-        return all(_for_tag(each, tag) for each in expression.operands)
-    path = expression.path[1:] or ("id",)
-    return _leaf(Comparison(path, expression.lookup, expression.value), tag)
+def _relation(expression: Any) -> str | None:
+    """Return the relation that all of an expression begins with, if there is one and nothing is negated."""
+    if isinstance(expression, Comparison):
+        return expression.path[0] if expression.path[0] in RELATIONS else None
+    if isinstance(expression, Not) or not expression.operands:
+        return None
+    names = {_relation(each) for each in expression.operands}
+    return names.pop() if len(names) == 1 else None
+
+
+def _behind(expression: Any) -> Any:
+    if isinstance(expression, Comparison):
+        return Comparison(expression.path[1:], expression.lookup, expression.value)
+    return type(expression)(tuple(_behind(each) for each in expression.operands))
 
 
 def _leaf(comparison: Comparison, row: Row) -> bool:
     path, lookup, value = comparison.path, comparison.lookup, comparison.value
-    if path[0] == ONE:
-        inner = row[ONE] or {}
-        name = path[1] if len(path) > 1 else "id"
-        return compared(inner.get(name), lookup, value)
     if path[0] == "params":
         return compared_json(row["params"], path[1:], lookup, value)
     found = row[path[0]]

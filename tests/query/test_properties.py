@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lamart_core.db import Registry
-from lamart_core.query import Q
+from lamart_core.query import Q, register_resolver
 from tests.databases import BACKENDS, fresh_database
-from tests.query.models import Author, Book, Tag, add, books, create_tables, link, open_library
-from tests.query.reference import holds
+from tests.query.models import Author, Book, Measure, Measured, Tag, add, books, create_tables, link, open_library
+from tests.query.reference import MEASURED, holds
 
 TEXTS = [
     "",
@@ -89,6 +89,17 @@ LEAVES = st.one_of(
     text_field("author__name"),
     text_field("tags__name"),
     text_field("tags__color"),
+    text_field("writer__mentor__name"),
+    text_field("writer_name"),
+    text_field("labels__name"),
+    text_field("labels__books__writer_name"),
+    text_field("title"),
+    text_field("author__students__books__title"),
+    compare("stem", ["exact", "startswith"], some(["0" * 16, "0" * 15 + "1", "0"])),
+    compare("height", ORDERED, some([0.5, 1, 2])),
+    compare("width", ["in"], st.lists(some([0.5, 1, None]), max_size=2)),
+    compare("width", ["isnull"], st.booleans()),
+    compare("tags__books__height", ORDERED, some([0.5, 1, 2])),
     compare("size", ORDERED, some([*NUMBERS, 1.0, 1.5, 2**70, -(2**70)])),
     compare("size", ["in"], st.lists(some([*NUMBERS, None]), max_size=4)),
     compare("size", ["range"], st.tuples(some(NUMBERS), some(NUMBERS))),
@@ -131,36 +142,58 @@ class Shelf:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         draw = random.Random(1)
-        authors = [{"uid": f"author{i}", "name": name} for i, name in enumerate(["Ab%", "é", "a_b"])]
-        tags = [{"name": "a", "color": "É"}, {"name": "Ab%", "color": None}, {"name": "b*", "color": "a"}]
-        author_ids, tag_ids = add(registry, Author, *authors), add(registry, Tag, *tags)
+        writers = [
+            {"uid": f"author{i}", "name": name, "mentor_id": i or None} for i, name in enumerate(["Ab%", "é", "a_b"])
+        ]
+        labels = [{"name": "a", "color": "É"}, {"name": "Ab%", "color": None}, {"name": "b*", "color": "a"}]
+        authors = _with_ids(writers, add(registry, Author, *writers))
+        tags = _with_ids(labels, add(registry, Tag, *labels))
+        for each in authors:
+            each["mentor"] = next((other for other in authors if other["id"] == each["mentor_id"]), None)
+            each["students"] = [other for other in authors if other["mentor_id"] == each["id"]]
         self.rows: dict[int, dict[str, Any]] = {}
         for number in range(60):
+            author = draw.choice([*authors, None])
             book = {
-                "uid": f"{number:020d}",
+                "uid": f"{number // 20:016d}{number % 20:04d}",
                 "key": draw.choice([*TEXTS, None]),
                 "size": draw.choice([*NUMBERS, None]),
                 "weight": draw.choice([None, 0.0, 0.5, 1.25]),
                 "in_print": draw.choice([None, True, False]),
                 "created_at": draw.choice([*MOMENTS, None, MOMENTS[1] - timedelta(microseconds=1)]),
                 "params": DOCUMENTS[number % len(DOCUMENTS)],
-                "author_id": draw.choice([*author_ids, None]),
+                "author_id": author and author["id"],
             }
             (book_id,) = add(registry, Book, book)
-            chosen = draw.sample(range(3), draw.choice([0, 1, 1, 2, 3]))
-            link(registry, *((book_id, tag_ids[index]) for index in chosen))
-            author = authors[author_ids.index(book["author_id"])] if book["author_id"] else None
-            self.rows[book_id] = book | {
-                "author": author and {"id": book["author_id"], **author},
-                "tags": [{"id": tag_ids[index], **tags[index]} for index in chosen],
+            chosen = draw.sample(tags, draw.choice([0, 1, 1, 2, 3]))
+            link(registry, *((book_id, tag["id"]) for tag in chosen))
+            measures = {
+                name: draw.choice([[], [{"value": 0.5}], [{"value": 1.0}], [{"value": None}]]) for name in MEASURED
             }
+            for name, values in measures.items():
+                add(registry, Measure, *({"name": name, "book_id": book_id, **value} for value in values))
+            row = {**book, "id": book_id, "author": author, "tags": chosen, **measures}
+            self.rows[book_id] = row | {
+                "stem": book["uid"][:16],
+                "title": book["uid"] if book["key"] is None else book["key"],
+            }
+        for each in authors:
+            each["books"] = [row for row in self.rows.values() if row["author"] is each]
+        for each in tags:
+            each["books"] = [row for row in self.rows.values() if any(tag is each for tag in row["tags"])]
+
+
+def _with_ids(rows: list[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:
+    return [{"id": row_id, "date": None, **row} for row_id, row in zip(ids, rows, strict=True)]
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Shelf, None, None]:
     with fresh_database(request.param, tmp_path_factory.mktemp("shelf"), prepare=create_tables) as url:
         registry = open_library(url)
+        forget = register_resolver(Book, Measured(*MEASURED))
         yield Shelf(registry)
+        forget()
         registry.close()
 
 
@@ -189,11 +222,15 @@ def test_exclude_is_the_complement_and_or_the_union(shelf: Shelf, one: Q, other:
 
 
 @pytest.mark.req("R225")
-@pytest.mark.parametrize("field", ["key", "size", "weight", "created_at", "author__name"])
+@pytest.mark.parametrize(
+    "field", ["key", "size", "weight", "created_at", "author__name", "writer_name", "title", "height"]
+)
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_the_order_is_the_same_on_every_database(shelf: Shelf, field: str, sign: str) -> None:
     def value(row: dict[str, Any]) -> Any:
-        return (row["author"] or {}).get("name") if field == "author__name" else row[field]
+        if field in ("author__name", "writer_name"):
+            return (row["author"] or {}).get("name")
+        return next(iter(row[field]), {}).get("value") if field in MEASURED else row[field]
 
     present = [(value(row), book_id) for book_id, row in shelf.rows.items() if value(row) is not None]
     absent = [book_id for book_id, row in shelf.rows.items() if value(row) is None]

@@ -146,4 +146,4 @@ def test_a_relation_says_how_it_is_made() -> None:
     with pytest.raises(errors.InvalidArgument, match="either column, or link"):
         ToMany("Tag")
     assert Book.tags.target == "Tag"
-    assert set(Book.__relations__) == {"author", "tags", "chapters"}  # type: ignore[attr-defined]
+    assert set(Book.__relations__) == {"author", "tags", "chapters", "measures"}  # type: ignore[attr-defined]

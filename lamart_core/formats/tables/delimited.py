@@ -16,7 +16,7 @@ import functools
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.compression import compression_of, open_expanded, read_beginning, with_compressions
@@ -49,6 +49,18 @@ _RESERVED = {
 }
 
 
+class _Watched:
+    """A text file that remembers whether a carriage return was written: rare, and looked for while it passes by."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self.has_carriage_return = False
+
+    def write(self, text: str) -> int:
+        self.has_carriage_return = self.has_carriage_return or "\r" in text
+        return self._file.write(text)
+
+
 class DelimitedFormat(TableFormat):
     """Tables as delimited text, written by ``DataFrame.to_csv`` and read by ``pandas.read_csv``."""
 
@@ -66,7 +78,12 @@ class DelimitedFormat(TableFormat):
         passed: dict[str, Any] = {"sep": self.separator, "index": not only_counts_rows(df), "lineterminator": "\n"}
         passed |= options
         with create_text(path, suffix) as file:
-            df.to_csv(file, **passed)
+            watched = _Watched(file)
+            df.to_csv(watched, **passed)  # pyright: ignore[reportArgumentType, reportCallIssue]  # it only writes
+        if watched.has_carriage_return and not {"quoting", "lineterminator"} & options.keys():
+            # Python's writer quotes what looks like its own line end, and readers take this for another one.
+            with create_text(path, suffix) as file:
+                df.to_csv(file, **passed, quoting=csv.QUOTE_NONNUMERIC)
 
     def _write_arrow(self, table: ArrowTable, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         import pandas as pd

@@ -1,15 +1,19 @@
-"""What a query asks, as a small immutable tree that knows neither models nor SQL."""
+"""What a query asks, as a small immutable tree."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 
 from lamart_core import errors
 from lamart_core.query.language.lookups import split_keyword
+
+if TYPE_CHECKING:
+    from lamart_core.query.language.model import Field, ModelInfo
+    from lamart_core.query.language.paths import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,29 @@ class Comparison:
     """
 
     path: tuple[str, ...]
+    lookup: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """A comparison of which it is known what it compares; `binding.bind` makes it.
+
+    Attributes:
+        asked: The comparison that it was made from.
+        steps: Relations on the way to the field.
+        info: Model of the field.
+        field: The field.
+        keys: Keys inside a JSON value, or a part of a date.
+        lookup: How to compare.
+        value: What to compare with.
+    """
+
+    asked: Comparison
+    steps: tuple[Step, ...]
+    info: ModelInfo
+    field: Field
+    keys: tuple[str, ...]
     lookup: str
     value: Any
 
@@ -55,9 +82,19 @@ class Not:
     operand: Expression
 
 
-Expression: TypeAlias = Comparison | Clause | And | Or | Not
+Expression: TypeAlias = Comparison | Bound | Clause | And | Or | Not
 
 EVERYTHING = And(())
+
+
+class Subquery:
+    """Records that another query gives, for `in` lookups."""
+
+    model: type[Any]
+
+    def ids(self) -> Select[Any]:
+        """Return the statement that selects the ids."""
+        raise NotImplementedError
 
 
 class Q:
@@ -125,9 +162,11 @@ def describe(expression: Expression) -> str:
         case Comparison(path, lookup, value):
             keyword = "__".join(path if lookup == "exact" else (*path, lookup))
             return f"Q({keyword}={value!r})"
+        case Bound(asked):
+            return describe(asked)
         case Clause(element):
             return f"Q({element})"
-        case And(operands) if all(isinstance(operand, Comparison) for operand in operands):
+        case And(operands) if all(isinstance(operand, Comparison | Bound) for operand in operands):
             return f"Q({', '.join(describe(operand)[2:-1] for operand in operands)})"
         case And(operands):
             return " & ".join(_nested(operand) for operand in operands)
@@ -139,13 +178,17 @@ def describe(expression: Expression) -> str:
 
 def _nested(expression: Expression) -> str:
     text = describe(expression)
-    is_atom = isinstance(expression, Comparison | Clause | Not) or (text.startswith("Q(") and text.count("Q(") == 1)
+    is_atom = isinstance(expression, Comparison | Bound | Clause | Not) or (
+        text.startswith("Q(") and text.count("Q(") == 1
+    )
     return text if is_atom else f"({text})"
 
 
 def _condition(condition: Any) -> Expression:
-    if isinstance(condition, Q):
-        return condition.expression
+    # `Q`, and what rooms above make of names that they know.
+    expression = getattr(condition, "expression", None)
+    if isinstance(expression, Comparison | Bound | Clause | And | Or | Not):
+        return expression
     if isinstance(condition, ColumnElement):
         return Clause(condition)
     if hasattr(condition, "__clause_element__"):

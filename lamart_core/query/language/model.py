@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -31,6 +31,7 @@ from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
 from lamart_core import errors
+from lamart_core.query.language.virtual import Virtual
 
 R = TypeVar("R")
 
@@ -67,13 +68,21 @@ class Kind(Enum):
     OTHER = "opaque"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """A column under the name that queries know."""
+    """A column, or what is computed from columns, under the name that queries know.
+
+    Attributes:
+        name: The name.
+        column: The column or expression.
+        kind: What can be done with its values.
+        virtual: How it is computed; None: it is a column.
+    """
 
     name: str
     column: ColumnElement[Any]
     kind: Kind
+    virtual: Virtual[Any] | None = None
 
     @property
     def nullable(self) -> bool:
@@ -119,8 +128,23 @@ def _inherited_relations(model: type[Any]) -> dict[str, Relation]:
     return merged
 
 
+def _attributes(model: type[Any]) -> dict[str, Any]:
+    """Return the attributes of a class and of those it inherits from, as they were written there."""
+    merged: dict[str, Any] = {}
+    for base in reversed(model.__mro__):
+        merged.update(base.__dict__)
+    return merged
+
+
 class ModelInfo:
-    """Fields and relations of one record class."""
+    """Fields, virtual fields, relations and aliases of one record class.
+
+    Attributes:
+        fields: The columns.
+        virtuals: The fields that are computed from columns.
+        relations: The relations, by name.
+        aliases: What other names stand for: paths, as `__aliases__` of the class and of those it inherits from say.
+    """
 
     def __init__(self, model: type[DeclarativeBase], alias: FromClause | None = None) -> None:
         mapper: Mapper[Any] = sa_inspect(model)
@@ -138,8 +162,26 @@ class ModelInfo:
         self.relations: Mapping[str, Relation] = _inherited_relations(model)
         self.id: ColumnElement[Any] = self.fields["id"].column
         self.is_scoped = "branch_id" in self.fields
-        self._targets: dict[str, ModelInfo] = {}
-        self._foreign_keys = {
+        self.walked: dict[tuple[str, ...], Any] = {}  # paths of the class, which lead the same way each time
+        self._targets: dict[Relation, ModelInfo] = {}
+
+    @cached_property
+    def virtuals(self) -> Mapping[str, Field]:
+        """The virtual fields that the class declares."""
+        declared = {name: value for name, value in _attributes(self.model).items() if isinstance(value, Virtual)}
+        return {name: self.computed(name, each) for name, each in declared.items()}
+
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """The aliases that the class declares; a field or relation of the same name wins."""
+        declared: dict[str, str] = {}
+        for base in reversed(self.model.__mro__):
+            declared.update(base.__dict__.get("__aliases__", {}))
+        return {name: path for name, path in declared.items() if name not in self.fields and name not in self.relations}
+
+    @cached_property
+    def _foreign_keys(self) -> Mapping[str, Relation]:
+        return {
             relation.column: relation for relation in self.relations.values() if relation.column and not relation.many
         }
 
@@ -147,17 +189,26 @@ class ModelInfo:
         """Return the same model with columns of an alias of its table."""
         return ModelInfo(self.model, self.table.alias())
 
+    def computed(self, name: str, how: Virtual[Any]) -> Field:
+        """Return a field that is computed from the columns."""
+        element = how.sql(self.source)
+        return Field(name, element, _kind(element.type), how)
+
+    def own(self, field: Field) -> Field:
+        """Return the field of this alias that is the same as one of the model."""
+        return self.field(field.name) if field.virtual is None else self.computed(field.name, field.virtual)
+
     def target(self, relation: Relation) -> ModelInfo:
         """Return the model that a relation leads to.
 
         Raises:
             FieldError: No loaded class has the name that the relation gives.
         """
-        found = self._targets.get(relation.name)
+        found = self._targets.get(relation)
         if found is None:
             for mapper in sa_inspect(self.model).registry.mappers:
                 if mapper.class_.__name__ == relation.target:
-                    found = self._targets[relation.name] = model_info(mapper.class_)
+                    found = self._targets[relation] = model_info(mapper.class_)
                     break
             else:
                 raise errors.FieldError(f"{self.name}.{relation.name} leads to {relation.target}, which is not loaded")
@@ -173,30 +224,22 @@ class ModelInfo:
         Raises:
             FieldError: There is none; the message lists what exists.
         """
-        field = self.fields.get(name)
+        field = self.fields.get(name) or self.virtuals.get(name)
         if field is None:
             raise self.unknown(name)
         return field
 
-    def relation(self, name: str) -> Relation:
-        """Return a relation.
+    def unknown(self, name: str, others: Iterable[str] = ()) -> errors.FieldError:
+        """Return the error for a name that is neither a field nor a relation.
 
-        Raises:
-            FieldError: There is none; the message lists what exists.
+        Args:
+            name: The name.
+            others: Names that are known besides those of the class.
         """
-        relation = self.relations.get(name)
-        if relation is None:
-            raise errors.FieldError(
-                f"{self.name} has no relation {name!r}; its relations: {_listed(self.relations)}"
-                + suggestion(name, self.relations)
-            )
-        return relation
-
-    def unknown(self, name: str) -> errors.FieldError:
-        """Return the error for a name that is neither a field nor a relation."""
+        fields = {*self.fields, *self.virtuals, *self.aliases}
         return errors.FieldError(
-            f"{self.name} has no field or relation {name!r}{suggestion(name, [*self.fields, *self.relations])}; "
-            f"fields: {_listed(self.fields)}; relations: {_listed(self.relations)}"
+            f"{self.name} has no field or relation {name!r}{suggestion(name, [*fields, *self.relations, *others])}; "
+            f"fields: {_listed(fields)}; relations: {_listed(self.relations)}"
         )
 
     def naming_field(self) -> str:

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, update
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
+from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import Kind, ModelInfo
+from lamart_core.query.language.paths import resolve
 from lamart_core.query.sql.statement import Statement
 from lamart_core.query.sql.values import bind
 
@@ -28,7 +30,12 @@ def update_all(statement: Statement, values: Mapping[str, Any]) -> int:
     if not values:
         raise errors.InvalidArgument("update needs at least one field, for example update(description=None)")
     info = statement.info
-    assigned = dict(_assignment(info, name, value) for name, value in values.items())
+    assigned: dict[str, Any] = {}
+    for name, value in values.items():
+        column, bound = _assignment(statement, name, value)
+        if column in assigned:
+            raise errors.InvalidArgument(f"{info.name}.{column} is assigned twice, once as {name!r}")
+        assigned[column] = bound
     if "updated_at" in info.fields and "updated_at" not in values:
         assigned["updated_at"] = datetime.now(UTC)
     where = info.id.in_(statement.ids().correlate(None)) if statement.is_slice else statement.where()
@@ -40,20 +47,25 @@ def update_all(statement: Statement, values: Mapping[str, Any]) -> int:
     return statement.registry.unit_of_work(work)
 
 
-def _assignment(info: ModelInfo, name: str, value: Any) -> tuple[str, Any]:
-    relation = info.relations.get(name)
-    column = name if relation is None or relation.many else str(relation.column)
-    frozen: frozenset[str] = getattr(info.model, "__frozen__", frozenset())
-    if name in frozen or column in frozen or column == "id":
+def _assignment(statement: Statement, name: str, value: Any) -> tuple[str, Any]:
+    info = statement.info
+    path = resolve(info, split_path(name), statement.registry)
+    field = path.shortened().field
+    if path.shortened().steps or path.keys:
+        raise errors.InvalidArgument(f"update assigns fields of {info.name} itself, which {name!r} is not")
+    if field.virtual is not None:
+        raise errors.InvalidArgument(f"{info.name}.{name} follows from other fields; it cannot be assigned")
+    names = {name, field.name}
+    if field.name == "id" or not names.isdisjoint(getattr(info.model, "__frozen__", ())):
         raise errors.InvalidArgument(
             f"{info.name}.{name} identifies the record or follows from its content; it cannot be assigned"
         )
-    if name in getattr(info.model, "__one_by_one__", ()):
+    if not names.isdisjoint(getattr(info.model, "__one_by_one__", ())):
         raise errors.InvalidArgument(
             f"{info.name}.{name} cannot be assigned to many records at once, other versions may have to follow: "
             "assign it to each record and save that"
         )
-    field = info.field(column)
+    relation = info.foreign_key(field.name)
     if relation is not None and isinstance(value, DeclarativeBase):
         value = _saved_id(info.target(relation), value)
     if value is None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lamart_core import errors
-from lamart_core.query.language.model import Field, Kind, ModelInfo
-from lamart_core.query.results.rows import Selected, fetch, resolve
+from lamart_core.query.language.model import Field, Kind, ModelInfo, QueryRegistry
+from lamart_core.query.language.paths import FieldPath, resolve_value
+from lamart_core.query.results.rows import fetch
 from lamart_core.query.sql.statement import Statement
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ def to_dataframe(
     """
     if limit is not None and limit < 0:
         raise errors.InvalidArgument(f"limit is a number of rows or None, got {limit}")
-    selected = _columns(statement.info, include)
+    selected = _columns(statement.info, include, statement.registry)
     if order_by and not statement.order and not statement.is_slice:
         statement = replace(statement, order=(order_by,))
     # One row more than asked for tells whether some are missing.
     asked = statement if limit is None else statement.sliced(0, limit + 1)
     with statement.registry.read() as session:
-        rows = fetch(session, asked, [resolve(statement.info, "id"), *selected])
+        rows = fetch(session, asked, [resolve_value(statement.info, "id"), *selected])
     if limit is not None and len(rows) > limit:
         rows = rows[:limit]
         warnings.warn(
@@ -54,13 +55,13 @@ def to_dataframe(
 
 def records_to_dataframe(info: ModelInfo, records: Sequence[Any]) -> pd.DataFrame:
     """Return records in memory as `to_dataframe` returns those of a query; without ids unless all are saved."""
-    selected = _columns(info, None)
-    names = [each.path for each in selected]
+    selected = _columns(info, None, None)
+    names = [each.text for each in selected]
     frame = _frame([(record.id, *(getattr(record, name) for name in names)) for record in records], selected)
     return frame if all(record.is_saved for record in records) else frame.reset_index(drop=True)
 
 
-def _columns(info: ModelInfo, include: str | Sequence[str] | None) -> list[Selected]:
+def _columns(info: ModelInfo, include: str | Sequence[str] | None, registry: QueryRegistry | None) -> list[FieldPath]:
     wanted = [include] if isinstance(include, str) else list(include or ())
     private = "privates" in wanted
     foreign = [name for name in info.fields if info.foreign_key(name) is not None]
@@ -69,24 +70,24 @@ def _columns(info: ModelInfo, include: str | Sequence[str] | None) -> list[Selec
     if private:
         names += [name for name in (*own, *foreign) if name.startswith("_")]
     names += [name for name in wanted if name != "privates" and name not in names]
-    return [resolve(info, name) for name in names]
+    return [resolve_value(info, name, registry) for name in names]
 
 
-def _frame(rows: Sequence[Sequence[Any]], selected: Sequence[Selected]) -> pd.DataFrame:
+def _frame(rows: Sequence[Sequence[Any]], selected: Sequence[FieldPath]) -> pd.DataFrame:
     import pandas as pd
 
     ids, *columns = zip(*rows, strict=True) if rows else [()] * (len(selected) + 1)
-    data = {each.path: _series(pd, each, list(column)) for each, column in zip(selected, columns, strict=True)}
+    data = {each.text: _series(pd, each, list(column)) for each, column in zip(selected, columns, strict=True)}
     return pd.DataFrame(data, index=pd.Index(ids, name="id", dtype=None if None in ids else "int64"))
 
 
-def _series(pd: Any, each: Selected, column: list[Any]) -> Any:
+def _series(pd: Any, each: FieldPath, column: list[Any]) -> Any:
     field: Field = each.field
-    if each.is_many or each.keys:
+    if each.has_many or each.keys:
         return pd.Series(column, dtype=object).to_numpy()
     if field.kind is Kind.DATETIME:
         return pd.to_datetime(column, utc=True)
     if field.kind in _PLAIN:
-        is_required = not field.nullable and not each.hops and None not in column  # as in records that are not saved
+        is_required = not field.nullable and not each.steps and None not in column  # as in records that are not saved
         return pd.array(column, dtype=(_PLAIN if is_required else _NULLABLE)[field.kind])
     return pd.Series(column, dtype=object).to_numpy()

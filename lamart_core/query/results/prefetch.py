@@ -10,47 +10,52 @@ from sqlalchemy.orm import Session
 
 from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
-from lamart_core.query.language.model import ModelInfo, QueryRegistry, cache_name
+from lamart_core.query.language.model import ModelInfo, cache_name
+from lamart_core.query.language.paths import FieldPath, Step, resolve
 from lamart_core.query.sql.dialects import Dialect
+from lamart_core.query.sql.statement import Statement
 
 
-def prefetch(
-    session: Session,
-    dialect: Dialect,
-    registry: QueryRegistry,
-    info: ModelInfo,
-    records: Sequence[Any],
-    paths: Sequence[str],
-) -> None:
+def prefetch(session: Session, statement: Statement, records: Sequence[Any], paths: Sequence[str]) -> None:
     """Load relations of records, one statement per relation.
 
     Args:
         session: Open session.
-        dialect: Operations of the database.
-        registry: Registry that the loaded records will belong to.
-        info: Model of the records.
+        statement: What found the records.
         records: Records to fill.
         paths: To-one relations, for example `"run__transform"`, which fills `run` as well.
 
     Raises:
         FieldError: A relation does not exist or is not to one.
     """
-    nested: dict[str, list[str]] = {}
-    for path in paths:
-        name, *rest = split_path(path)
-        nested.setdefault(name, []).extend(["__".join(rest)] if rest else [])
+    resolved = [resolve(statement.info, split_path(path), statement.registry) for path in paths]
+    for path in resolved:
+        _check_to_one(path)
+    _fill(session, statement, records, [path.steps for path in resolved])
+
+
+def _check_to_one(path: FieldPath) -> None:
+    if not path.is_relation:
+        raise errors.FieldError(f"select_related loads related records; {path.text!r} is a field of {path.info.name}")
+    for step in path.steps:
+        if not step.is_plain:
+            name = f"{step.source.name}.{step.relation.name}"
+            raise errors.FieldError(f"select_related loads relations to one record; {name} is to many")
+
+
+def _fill(session: Session, statement: Statement, records: Sequence[Any], paths: Sequence[tuple[Step, ...]]) -> None:
+    nested: dict[str, list[tuple[Step, ...]]] = {}
+    for steps in paths:
+        nested.setdefault(steps[0].relation.name, []).append(steps)
     for name, inner in nested.items():
-        relation = info.relation(name)
-        if relation.many:
-            raise errors.FieldError(f"select_related loads relations to one record; {info.name}.{name} is to many")
-        target = info.target(relation)
-        wanted = {key for record in records if (key := getattr(record, str(relation.column))) is not None}
-        related = _load(session, dialect, target, sorted(wanted))
+        step, column = inner[0][0], str(inner[0][0].relation.column)
+        wanted = {key for record in records if (key := getattr(record, column)) is not None}
+        related = _load(session, statement.compiler.dialect, step.target, sorted(wanted))
         for record in related.values():
-            record.__dict__["_registry"] = registry
+            record.__dict__["_registry"] = statement.registry
         for record in records:
-            record.__dict__[cache_name(name)] = related.get(getattr(record, str(relation.column)))
-        prefetch(session, dialect, registry, target, list(related.values()), inner)
+            record.__dict__[cache_name(name)] = related.get(getattr(record, column))
+        _fill(session, statement, list(related.values()), [steps[1:] for steps in inner if steps[1:]])
 
 
 def _load(session: Session, dialect: Dialect, target: ModelInfo, ids: list[int]) -> dict[int, Any]:

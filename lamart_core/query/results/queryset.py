@@ -10,14 +10,12 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
-from lamart_core.query.language.expressions import Not, Q, conjunction
+from lamart_core.query.language.expressions import Not, Q, Subquery, conjunction
 from lamart_core.query.language.model import QueryRegistry, model_info
 from lamart_core.query.results import assign, frames, search, single
 from lamart_core.query.results.autocomplete import Lookup
 from lamart_core.query.results.prefetch import prefetch
 from lamart_core.query.results.rows import Rows
-from lamart_core.query.sql.compile import Subquery
-from lamart_core.query.sql.ordering import order_clauses
 from lamart_core.query.sql.statement import Statement
 
 if TYPE_CHECKING:
@@ -101,8 +99,9 @@ class QuerySet(Subquery, Generic[T]):
             FieldError: A field does not exist or has no order.
         """
         self._statement.check_whole("sorted")
-        order_clauses(self._statement.compiler, self._statement.info, fields)
-        return self._with(replace(self._statement, order=fields, is_reversed=False))
+        statement = replace(self._statement, order=fields, is_reversed=False)
+        statement.ordering()
+        return self._with(statement)
 
     def distinct(self) -> Self:
         """Drop equal rows from `values` and `values_list`; records are distinct anyway."""
@@ -131,9 +130,10 @@ class QuerySet(Subquery, Generic[T]):
     def get(self, idlike: int | str | None = None, **expressions: Any) -> T:
         """Return the only record that matches.
 
+        Of records with versions, the beginning of a uid and a key mean the latest version, unless `version` names one.
+
         Args:
-            idlike: An integer id, a uid, or the first characters of a uid, which for versioned records mean the
-                latest version.
+            idlike: An integer id, a uid, or the first characters of a uid.
             **expressions: As for `filter`.
 
         Raises:
@@ -141,11 +141,7 @@ class QuerySet(Subquery, Generic[T]):
             MultipleObjectsReturned: Several match.
             FieldError: A field, relation or lookup does not exist.
         """
-        query = self.filter(**expressions) if expressions else self
-        if idlike is None:
-            return query.one()
-        record: T = single.get_by_idlike(query._statement, idlike)
-        return query._filled([record])[0]
+        return self._filled([single.get(self._statement, idlike, expressions)])[0]
 
     def one(self) -> T:
         """Return the only record.
@@ -370,8 +366,7 @@ class QuerySet(Subquery, Generic[T]):
         return records
 
     def _prefetch(self, session: Any, records: list[T]) -> None:
-        statement = self._statement
-        prefetch(session, statement.compiler.dialect, self.registry, statement.info, records, self._related)
+        prefetch(session, self._statement, records, self._related)
 
     def _with(self, statement: Statement) -> Self:
         other = object.__new__(type(self))

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, Integer, case, literal
 
 from lamart_core import errors
-from lamart_core.query.language.expressions import Clause, Comparison
+from lamart_core.query.language.expressions import Bound, Clause, Comparison
+from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import Field, Kind
+from lamart_core.query.language.paths import resolve
 from lamart_core.query.sql import fields
 from lamart_core.query.sql.statement import Statement
 
@@ -70,11 +72,12 @@ def _fields(statement: Statement, field: str | Sequence[str] | None) -> list[Fie
             for each in info.fields.values()
             if each.kind is Kind.TEXT and each.name not in _TECHNICAL and not each.name.startswith("_")
         ]
-    chosen = [info.field(name) for name in ([field] if isinstance(field, str) else field)]
+    names = [field] if isinstance(field, str) else field
+    chosen = [resolve(info, split_path(name), statement.registry) for name in names]
     for each in chosen:
-        if each.kind is not Kind.TEXT:
-            raise errors.FieldError(f"search looks into text; {info.name}.{each.name} is {each.kind.value}")
-    return chosen
+        if each.field.kind is not Kind.TEXT or each.steps or each.keys:
+            raise errors.FieldError(f"search looks into text fields of {info.name}, which {each.text!r} is not")
+    return [each.field for each in chosen]
 
 
 def _grade(statement: Statement, field: Field, word: str, *, case_sensitive: bool) -> ColumnElement[int]:
@@ -83,5 +86,6 @@ def _grade(statement: Statement, field: Field, word: str, *, case_sensitive: boo
     for lookup, worth in _GRADES:
         name = lookup[1:] if case_sensitive else lookup
         comparison = Comparison((field.name,), name, word)
-        branches.append((fields.condition(statement.compiler.dialect, field, comparison), worth * weight))
+        bound = Bound(comparison, (), statement.info, field, (), name, word)
+        branches.append((fields.condition(statement.compiler.dialect, bound), worth * weight))
     return case(*branches, else_=0)

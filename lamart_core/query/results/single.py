@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import String
 
 from lamart_core import errors
-from lamart_core.query.language.expressions import And, Comparison, describe
+from lamart_core.query.language.expressions import And, Comparison, conjunction, describe
+from lamart_core.query.language.model import ModelInfo
 from lamart_core.query.sql.scope import MAIN_BRANCH_ID
 from lamart_core.query.sql.statement import Statement
+from lamart_core.uids import VERSION_LENGTH
 
-# The last characters of the uid of a versioned record count the versions.
-_VERSION_LENGTH = 4
+# How many records are looked at for the latest one.
 _NEAR = 50
 
 
@@ -27,6 +28,43 @@ def load(statement: Statement, limit: int) -> list[Any]:
     return records
 
 
+def get(statement: Statement, idlike: int | str | None, expressions: dict[str, Any]) -> Any:
+    """Return the record that is meant: the only one that matches.
+
+    Of records with versions, the beginning of a uid and a key name a family: of its versions that match, the latest
+    one is meant, that of the current branch first, then that of main, then the newest of the others. With `version`
+    the version is meant that is called so, by its tag or by its number.
+
+    Args:
+        statement: What is asked so far.
+        idlike: An id, a uid, the beginning of a uid, or None.
+        expressions: Fields and values, as for `filter`.
+
+    Raises:
+        ObjectDoesNotExist: There is none.
+        MultipleObjectsReturned: There are several.
+        InvalidArgument: `idlike` is neither an integer nor text.
+        FieldError: A field, relation or lookup does not exist.
+    """
+    info, version = statement.info, expressions.get("version")
+    asked = _with_idlike(statement, idlike)
+    matching = asked.narrowed(conjunction((), expressions)) if expressions else asked
+    is_versioned = "is_latest" in info.fields
+    has_stub = isinstance(idlike, str) and len(idlike) < _uid_length(info)
+    if is_versioned and version is None and (has_stub or expressions.get("key") is not None):
+        # More characters than the stem has say something of the version.
+        stem_length = _uid_length(info) - VERSION_LENGTH
+        names_family = not isinstance(idlike, str) or len(idlike) <= stem_length
+        found = _latest(matching, stem_length) if names_family else load(matching, 2)
+    else:
+        found = load(matching, 2)
+    if not found and isinstance(version, str) and len(version) == VERSION_LENGTH and "version" in info.virtuals:
+        by_number = {name: value for name, value in expressions.items() if name != "version"}
+        found = load(asked.narrowed(conjunction((), by_number | {"uid__endswith": version})), 2)
+    whole = [record for record in found if has_stub and record.uid == idlike]
+    return _only(matching, whole or found, idlike if isinstance(idlike, str) else None)
+
+
 def get_one(statement: Statement) -> Any:
     """Return the only record.
 
@@ -34,34 +72,40 @@ def get_one(statement: Statement) -> Any:
         ObjectDoesNotExist: There is none.
         MultipleObjectsReturned: There are several.
     """
-    found = load(statement, 2)
+    return _only(statement, load(statement, 2), None)
+
+
+def _only(statement: Statement, found: list[Any], stub: str | None) -> Any:
     if len(found) == 1:
         return found[0]
-    raise several(statement) if found else none(statement)
+    raise several(statement, stub) if found else none(statement, stub)
 
 
-def get_by_idlike(statement: Statement, idlike: int | str) -> Any:
-    """Return the record with an id, a uid, or a uid that starts with a stub.
-
-    A stub of a versioned record means the latest version of the family, in the current branch first.
-
-    Raises:
-        ObjectDoesNotExist: There is none.
-        MultipleObjectsReturned: Several start with the stub.
-        InvalidArgument: It is neither an integer nor text.
-    """
+def _with_idlike(statement: Statement, idlike: int | str | None) -> Statement:
+    if idlike is None:
+        return statement
     if isinstance(idlike, int) and not isinstance(idlike, bool):
-        return get_one(statement.narrowed(Comparison(("id",), "exact", idlike)))
+        return statement.narrowed(Comparison(("id",), "exact", idlike))
     if not isinstance(idlike, str) or not idlike:
         raise errors.InvalidArgument(f"a record is found by its id or uid, got {idlike!r}")
-    length = _uid_length(statement)
-    if len(idlike) >= length:
-        found = load(statement.narrowed(Comparison(("uid",), "exact", idlike)), 2)
-    else:
-        found = _by_stub(statement, idlike, stem_length=length - _VERSION_LENGTH)
-    if len(found) == 1:
-        return found[0]
-    raise several(statement, idlike) if found else none(statement, idlike)
+    is_whole = len(idlike) >= _uid_length(statement.info)
+    return statement.narrowed(Comparison(("uid",), "exact" if is_whole else "startswith", idlike))
+
+
+def _latest(statement: Statement, stem_length: int) -> list[Any]:
+    """Return the latest of the versions that match; some of each family, where they are of several."""
+    heads = load(statement.narrowed(Comparison(("is_latest",), "exact", True)), _NEAR)
+    found = heads or load(replace(statement, order=("-uid",)), _NEAR)
+    if len({record.uid[:stem_length] for record in found}) > 1:
+        return found
+    current = statement.registry.branch_id
+
+    def rank(record: Any) -> tuple[bool, bool, int, str]:
+        # A family has one latest version per branch. The archive and the trash come last.
+        branch: int = record.branch_id
+        return branch == current, branch == MAIN_BRANCH_ID, min(branch, MAIN_BRANCH_ID), record.uid
+
+    return [max(found, key=rank)] if found else []
 
 
 def none(statement: Statement, idlike: str | None = None) -> errors.ObjectDoesNotExist:
@@ -99,24 +143,6 @@ def several(statement: Statement, idlike: str | None = None) -> errors.MultipleO
     )
 
 
-def _by_stub(statement: Statement, stub: str, *, stem_length: int) -> list[Any]:
-    by_stub = statement.narrowed(Comparison(("uid",), "startswith", stub))
-    if "is_latest" not in statement.info.fields or len(stub) > stem_length:
-        found = load(by_stub, 2)
-        return [record for record in found if record.uid == stub] or found
-    heads = load(by_stub.narrowed(Comparison(("is_latest",), "exact", True)), _NEAR)
-    found = heads or load(replace(by_stub, order=("-uid",)), _NEAR)
-    if len({record.uid[:stem_length] for record in found}) > 1:
-        return found
-    current = statement.registry.branch_id
-
-    def rank(record: Any) -> tuple[bool, bool, int]:
-        # A family has one latest version per branch: the current branch first, then main, the trash last.
-        return record.branch_id == current, record.branch_id == MAIN_BRANCH_ID, record.branch_id
-
-    return sorted(found, key=rank, reverse=True)[:1]
-
-
-def _uid_length(statement: Statement) -> int:
-    type_: Any = statement.info.field("uid").column.type
+def _uid_length(info: ModelInfo) -> int:
+    type_: Any = info.field("uid").column.type
     return int(type_.length) if isinstance(type_, String) and type_.length else 0

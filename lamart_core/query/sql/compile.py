@@ -17,23 +17,25 @@ from sqlalchemy import BigInteger, ColumnElement, Select, String, and_, false, o
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
-from lamart_core.query.language.expressions import And, Clause, Comparison, Expression, Not, Or
-from lamart_core.query.language.model import Field, Kind, ModelInfo, Relation
+from lamart_core.query.language.binding import bind
+from lamart_core.query.language.expressions import (
+    EVERYTHING,
+    And,
+    Bound,
+    Clause,
+    Comparison,
+    Expression,
+    Not,
+    Or,
+    Subquery,
+)
+from lamart_core.query.language.model import Kind, ModelInfo
+from lamart_core.query.language.paths import Step
 from lamart_core.query.sql import fields
 from lamart_core.query.sql.dialects import MANY, Dialect, dialect_of
-from lamart_core.query.sql.values import flag, members, plain
+from lamart_core.query.sql.values import members, plain
 
 Condition = ColumnElement[bool]
-
-
-class Subquery:
-    """Records that another query gives, for `in` lookups."""
-
-    model: type[Any]
-
-    def ids(self) -> Select[Any]:
-        """Return the statement that selects the ids."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,77 +51,99 @@ class Compiler:
             FieldError: A field, relation or lookup does not exist.
             InvalidArgument: A value cannot be compared with its field.
         """
+        return self._where(bind(info, expression))
+
+    def _where(self, expression: Expression) -> Condition:
         match expression:
-            case Comparison():
-                return self._all(info, (expression,))
+            case Bound():
+                return self._all((expression,))
             case Clause(element):
                 return element
             case And(operands):
-                return self._all(info, operands)
+                return self._all(operands)
             case Or(operands):
-                return or_(false(), *(self.where(info, operand) for operand in operands))
+                return or_(false(), *(self._where(operand) for operand in operands))
             case Not(operand):
-                return negated(self.where(info, operand))
+                return negated(self._where(operand))
+            case Comparison():
+                raise AssertionError(f"{expression!r} is not bound")
 
     # ------------------------------------------------------------------ relations
 
-    def _all(self, info: ModelInfo, operands: Sequence[Expression]) -> Condition:
+    def _all(self, operands: Sequence[Expression]) -> Condition:
         """Return the conjunction; operands through one relation are about the same related record."""
         conditions: list[Condition] = []
-        through: dict[str, list[Expression]] = {}
+        through: list[tuple[Step, list[Expression]]] = []
         for operand in operands:
-            expression = _local(info, operand) if isinstance(operand, Comparison) else operand
-            name = None if isinstance(expression, And) else _common_relation(info, expression)
-            if name is not None:
-                through.setdefault(name, []).append(_stripped(info, expression))
-            elif isinstance(expression, Comparison):
-                conditions.append(self._leaf(info, expression))
+            step = None if isinstance(operand, And) else _common_step(operand)
+            if step is not None:
+                inner = next((inner for other, inner in through if other == step), None)
+                if inner is None:
+                    through.append((step, inner := []))
+                inner.append(_stripped(operand))
+            elif isinstance(operand, Bound):
+                conditions.append(self._leaf(operand))
             else:
-                conditions.append(self.where(info, expression))
-        for name, inner in through.items():
-            conditions.append(self._related(info, info.relations[name], inner))
+                conditions.append(self._where(operand))
+        conditions.extend(self._related(step, inner) for step, inner in through)
         return and_(*conditions) if conditions else true()
 
-    def _related(self, info: ModelInfo, relation: Relation, inner: Sequence[Expression]) -> Condition:
-        target = info.target(relation)
-        key, owners = _owners(info, relation, target)
-        condition = self._all(target, inner)
-        found = key.in_(owners.where(condition).correlate(None))
-        if all(_holds_for_nothing(target, expression) for expression in inner):
-            return or_(self._unrelated(info, relation), found)
-        return found
+    def _related(self, step: Step, inner: Sequence[Expression]) -> Condition:
+        match inner:
+            case [Bound(steps=(), field=field, keys=(), lookup="isnull", value=bool(value))] if field.name == "id":
+                unrelated = self._unrelated(step)
+                return unrelated if value else negated(unrelated)
+            case _:
+                key, owners = self._owners(step)
+                found = key.in_(owners.where(self._all(inner)).correlate(None))
+                if all(_holds_for_nothing(expression) for expression in inner):
+                    return or_(self._unrelated(step), found)
+                return found
 
-    def _unrelated(self, info: ModelInfo, relation: Relation) -> Condition:
+    def _unrelated(self, step: Step) -> Condition:
+        key, owners = self._owners(step)
+        return key.is_(None) if step.is_plain else negated(key.in_(owners.correlate(None)))
+
+    def _owners(self, step: Step) -> tuple[ColumnElement[Any], Select[Any]]:
+        """Return the owner's column and the statement of its values that lead to a target."""
+        relation, source, target = step.relation, step.source, step.target
         if not relation.many:
-            return info.field(str(relation.column)).column.is_(None)
-        key, owners = _owners(info, relation, info.target(relation))
-        return negated(key.in_(owners.correlate(None)))
+            key, owners = source.field(str(relation.column)).column, select(target.id)
+        elif relation.link is None:
+            column = target.field(str(relation.column)).column
+            key, owners = source.id, select(column).where(column.is_not(None))
+        else:
+            link = source.table.metadata.tables[relation.link]
+            linked = link.join(target.table, link.c[str(relation.target_column)] == target.id)
+            key, owners = source.id, select(link.c[str(relation.source)]).select_from(linked)
+        return key, owners if step.where is EVERYTHING else owners.where(self.where(target, step.where))
 
     # ------------------------------------------------------------------ fields
 
-    def _leaf(self, info: ModelInfo, comparison: Comparison) -> Condition:
-        name = comparison.path[0]
-        if name in info.relations:
-            unrelated = self._unrelated(info, info.relations[name])
-            return unrelated if flag(comparison.value, name) else negated(unrelated)
-        field = info.field(name)
-        comparison = _normal(field, comparison)
+    def _leaf(self, bound: Bound) -> Condition:
+        bound = _normal(bound)
+        field, info = bound.field, bound.info
         if field.kind is Kind.JSON:
-            return fields.json_condition(self.dialect, field, comparison)
-        relation = info.foreign_key(name)
-        if relation is not None or name == "id":
-            comparison = _with_ids(info, relation, comparison)
-            if isinstance(comparison.value, Subquery):
-                return field.column.in_(comparison.value.ids().correlate(None))
-        if comparison.lookup == "in" and len(comparison.path) == 1:
-            return self._member(info, comparison)
-        return fields.condition(self.dialect, field, comparison)
+            return fields.json_condition(self.dialect, bound)
+        relation = info.foreign_key(field.name)
+        if relation is not None or field.name == "id":
+            bound = _with_ids(info if relation is None else info.target(relation), bound)
+            if isinstance(bound.value, Subquery):
+                return field.column.in_(bound.value.ids().correlate(None))
+        if bound.lookup == "in" and not bound.keys:
+            return self._member(bound)
+        condition = fields.condition(self.dialect, bound)
+        prefixed = field.virtual.prefix_of if field.virtual is not None else None
+        if prefixed is not None and bound.lookup == "exact" and not bound.keys:
+            # Says nothing new, but an index on the whole column serves it.
+            return and_(self.dialect.startswith(info.field(prefixed).column, bound.value), condition)
+        return condition
 
-    def _member(self, info: ModelInfo, comparison: Comparison) -> Condition:
-        field = info.field(comparison.path[0])
-        if isinstance(comparison.value, Subquery):
+    def _member(self, bound: Bound) -> Condition:
+        field = bound.field
+        if isinstance(bound.value, Subquery):
             raise errors.InvalidArgument(f"{field.name}__in takes values; a query set gives ids, for relations")
-        values = members(comparison.value, field.name)
+        values = members(bound.value, field.name)
         present = [plain(value) for value in values if value is not None]
         conditions: list[Condition] = []
         if len(present) != len(values):
@@ -133,16 +157,16 @@ class Compiler:
         return or_(false(), *conditions)
 
 
-def _normal(field: Field, comparison: Comparison) -> Comparison:
+def _normal(bound: Bound) -> Bound:
     """Return the comparison with text in the normal form that the column has, if it has one."""
-    if not getattr(field.column.type, "is_normal", False) or comparison.lookup in ("regex", "iregex"):
-        return comparison
-    value = comparison.value
+    if not getattr(bound.field.column.type, "is_normal", False) or bound.lookup in ("regex", "iregex"):
+        return bound
+    value = bound.value
     if isinstance(value, str):
         value = normalize("NFC", value)
     elif isinstance(value, list | tuple | set | frozenset):
         value = [normalize("NFC", item) if isinstance(item, str) else item for item in value]
-    return replace(comparison, value=value)
+    return replace(bound, value=value)
 
 
 @cache
@@ -156,80 +180,17 @@ def negated(condition: Condition) -> Condition:
     return condition.self_group().is_not(true())
 
 
-def _owners(info: ModelInfo, relation: Relation, target: ModelInfo) -> tuple[ColumnElement[Any], Select[Any]]:
-    """Return the owner's column and the statement of its values that lead to a target."""
-    if not relation.many:
-        return info.field(str(relation.column)).column, select(target.id)
-    if relation.link is None:
-        column = target.field(str(relation.column)).column
-        return info.id, select(column).where(column.is_not(None))
-    link = info.table.metadata.tables[relation.link]
-    source, target_column = link.c[str(relation.source)], link.c[str(relation.target_column)]
-    return info.id, select(source).select_from(link.join(target.table, target_column == target.id))
-
-
-def _local(info: ModelInfo, comparison: Comparison) -> Comparison:
-    """Return an equal comparison in which what the model decides is settled.
-
-    A relation without a field means the related record; the last name is a field of the related model although a
-    lookup is called so too; equal to None means is null.
-    """
-    path, lookup, value = comparison.path, comparison.lookup, comparison.value
-    if lookup == "exact" and value is None and not _is_json_key(info, path):
-        lookup, value = "isnull", True
-    relation = info.relations.get(path[0])
-    if relation is None:
-        return Comparison(path, lookup, value)
-    target = info.target(relation)
-    if len(path) == 1 and lookup not in ("exact", "in", "isnull"):
-        if lookup not in target.fields and lookup not in target.relations:
-            raise errors.FieldError(
-                f"{info.name}.{relation.name} is a relation to {target.name}; {lookup!r} needs one of its fields, "
-                f"for example {relation.name}__{target.naming_field()}__{lookup}"
-            )
-        path, lookup = (*path, lookup), "exact"
-    if len(path) == 1 and lookup != "isnull":
-        _check_related(info, relation, target, value, lookup)
-        path = (*path, "id")
-    if path[1:] == ("id",) and not relation.many:
-        path = (str(relation.column),)
-    return Comparison(path, lookup, value)
-
-
-def _is_json_key(info: ModelInfo, path: tuple[str, ...]) -> bool:
-    """Return whether a path ends inside a JSON value, where None means a JSON null."""
-    for position, name in enumerate(path):
-        relation = info.relations.get(name)
-        if relation is None:
-            field = info.fields.get(name)
-            return field is not None and field.kind is Kind.JSON and position < len(path) - 1
-        info = info.target(relation)
-    return False
-
-
-def _check_related(info: ModelInfo, relation: Relation, target: ModelInfo, value: Any, lookup: str) -> None:
-    values = members(value, relation.name) if lookup == "in" and not isinstance(value, Subquery) else [value]
-    for each in values:
-        if isinstance(each, str):
-            raise errors.FieldError(
-                f"{info.name}.{relation.name} is a relation to {target.name}; to compare with text name a field of it, "
-                f"for example {relation.name}__{target.naming_field()}={each!r}"
-            )
-
-
-def _with_ids(info: ModelInfo, relation: Relation | None, comparison: Comparison) -> Comparison:
-    """Replace records by their ids."""
-    target = info if relation is None else info.target(relation)
-    value = comparison.value
+def _with_ids(target: ModelInfo, bound: Bound) -> Bound:
+    """Replace records of the target by their ids."""
+    value = bound.value
     if isinstance(value, Subquery):
-        if comparison.lookup != "in" or value.model is not target.model:
+        if bound.lookup != "in" or value.model is not target.model:
             raise errors.FieldError(f"{value!r} can only be what a relation to {value.model.__name__} is `in`")
-    elif comparison.lookup == "in":
-        listed = members(value, comparison.path[0])
-        value = [_id_of(target, each) for each in listed]
-    elif comparison.lookup == "exact":
+    elif bound.lookup == "in":
+        value = [_id_of(target, each) for each in members(value, bound.asked.path[-1])]
+    elif bound.lookup == "exact":
         value = _id_of(target, value)
-    return Comparison(comparison.path, comparison.lookup, value)
+    return replace(bound, value=value)
 
 
 def _id_of(target: ModelInfo, value: Any) -> int | None:
@@ -249,45 +210,44 @@ def _id_of(target: ModelInfo, value: Any) -> int | None:
     return int(record.id)
 
 
-def _common_relation(info: ModelInfo, expression: Expression) -> str | None:
-    """Return the relation through which all of an expression goes, if there is one and nothing is negated."""
+def _common_step(expression: Expression) -> Step | None:
+    """Return the step that all of an expression begins with, if there is one and nothing is negated."""
     match expression:
-        case Comparison():
-            path = _local(info, expression).path
-            return path[0] if len(path) > 1 and path[0] in info.relations else None
+        case Bound(steps=steps):
+            return steps[0] if steps else None
         case And(operands) | Or(operands):
-            names = {_common_relation(info, operand) for operand in operands}
-            return names.pop() if len(names) == 1 else None
-        case Clause() | Not():
+            first, *others = [_common_step(operand) for operand in operands] or [None]
+            return first if all(other == first for other in others) else None
+        case Comparison() | Clause() | Not():
             return None
 
 
-def _stripped(info: ModelInfo, expression: Expression) -> Expression:
-    """Return an expression through one relation as one on the related model."""
+def _stripped(expression: Expression) -> Expression:
+    """Return an expression without the step that all of it begins with."""
     match expression:
-        case Comparison():
-            local = _local(info, expression)
-            return Comparison(local.path[1:], local.lookup, local.value)
+        case Bound(steps=steps):
+            return replace(expression, steps=steps[1:])
         case And(operands):
-            return And(tuple(_stripped(info, operand) for operand in operands))
+            return And(tuple(_stripped(operand) for operand in operands))
         case Or(operands):
-            return Or(tuple(_stripped(info, operand) for operand in operands))
-        case Clause() | Not():
+            return Or(tuple(_stripped(operand) for operand in operands))
+        case Comparison() | Clause() | Not():
             return expression
 
 
-def _holds_for_nothing(info: ModelInfo, expression: Expression) -> bool:
+def _holds_for_nothing(expression: Expression) -> bool:
     """Return whether an expression holds for a record that is not there, all fields of which are null."""
     match expression:
-        case Comparison(lookup="isnull", value=value):
+        case Bound(lookup="isnull", value=value):
             return value is True
-        case Comparison(path, "in", list() | tuple() | set() | frozenset() as value):
-            return any(each is None for each in value) and not _is_json_key(info, path)
+        case Bound(lookup="in", value=list() | tuple() | set() | frozenset() as value):
+            is_json_key = expression.keys and expression.field.kind is Kind.JSON
+            return any(each is None for each in value) and not is_json_key
         case And(operands):
-            return all(_holds_for_nothing(info, operand) for operand in operands)
+            return all(_holds_for_nothing(operand) for operand in operands)
         case Or(operands):
-            return any(_holds_for_nothing(info, operand) for operand in operands)
-        case Comparison() | Clause() | Not():
+            return any(_holds_for_nothing(operand) for operand in operands)
+        case Bound() | Comparison() | Clause() | Not():
             return False
 
 

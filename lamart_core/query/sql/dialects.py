@@ -57,9 +57,29 @@ class Dialect(ABC):
     def endswith(self, text: TextElement, suffix: str) -> Condition:
         """Return whether `text` ends with `suffix`."""
 
-    @abstractmethod
     def folded(self, lookup: str, text: TextElement, value: str) -> Condition:
-        """Return `lookup`, one of iexact, icontains, istartswith and iendswith, without regard to letter case."""
+        """Return `lookup`, one of iexact, icontains, istartswith and iendswith, without regard to letter case.
+
+        What databases know of letters depends on their locale and on the collation of the column, so that only ASCII
+        is left to them.
+        """
+        if not value.isascii():
+            before, after = _ANCHORS[lookup]
+            return self.matches(text, before + "".join(map(_any_case, value)) + after, ignore_case=False)
+        lowered, value = self.lowered(text), value.lower()
+        match lookup:
+            case "iexact":
+                return lowered == literal(value, String)
+            case "icontains":
+                return self.contains(lowered, value)
+            case "istartswith":
+                return func.substr(lowered, 1, len(value)) == literal(value, String)
+            case _:
+                return self.endswith(lowered, value)
+
+    @abstractmethod
+    def lowered(self, text: TextElement) -> TextElement:
+        """Return text with the capital letters of ASCII as small ones."""
 
     @abstractmethod
     def matches(self, text: TextElement, pattern: str, *, ignore_case: bool) -> Condition:
@@ -158,21 +178,9 @@ class SQLite(Dialect):
             return text.is_not(None)
         return func.substr(text, -len(suffix)) == literal(suffix, String)
 
-    def folded(self, lookup: str, text: TextElement, value: str) -> Condition:
-        """Use `lower` where it suffices, else a regular expression, which knows all letters."""
-        if not value.isascii():
-            before, after = _ANCHORS[lookup]
-            return self.matches(text, f"{before}{re.escape(value)}{after}", ignore_case=True)
-        lowered: TextElement = func.lower(text)
-        match lookup:
-            case "iexact":
-                return lowered == literal(value.lower(), String)
-            case "icontains":
-                return self.contains(lowered, value.lower())
-            case "istartswith":
-                return func.substr(lowered, 1, len(value)) == literal(value.lower(), String)
-            case _:
-                return self.endswith(lowered, value.lower())
+    def lowered(self, text: TextElement) -> TextElement:
+        """Use `lower`, which knows ASCII only."""
+        return func.lower(text)
 
     def matches(self, text: TextElement, pattern: str, *, ignore_case: bool) -> Condition:
         """Use Python's `re`, which SQLAlchemy registers as REGEXP."""
@@ -282,23 +290,15 @@ class Postgres(Dialect):
         """Use `right`."""
         return func.right(text, len(suffix)) == literal(suffix, String)
 
-    def folded(self, lookup: str, text: TextElement, value: str) -> Condition:
-        """Let the database lower both sides."""
-        lowered: TextElement = func.lower(text)
-        folded: TextElement = func.lower(literal(value, String))
-        match lookup:
-            case "iexact":
-                return lowered == folded
-            case "icontains":
-                return func.strpos(lowered, folded) > 0
-            case "istartswith":
-                return func.starts_with(lowered, folded, type_=Boolean)
-            case _:
-                return func.right(lowered, func.length(folded)) == folded
+    def lowered(self, text: TextElement) -> TextElement:
+        """Use `lower` in the collation "C", in which it knows ASCII only."""
+        return func.lower(text.collate("C"))
 
     def matches(self, text: TextElement, pattern: str, *, ignore_case: bool) -> Condition:
-        """Use `~`."""
-        return text.op("~*" if ignore_case else "~", return_type=Boolean())(literal(pattern, String))
+        """Use `~`; without regard to case in the collation of the database, as "C" knows the letters of ASCII only."""
+        if ignore_case:
+            return text.collate("default").op("~*", return_type=Boolean())(literal(pattern, String))
+        return text.op("~", return_type=Boolean())(literal(pattern, String))
 
     def by_code_point(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
         """Use the collation "C"."""
@@ -384,6 +384,15 @@ def _above(prefix: str) -> str | None:
     code = ord(stem[-1]) + 1
     # Surrogates are no characters; their range is skipped.
     return stem[:-1] + chr(0xE000 if 0xD800 <= code < 0xE000 else code)
+
+
+def _any_case(character: str) -> str:
+    """Return the regular expression for a character as a capital and as a small letter."""
+    forms = {character, character.lower(), character.upper(), character.upper().lower(), character.lower().upper()}
+    if "σ" in forms:  # the one letter with two small forms
+        forms.add("ς")
+    letters = sorted(form for form in forms if len(form) == 1)
+    return f"[{''.join(letters)}]" if len(letters) > 1 else re.escape(character)
 
 
 def _sqlite_paths(keys: tuple[str, ...]) -> list[str]:

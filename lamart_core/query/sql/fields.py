@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, false, literal, or_
 
 from lamart_core import errors
-from lamart_core.query.language.expressions import Comparison
+from lamart_core.query.language.expressions import Bound
 from lamart_core.query.language.lookups import DATE_PARTS, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS
 from lamart_core.query.language.model import Field, Kind, suggestion
 from lamart_core.query.sql import values
@@ -30,16 +30,15 @@ _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _TEMPORAL = (Kind.DATETIME, Kind.DATE)
 
 
-def condition(dialect: Dialect, field: Field, comparison: Comparison) -> Condition:
+def condition(dialect: Dialect, bound: Bound) -> Condition:
     """Return the condition on a column that is not JSON.
 
     Raises:
         FieldError: The lookup does not exist or is not one for this kind of field.
         InvalidArgument: The value cannot be compared with the field.
     """
-    lookup, value = comparison.lookup, comparison.value
-    names = comparison.path[1:]
-    if lookup in DATE_PARTS and len(comparison.path) == 1:
+    field, lookup, value, names = bound.field, bound.lookup, bound.value, bound.keys
+    if lookup in DATE_PARTS and not names:
         names, lookup = (lookup,), "exact"
     if len(names) > 0:
         if len(names) > 1 or names[0] not in DATE_PARTS or field.kind not in _TEMPORAL:
@@ -144,7 +143,7 @@ def _bound_day(field: Field, day: date) -> ColumnElement[Any]:
 # ---------------------------------------------------------------------- JSON
 
 
-def json_condition(dialect: Dialect, field: Field, comparison: Comparison) -> Condition:
+def json_condition(dialect: Dialect, bound: Bound) -> Condition:
     """Return the condition on a JSON column, or on a value inside.
 
     Values are compared with their types: True, 1 and "1" are three different ones; 1 and 1.0 are the same number.
@@ -154,9 +153,9 @@ def json_condition(dialect: Dialect, field: Field, comparison: Comparison) -> Co
         FieldError: The lookup does not exist for JSON.
         InvalidArgument: The value is not one of JSON.
     """
-    column, keys, lookup = field.column, comparison.path[1:], comparison.lookup
-    keyword = "__".join(comparison.path)
-    value = values.plain(comparison.value)
+    field, keys, lookup = bound.field, bound.keys, bound.lookup
+    column, keyword = field.column, "__".join((field.name, *keys))
+    value = values.plain(bound.value)
     for key in keys:
         if '"' in key or "\\" in key or "\x00" in key:
             raise errors.FieldError(f"the JSON key {key!r} holds a quote, backslash or NUL and cannot be queried")

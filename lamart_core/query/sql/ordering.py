@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement
 
 from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
-from lamart_core.query.language.model import Kind, ModelInfo
+from lamart_core.query.language.model import Kind, ModelInfo, QueryRegistry
+from lamart_core.query.language.paths import FieldPath, resolve
 from lamart_core.query.sql.compile import Compiler
+from lamart_core.query.sql.joins import single_value
 
 
 def order_clauses(
-    compiler: Compiler, info: ModelInfo, fields: Sequence[str | ColumnElement[Any]], is_reversed: bool = False
+    compiler: Compiler,
+    info: ModelInfo,
+    fields: Sequence[str | ColumnElement[Any]],
+    is_reversed: bool,
+    registry: QueryRegistry,
 ) -> list[ColumnElement[Any]]:
     """Return the ORDER BY clauses; missing values come last, and the id decides between equal ones.
 
@@ -32,36 +38,36 @@ def order_clauses(
             continue
         name = each.removeprefix("-")
         has_id = has_id or name == "id"
-        clauses.extend(_directed(compiler, info, name, descending=each.startswith("-") != is_reversed))
+        clauses.extend(_directed(compiler, info, name, registry, descending=each.startswith("-") != is_reversed))
     if not has_id:
         clauses.append(info.id.desc() if is_reversed else info.id.asc())
     return clauses
 
 
-def _directed(compiler: Compiler, info: ModelInfo, name: str, *, descending: bool) -> list[ColumnElement[Any]]:
-    element, is_nullable = _element(compiler, info, split_path(name))
+def _directed(
+    compiler: Compiler, info: ModelInfo, name: str, registry: QueryRegistry, *, descending: bool
+) -> list[ColumnElement[Any]]:
+    path = _sortable(info, name, registry)
+    element = single_value(compiler, info, path)
+    if path.field.kind is Kind.TEXT:
+        element = compiler.dialect.by_code_point(element)
     directed = element.desc() if descending else element.asc()
     # SQLite takes null as the least value and Postgres as the greatest.
-    return [directed.nulls_last() if is_nullable else directed]
+    return [directed.nulls_last() if path.steps or path.field.nullable else directed]
 
 
-def _element(compiler: Compiler, info: ModelInfo, path: tuple[str, ...]) -> tuple[ColumnElement[Any], bool]:
-    relation = info.relations.get(path[0])
-    if relation is None:
-        field = info.field(path[0])
-        if len(path) > 1 or field.kind is Kind.JSON:
-            raise errors.FieldError(f"{info.name} cannot be sorted by {'__'.join(path)!r}: only columns have an order")
-        column: ColumnElement[Any] = field.column
-        if field.kind is Kind.TEXT:
-            column = compiler.dialect.by_code_point(column)
-        return column, field.nullable
-    if relation.many:
-        raise errors.FieldError(f"{info.name} cannot be sorted by {path[0]!r}, which has many values per record")
-    foreign_key = info.field(str(relation.column)).column
-    target = info.target(relation)
-    if len(path) == 1:
-        return foreign_key, info.field(str(relation.column)).nullable
-    # The alias keeps a relation to the same table apart from the table itself.
-    alias = target.aliased()
-    element, _ = _element(compiler, alias, path[1:])
-    return select(element).where(alias.id == foreign_key).correlate(info.source).scalar_subquery(), True
+def _sortable(info: ModelInfo, name: str, registry: QueryRegistry) -> FieldPath:
+    """Return where the path of a field leads that has one value per record, and an order.
+
+    Raises:
+        FieldError: There is no such field, or it cannot be sorted by.
+    """
+    path = resolve(info, split_path(name), registry).shortened()
+    for step in path.steps:
+        if step.has_many:
+            raise errors.FieldError(
+                f"{step.source.name} cannot be sorted by {step.relation.name!r}, which has many values per record"
+            )
+    if path.keys or path.field.kind is Kind.JSON:
+        raise errors.FieldError(f"{info.name} cannot be sorted by {name!r}: only columns have an order")
+    return path

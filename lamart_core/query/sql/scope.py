@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, ColumnElement
 from sqlalchemy.sql import visitors
 
-from lamart_core.query.language.expressions import EVERYTHING, And, Clause, Comparison, Expression, Not, Or
+from lamart_core.query.language.expressions import EVERYTHING, And, Bound, Clause, Comparison, Expression, Not, Or
 from lamart_core.query.language.model import ModelInfo
 
 MAIN_BRANCH_ID = 1
@@ -27,16 +27,16 @@ def default_scope(info: ModelInfo, branch_id: int) -> Expression:
 
 
 def lifts_scope(info: ModelInfo, expression: Expression) -> bool:
-    """Return whether a filter sees all branches: it names a branch, or asks for an id, uid or hash."""
+    """Return whether a bound filter sees all branches: it names a branch, or asks for an id, uid or hash."""
     return info.is_scoped and _lifts(info, expression, is_negated=False)
 
 
 def without_any_branch(info: ModelInfo, expression: Expression) -> Expression:
-    """Return an expression in which `branch=None` has the meaning that it has in queries: any branch."""
+    """Return a bound expression in which `branch=None` has the meaning that it has in queries: any branch."""
     if not info.is_scoped:
         return expression
     match expression:
-        case Comparison(path, "exact", None) if len(path) == 1 and path[0] in _BRANCH:
+        case Bound(Comparison(lookup="exact", value=None), steps=()) if expression.field.name == "branch_id":
             return EVERYTHING
         case And(operands):
             return And(tuple(without_any_branch(info, operand) for operand in operands))
@@ -44,7 +44,7 @@ def without_any_branch(info: ModelInfo, expression: Expression) -> Expression:
             return Or(tuple(without_any_branch(info, operand) for operand in operands))
         case Not(operand):
             return Not(without_any_branch(info, operand))
-        case Comparison() | Clause():
+        case Bound() | Comparison() | Clause():
             return expression
 
 
@@ -52,6 +52,10 @@ def _lifts(info: ModelInfo, expression: Expression, *, is_negated: bool) -> bool
     # Excluding one id is no search for a particular record: it does not bring back the trash.
     lifting = _BRANCH if is_negated else _BRANCH | _IDENTITY
     match expression:
+        case Bound(steps=steps, field=field):
+            if steps:
+                return steps[0].relation.name in lifting
+            return field.name in lifting or (field.virtual is not None and field.virtual.prefix_of in lifting)
         case Comparison(path):
             return path[0] in lifting
         case Clause(element):

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal, select, true
 from sqlalchemy.sql.selectable import FromClause
 
 from lamart_core import errors
+from lamart_core.query.language.binding import bind
 from lamart_core.query.language.expressions import And, Expression, Or, describe
 from lamart_core.query.language.model import ModelInfo, QueryRegistry
 from lamart_core.query.sql.compile import Compiler, compiler_of
@@ -62,13 +63,14 @@ class Statement:
             InvalidArgument: A value cannot be compared with its field, or this is a slice.
         """
         self.check_whole("filtered")
-        expression_ = without_any_branch(self.info, expression)
+        bound = bind(self.info, expression, self.registry)
+        kept = without_any_branch(self.info, bound)
         # Each call of `filter` is compiled on its own: it may be about another related record than the others.
         return replace(
             self,
-            filters=(*self.filters, expression_),
-            clauses=(*self.clauses, self.compiler.where(self.info, expression_)),
-            is_scoped=self.is_scoped and not lifts_scope(self.info, expression),
+            filters=(*self.filters, kept),
+            clauses=(*self.clauses, self.compiler.where(self.info, kept)),
+            is_scoped=self.is_scoped and not lifts_scope(self.info, bound),
         )
 
     def united(self, other: Statement) -> Statement:
@@ -128,13 +130,21 @@ class Statement:
         if distinct:
             statement = statement.distinct().order_by(*columns)
         elif ordered or self.is_slice:
-            statement = statement.order_by(*order_clauses(self.compiler, self.info, self.order, self.is_reversed))
+            statement = statement.order_by(*self.ordering())
         if self.limit is not None:
             statement = statement.limit(self.limit)
         if self.offset:
             # SQLite has no OFFSET without a LIMIT; SQLAlchemy writes LIMIT -1 there.
             statement = statement.offset(self.offset)
         return statement
+
+    def ordering(self) -> list[ColumnElement[Any]]:
+        """Return the ORDER BY clauses.
+
+        Raises:
+            FieldError: A field does not exist, or cannot be sorted by.
+        """
+        return order_clauses(self.compiler, self.info, self.order, self.is_reversed, self.registry)
 
     def ids(self) -> Select[*tuple[Any, ...]]:
         """Return the SELECT of the ids."""

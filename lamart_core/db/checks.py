@@ -15,7 +15,7 @@ from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from lamart_core import errors
-from lamart_core.db import UtcDateTime
+from lamart_core.db.base import UtcDateTime
 
 # A zero byte is no text for Postgres, and half a character for no database.
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
