@@ -53,7 +53,8 @@ def _repair_heads(registry: Registry, found: Finding) -> bool:
     assert uid is not None
 
     def work(connection: Connection) -> bool:
-        row = connection.execute(select(table).where(table.c.uid == uid)).mappings().one_or_none()
+        # Of several rows with one uid any tells the family; that they are several is another finding.
+        row = connection.execute(select(table).where(table.c.uid == uid)).mappings().first()
         return row is not None and bool(promote_newest(connection, branch_id, Family.of_row(table, row)))
 
     return registry.unit_of_work(work)
