@@ -15,6 +15,7 @@ from tests.seams import at_commit
 LIMITED = """
 import resource
 from pathlib import Path
+from typing import Any
 import numpy as np, pandas as pd, pyarrow.parquet
 ready()
 folder = Path(arguments["folder"])
@@ -50,6 +51,7 @@ def test_full_disk(registry: Registry, tmp_path: Path) -> None:
 READ_ONLY = """
 import ctypes, os
 from pathlib import Path
+from typing import Any
 import pandas as pd, pyarrow.parquet
 ready()
 folder = Path(arguments["folder"])
