@@ -18,8 +18,9 @@ from lamart_core.logging import logger
 from lamart_core.objects.mend_folder import mend_folder
 from lamart_core.objects.plan import Pending, Row, Staged
 from lamart_core.objects.put_again import put_again, put_at
+from lamart_core.objects.record import Share
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import OBJECT, Share, note_sizes
+from lamart_core.objects.rows import OBJECT, note_sizes
 from lamart_core.objects.verify import damaged_objects, is_damaged
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage

@@ -18,7 +18,8 @@ from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import StoredObject
 from lamart_core.objects import folders
-from lamart_core.saving import bulk, create
+from lamart_core.saving import create
+from lamart_core.saving import write as writing
 from lamart_core.storage import Backend
 from tests.processes import run_together
 from tests.registries import contents as held
@@ -260,7 +261,7 @@ def test_files_of_a_batch_that_others_store_meanwhile_are_whole(
     batch = [
         ln.Artifact(write(tmp_path / f"{number}.txt", f"content {number}"), key=f"{number}.txt") for number in "ab"
     ]
-    real: Callable[..., Any] = bulk.put_files
+    real: Callable[..., Any] = writing.put_bytes
     others: list[ln.Artifact] = []
 
     def put_after_another(*args: Any) -> Any:
@@ -270,7 +271,7 @@ def test_files_of_a_batch_that_others_store_meanwhile_are_whole(
         others[0].delete(permanent=True, storage=False)
         return real(*args)
 
-    monkeypatch.setattr(bulk, "put_files", put_after_another)
+    monkeypatch.setattr(writing, "put_bytes", put_after_another)
     ln.save(batch)
     assert batch[0].object_id == others[0].object_id
     assert all(artifact.verify() for artifact in batch)

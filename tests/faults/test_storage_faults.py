@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.saving import save as saving
+from lamart_core.saving import write as writing
 from tests.processes import run_together
 from tests.registries import contents, tree, write
 
 LIMITED = """
 import resource
 from pathlib import Path
+from typing import Any
 import numpy as np, pandas as pd, pyarrow.parquet
 ready()
 folder = Path(arguments["folder"])
@@ -50,6 +52,7 @@ def test_full_disk(registry: Registry, tmp_path: Path) -> None:
 READ_ONLY = """
 import ctypes, os
 from pathlib import Path
+from typing import Any
 import pandas as pd, pyarrow.parquet
 ready()
 folder = Path(arguments["folder"])
@@ -124,7 +127,7 @@ def test_a_commit_that_fails_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise ln.errors.DatabaseBusy("others are writing")
 
-    monkeypatch.setattr(saving, "_commit", fail)
+    monkeypatch.setattr(writing, "commit", fail)
     with pytest.raises(ln.errors.DatabaseBusy):
         ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
     held = contents(registry)
@@ -135,13 +138,13 @@ def test_a_commit_that_fails_leaves_nothing(
 def test_a_commit_whose_answer_is_lost_keeps_its_bytes(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit = saving._commit
+    attempting: Any = writing.attempting
 
     def interrupted(*arguments: object, **keywords: object) -> None:
-        commit(*arguments, **keywords)  # pyright: ignore[reportArgumentType]
+        attempting(*arguments, **keywords)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(saving, "_commit", interrupted)
+    monkeypatch.setattr(writing, "attempting", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
     monkeypatch.undo()
