@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, text, update
 
 from lamart_core import hashing, uids
-from lamart_core.db import Base, Registry, now
+from lamart_core.db import TRASH_BRANCH_ID, Base, Registry, now
+from lamart_core.families.branches import place
 from lamart_core.families.family import Family
 from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.lineage.redact import redacted_text
@@ -282,9 +283,11 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
     columns = _TRANSFORM.c
     digest = spec.digest
     same = columns.hash.is_(None) if digest is None else columns.hash == digest
-    known = select(columns.id, columns.is_latest).where(columns.key == spec.key, same).order_by(columns.id).limit(1)
-    row = connection.execute(known).mappings().first()
-    if row is not None and row["is_latest"]:
+    query = select(columns.id, columns.is_latest, columns.branch_id).where(columns.key == spec.key, same)
+    row = connection.execute(query.order_by(columns.id).limit(1)).mappings().first()
+    if row is not None and row["branch_id"] == TRASH_BRANCH_ID:
+        place(connection, _TRANSFORM, [row["id"]], registry.branch_id)
+    elif row is not None and (row["is_latest"] or row["branch_id"] != registry.branch_id):
         return int(row["id"])
     tip = read_tip(connection, Family.called(_TRANSFORM, key=spec.key), registry.branch_id)
     uid = follow(connection, _TRANSFORM, tip)

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, String, Tabl
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import manager_of_class
 
+from lamart_core import uids
 from lamart_core.db import Base, Json, KeyText, uid_type
 from lamart_core.families.declare import stem_families
 from lamart_core.families.family import Family
@@ -73,7 +74,7 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
         """Return an instance without fields, for `saving` to fill."""
         return manager_of_class(cls).new_instance()
 
-    uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
+    uid: Mapped[str] = mapped_column(uid_type(uids.UID_LENGTH), unique=True)
     key: Mapped[str | None] = mapped_column(KeyText(1024))
     _real_key: Mapped[str | None] = mapped_column(String(1024))
     description: Mapped[str | None] = mapped_column(Text)

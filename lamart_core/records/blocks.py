@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from lamart_core import errors, hashing
+from lamart_core import errors, hashing, uids
 from lamart_core.db import MAIN_BRANCH_ID, TRASH_BRANCH_ID, Base, UtcDateTime, uid_type
 from lamart_core.families.declare import named_families, new_uid
 from lamart_core.families.family import Family
@@ -50,9 +50,9 @@ class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
         *named_families("uq_lamart_artifactblock_readme", "artifact_id", kind=("kind", README)),
     )
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest", "content", "kind", "artifact_id", "artifact"}
-    __uid_length__ = 20
+    __uid_length__ = uids.UID_LENGTH
 
-    uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
+    uid: Mapped[str] = mapped_column(uid_type(uids.UID_LENGTH), unique=True)
     artifact_id: Mapped[int] = mapped_column(ForeignKey("lamart_artifact.id", ondelete="CASCADE"))
     content: Mapped[str] = mapped_column(Text)
     hash: Mapped[str | None] = mapped_column(uid_type(64))

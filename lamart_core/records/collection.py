@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from lamart_core import uids
 from lamart_core.db import KeyText, uid_type
 from lamart_core.families.declare import stem_families
 from lamart_core.query import ToOne
@@ -27,7 +28,7 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
 
     __abstract__ = True
     __frozen__ = SQLRecord.__frozen__ | {"hash", "is_latest", "created_by_id", "created_by"}
-    __uid_length__ = 20
+    __uid_length__ = uids.UID_LENGTH
 
     if TYPE_CHECKING:  # the ends of links
         artifacts: RelatedManager[Artifact]
@@ -40,7 +41,7 @@ class CollectionRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdate
     # What an unsaved collection is going to be; no column.
     _pending: Any = None
 
-    uid: Mapped[str] = mapped_column(uid_type(20), unique=True)
+    uid: Mapped[str] = mapped_column(uid_type(uids.UID_LENGTH), unique=True)
     key: Mapped[str] = mapped_column(KeyText(1024))
     description: Mapped[str | None] = mapped_column(Text)
     hash: Mapped[str | None] = mapped_column(uid_type(64), index=True)

@@ -38,7 +38,8 @@ def claim(record: Storage) -> None:
         except errors.ObjectExists:  # another process marked it in between
             marker = backend.read_marker()
         except errors.StorageError as error:
-            if error.errno == errno.ENOENT:  # no bucket: there is nothing to read either
+            # No bucket, or no folder could be made: there is nothing to read either.
+            if error.errno == errno.ENOENT or (backend.is_local and not Path(backend.root).is_dir()):
                 raise
             logger.warning("%s cannot be written to and is registered for reading only: %s", record.root, error)
             marker = None

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert
 from lamart_core import errors
 from lamart_core.db import Registry, now
 from lamart_core.db.checks import check_values
+from lamart_core.families.declare import is_versioned
 from lamart_core.objects.plan import Outcome, Pending
 from lamart_core.records import ArtifactRecord, SQLRecord
 from lamart_core.saving.lists import SQLRecordList
@@ -211,7 +212,7 @@ def _insert(connection: Connection, records: Sequence[SQLRecord]) -> list[int]:
     groups: defaultdict[tuple[type[SQLRecord], frozenset[str]], list[int]] = defaultdict(list)
     values = [record._values() for record in records]
     for index, record in enumerate(records):
-        if type(record)._insert is not SQLRecord._insert:
+        if type(record)._insert is not SQLRecord._insert or is_versioned(record.__table__):
             ids[index] = record._insert(connection)
         else:
             groups[type(record), frozenset(values[index])].append(index)

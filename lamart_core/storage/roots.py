@@ -275,5 +275,6 @@ def _create(path: Path, text: str) -> None:
             if not path.exists():
                 os.rename(temporary, path)
         sync_file(path.parent)
+        sync_file(path.parent.parent)  # which has the folder of the marker since, or since an attempt that was killed
     finally:
         temporary.unlink(missing_ok=True)

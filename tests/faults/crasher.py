@@ -23,7 +23,8 @@ import lamart_core as ln
 from lamart_core.db import set_default_registry
 from tests.faults.flushes import Flushes
 from tests.faults.points import Points
-from tests.faults.scenarios import MENDING, SCENARIOS, Lab
+from tests.faults.record_scenarios import SCENARIOS
+from tests.faults.scenarios import MENDING, Lab
 from tests.statements import share_compiled_statements
 
 

@@ -50,20 +50,24 @@ class Scenario:
     Attributes:
         prepare: Makes the state before.
         start: Does what is not a part of the verb, and returns the verb.
+        is_seen: Whether queries see what the verb did.
     """
 
     prepare: Callable[[Lab], Any]
     start: Callable[[Lab], Callable[[], Any]]
+    is_seen: bool = True
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(name: str, prepare: Callable[[Lab], Any] = lambda lab: None) -> Callable[[Callable[[Lab], Any]], None]:
+def scenario(
+    name: str, prepare: Callable[[Lab], Any] = lambda lab: None, *, is_seen: bool = True
+) -> Callable[[Callable[[Lab], Any]], None]:
     """Register a function that starts a verb under a name."""
 
     def register(start: Callable[[Lab], Callable[[], Any]]) -> None:
-        SCENARIOS[name] = Scenario(prepare, start)
+        SCENARIOS[name] = Scenario(prepare, start, is_seen)
 
     return register
 
