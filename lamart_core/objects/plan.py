@@ -15,7 +15,7 @@ from lamart_core.hashing import Digest, FileState, TreeDigest
 from lamart_core.records.riders import Outcome
 
 if TYPE_CHECKING:
-    from lamart_core.objects.scatter import PutFile
+    from lamart_core.objects.folder_contents import PutFile
     from lamart_core.records import ArtifactRecord, Run, Storage
 
 Row = Mapping[str, Any]

@@ -12,10 +12,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
 from lamart_core.db import now
-from lamart_core.objects import folders
+from lamart_core.objects import histories
+from lamart_core.objects.folder_contents import ObjectVanished
 from lamart_core.objects.plan import Put, Row, Staged
 from lamart_core.objects.rows import OBJECT, Recording, insert_files, note_sizes, object_values
-from lamart_core.objects.scatter import ObjectVanished
 from lamart_core.query.sql.dialects import among, dialect_of
 from lamart_core.records import Storage
 
@@ -255,7 +255,7 @@ def _list_files(connection: Connection, wanted: Sequence[ToRecord], recorded: Se
             found.append(recording)
             continue
         listed.add(recording.object_id)
-        folder = folders.NewFolder(recording.object_id, item.storage.id, tree, put.is_scattered)
+        folder = histories.NewFolder(recording.object_id, item.storage.id, tree, put.is_scattered)
         spare = insert_files(connection, folder, put.files, item.base_id)
         found.append(Recording(recording.object_id, recording.path, is_new=True, spare=spare))
     return found

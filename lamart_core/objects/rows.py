@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 
 from lamart_core.db import batches
 from lamart_core.families.family import Family
-from lamart_core.objects import folders
-from lamart_core.objects.folders import FILE, OBJECT
+from lamart_core.objects import histories
+from lamart_core.objects.folder_contents import PutFile, Recorded, record_contents
+from lamart_core.objects.histories import FILE, OBJECT
 from lamart_core.objects.plan import Row, Staged
-from lamart_core.objects.scatter import PutFile, Recorded, record_contents
 from lamart_core.records import artifact_table
 from lamart_core.storage import RESERVED
 
@@ -75,14 +75,14 @@ def note_sizes(connection: Connection, object_id: int, size: int | None, n_files
 
 
 def insert_files(
-    connection: Connection, folder: folders.NewFolder, put: Mapping[str, PutFile], base_id: int | None
+    connection: Connection, folder: histories.NewFolder, put: Mapping[str, PutFile], base_id: int | None
 ) -> tuple[str, ...]:
     """Write down the files of a folder in the version store.
 
     Args:
         connection: Connection in a write transaction.
         folder: The folder.
-        put: Contents that were put for it, by hash; for a scattered one.
+        put: Contents that were put for it, by hash; for a content-addressed one.
         base_id: Id of the row of the folder before it, if there is one.
 
     Returns:
@@ -91,12 +91,12 @@ def insert_files(
     Raises:
         ObjectVanished, BytesCollected: As for `insert_object`.
     """
-    difference = folders.compare(connection, folder, base_id)
+    difference = histories.compare(connection, folder, base_id)
     contents = Recorded({})
     if folder.is_scattered:
         needed = {entry.value for entry in difference.added if entry.size} - difference.objects.keys()
         contents = record_contents(connection, folder.storage_id, folder.tree, needed, put)
-    folders.record(connection, folder, difference, {**difference.objects, **contents.objects})
+    histories.record(connection, folder, difference, {**difference.objects, **contents.objects})
     return contents.spare
 
 
@@ -153,7 +153,7 @@ def _delete_rows(
     """Delete those rows of a kind that nothing refers to, then those of contents that only they had."""
     if not object_ids:
         return []
-    has_folders = folders.lock_histories(connection, object_ids)
+    has_folders = histories.lock_histories(connection, object_ids)
     named = select(table.c.id).where(table.c.object_id == OBJECT.c.id).exists()
     part = select(FILE.c.id).where(FILE.c.object_id == OBJECT.c.id).exists()
     columns = (OBJECT.c.path, OBJECT.c.n_files, OBJECT.c.is_scattered, OBJECT.c.history_id, OBJECT.c.position)
@@ -168,5 +168,5 @@ def _delete_rows(
                 positions.setdefault(row.history_id, []).append(row.position)
     contents: set[int] = set()
     for history_id, deleted in positions.items():
-        contents |= folders.forget(connection, history_id, deleted)
+        contents |= histories.forget(connection, history_id, deleted)
     return gone + _delete_rows(connection, table, contents, wanted)

@@ -26,8 +26,8 @@ from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
 from lamart_core.objects.record import ToRecord, record_objects
 from lamart_core.objects.rows import OBJECT, Recording, Unclaimed, delete_unreferenced, repoint_overwritten
 from lamart_core.objects.tombstones import BytesCollected, check_not_collected, was_collected
-from lamart_core.places.real_keys import Place, PlaceChanged, hand_over
-from lamart_core.places.rows import is_real
+from lamart_core.places.key_state import is_real
+from lamart_core.places.real_keys import KeyChanged, Reservation, release
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import CollectionArtifact, artifact_table
 from lamart_core.records.riders import Rider, Saved
@@ -63,7 +63,7 @@ class Item:
     replaces: bool = False
     riders: tuple[Rider, ...] = ()
     put: Put | None = None
-    place: Place | None = None
+    place: Reservation | None = None
 
     @property
     def has_bytes(self) -> bool:
@@ -303,7 +303,7 @@ def _finish(connection: Connection, table: Table, decision: _Decision, recording
         before = repoint_overwritten(connection, table, decision.row["uid"], recording.object_id, here)
         gone = delete_unreferenced(connection, table, before)
     site = decision.item.place
-    kept = hand_over(connection, table, site) if site is not None else None
+    kept = release(connection, table, site) if site is not None else None
     if staged.stored is not None:
         leases.release(connection, plan.storage.id, staged.stored)
     return Committed(decision.row, outcome, recording.path, (*gone, *_spare(recording)), kept)
@@ -322,7 +322,7 @@ def _replace(connection: Connection, table: Table, item: Item, verified: Collect
     plan, site = item.plan, item.place
     old = lock_replaced(connection, table, item.artifact_id, item.uid)
     if (is_real(old) and old["is_latest"]) != (site is not None) or (site is not None and site.key != old["key"]):
-        raise PlaceChanged(f"the key of {item.uid} changed, or which version is the latest")
+        raise KeyChanged(f"the key of {item.uid} changed, or which version is the latest")
     check_unlocked(connection, table, [item.artifact_id])
     to_record = ToRecord(item.staged, plan.storage, item.put, plan.key_is_virtual, old["object_id"])
     (recording,) = record_objects(connection, [to_record], verified)
@@ -334,7 +334,7 @@ def _replace(connection: Connection, table: Table, item: Item, verified: Collect
     if plan.overwrite_versions:
         same = table.c.object_id == old["object_id"]
         repoint_overwritten(connection, table, item.uid, recording.object_id, same)
-    kept = hand_over(connection, table, site) if site is not None else None
+    kept = release(connection, table, site) if site is not None else None
     gone = delete_unreferenced(connection, table, {old["object_id"]})
     if site is None:
         _forget_in_place(connection, table, old["object_id"])

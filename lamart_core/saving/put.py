@@ -11,11 +11,11 @@ from pathlib import Path
 from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest
-from lamart_core.objects import folders
+from lamart_core.objects import histories
+from lamart_core.objects.folder_contents import put_contents
 from lamart_core.objects.plan import Plan, Put, Staged
 from lamart_core.objects.put_again import held_contents
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.scatter import put_contents
 from lamart_core.objects.tombstones import none_collected
 from lamart_core.records import artifact_table
 from lamart_core.saving import resolve
@@ -82,7 +82,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
     relpath = object_path(stem, staged.suffix)
     with none_collected(registry, plan.storage.id, [relpath]):
-        if _is_scattered(plan):
+        if _is_content_addressed(plan):
             before = item.put if item.put is not None else Put(relpath, is_managed=True)
             held = held_contents(source, tree, plan.storage)
             files = put_contents(source, tree, plan.storage, stem, held, before.files, bar)
@@ -93,7 +93,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
     return Put(relpath, is_managed=True)
 
 
-def _is_scattered(plan: Plan) -> bool:
+def _is_content_addressed(plan: Plan) -> bool:
     """Whether the files of a folder are stored as objects of their own: where versions are kept and links are not."""
     return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.is_local
 
@@ -108,7 +108,7 @@ def _known_files(registry: Registry, item: Item, tree: TreeDigest) -> Mapping[st
         base = found.tip.base
         if base is None or base["storage_id"] != plan.storage.id:
             return {}
-        return folders.known_files(connection, base["object_id"], tree)
+        return histories.known_files(connection, base["object_id"], tree)
 
 
 # ---------------------------------------------------------------------- files

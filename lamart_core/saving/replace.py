@@ -18,8 +18,8 @@ from lamart_core.families.family import Family, check_key_free
 from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Dedup, Plan, Row, Staged
+from lamart_core.places.key_state import is_real
 from lamart_core.places.real_keys import check_free
-from lamart_core.places.rows import is_real
 from lamart_core.records import ArtifactRecord, Run, Storage
 from lamart_core.saving import stage
 from lamart_core.saving.commit import Item, lock_replaced

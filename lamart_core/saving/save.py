@@ -20,7 +20,7 @@ from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.saving.commit import Committed, Item
 from lamart_core.saving.construct import begin_anew
 from lamart_core.saving.replace import Replacement, item_of
-from lamart_core.saving.write import make_whole, write
+from lamart_core.saving.write import repair_object, write
 from lamart_core.storage import Bar, progress
 
 
@@ -101,7 +101,7 @@ def _begin_deleted_anew(registry: Registry, records: Sequence[ArtifactRecord]) -
     known = [record for record in records if record.is_saved and isinstance(record._pending, Pending)]
     changes: dict[int, dict[str, Any]] = {}
     while known:
-        gone = make_whole(registry, known)
+        gone = repair_object(registry, known)
         for record in gone:
             changed = {name: value for name, value in record._changes().items() if name != "key"}
             changes.setdefault(id(record), changed)

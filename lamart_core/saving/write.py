@@ -9,16 +9,16 @@ from sqlalchemy import Connection
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, attempting
-from lamart_core.objects.mend import mend, not_whole, see
+from lamart_core.objects.folder_contents import ObjectVanished
 from lamart_core.objects.plan import Dedup, Put
 from lamart_core.objects.record import ContentKey, Share, Unverified, content_key, shared_objects
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import object_values
-from lamart_core.objects.scatter import ObjectVanished
 from lamart_core.objects.tombstones import BytesCollected
-from lamart_core.places.publish import settle
-from lamart_core.places.real_keys import Overwritten, Place, PlaceChanged, check_free, occupy
-from lamart_core.places.rows import is_real
+from lamart_core.objects.whole import damaged_artifacts, repair_artifact, repair_shares
+from lamart_core.places.key_state import is_real
+from lamart_core.places.publish import publish
+from lamart_core.places.real_keys import KeyChanged, Overwritten, Reservation, check_free, reserve
 from lamart_core.records import ArtifactRecord, artifact_table
 from lamart_core.saving.commit import Committed, Item, commit, existing, lock_replaced
 from lamart_core.saving.put import check_source, put_bytes, take_back
@@ -82,7 +82,7 @@ class _Attempt:
         self._first = [first.setdefault(key, index) if key else index for index, key in enumerate(self._keys)]
         self._puts: dict[int, Put] = {}
         self._parts: dict[int, Put] = {}
-        self._places: dict[int, Place] = {}
+        self._places: dict[int, Reservation] = {}
         # Contents that are there already, as far as anybody knows; and ids of the objects that were looked at.
         self._stored: set[ContentKey] = set()
         self._verified: set[int] = set()
@@ -107,7 +107,7 @@ class _Attempt:
 
     def step(self) -> list[Committed]:
         """Look at what is shared, reserve real keys, put what is missing, and commit."""
-        see(self._to_verify, self._verified)
+        repair_shares(self._to_verify, self._verified)
         self._to_verify = []
         # Before the bytes are put: a key that is taken by others is refused before anything is written.
         self._reserve()
@@ -161,7 +161,7 @@ class _Attempt:
             # What was put goes back to where it came from: what is not whole is stored again from there.
             self._remove([index for index, key in enumerate(self._keys) if key in shared])
             self._stored |= {key for key in shared if key is not None}
-        elif isinstance(error, PlaceChanged):
+        elif isinstance(error, KeyChanged):
             self._withdraw()
         else:
             self.take_back()
@@ -182,7 +182,7 @@ class _Attempt:
 
     def _withdraw(self) -> None:
         for place in self._places.values():
-            place.withdraw()
+            place.discard()
         self._places.clear()
 
     # ------------------------------------------------------------------ after the commit
@@ -199,13 +199,13 @@ class _Attempt:
         for index, place in self._places.items():
             saved = committed[index]
             if place.copy is not None and place.copy.path != saved.kept:
-                place.withdraw()
+                place.discard()
             if saved.path is None:
                 continue
             key = str(saved.row["key"])
-            settle(self._registry, place.storage, key, force=key == place.key)
+            publish(self._registry, place.storage, key, force=key == place.key)
             if key != place.key:
-                settle(self._registry, place.storage, place.key)
+                publish(self._registry, place.storage, place.key)
             published.append(index)
         return published
 
@@ -217,7 +217,7 @@ def _shareable(item: Item) -> ContentKey | None:
     return content_key(item.staged, item.plan.storage)
 
 
-def _reserve(registry: Registry, item: Item) -> Place | None:
+def _reserve(registry: Registry, item: Item) -> Reservation | None:
     """See what lies at the real key that gets the content; None where the key is a name only."""
     plan, key = item.plan, str(item.values.get("key"))
     if item.replaces:
@@ -233,7 +233,7 @@ def _reserve(registry: Registry, item: Item) -> Place | None:
         return None
     overwrites = Overwritten(uids.stem_of(item.uid), plan.branch_id) if plan.overwrite_versions else None
     content = object_values(item.staged)
-    return occupy(registry, plan.storage, key, content, overwrites=overwrites, leaving=item.artifact_id)
+    return reserve(registry, plan.storage, key, content, overwrites=overwrites, leaving=item.artifact_id)
 
 
 def _clean_up(
@@ -246,7 +246,7 @@ def _clean_up(
             record._adopt_row(saved.row)
             if saved.path is None and item.staged.in_place is None:
                 known.append(record)
-    make_whole(registry, known)
+    repair_object(registry, known)
     for record, item, saved in zip(records, items, committed, strict=True):
         discard(item.staged)
         for left in saved.unclaimed:
@@ -257,7 +257,7 @@ def _clean_up(
         record._memory = None
 
 
-def make_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+def repair_object(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
     """Look at the bytes of artifacts that exist already, and store those again that are gone or cut off.
 
     Args:
@@ -267,5 +267,5 @@ def make_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[Ar
     Returns:
         Those that were deleted meanwhile.
     """
-    damaged = records if len(records) == 1 else not_whole(registry, records)
-    return [record for record in damaged if not mend(record, record._pending)]
+    damaged = records if len(records) == 1 else damaged_artifacts(registry, records)
+    return [record for record in damaged if not repair_artifact(record, record._pending)]

@@ -44,7 +44,7 @@ def dead_after_the_commit(monkeypatch: pytest.MonkeyPatch) -> Generator[None, No
     """Let nothing be published, as if the process died after its first transaction."""
     with monkeypatch.context() as patch:
         for module in ("saving.write", "moving.move", "moving.delete"):
-            patch.setattr(sys.modules[f"lamart_core.{module}"], "settle", lambda *_, **__: None)
+            patch.setattr(sys.modules[f"lamart_core.{module}"], "publish", lambda *_, **__: None)
         yield
 
 

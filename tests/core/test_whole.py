@@ -17,7 +17,7 @@ import lamart_core as ln
 from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import StoredObject
-from lamart_core.objects import folders
+from lamart_core.objects import histories
 from lamart_core.saving import create
 from lamart_core.saving import write as writing
 from lamart_core.storage import Backend
@@ -53,7 +53,7 @@ def save(tmp_path: Path, files: Files, key: str = "run", **options: Any) -> ln.A
 def place_of(artifact: ln.Artifact, name: str) -> str:
     """Return where the bytes of a file of a folder lie."""
     with artifact.registry.engine.connect() as connection:
-        files = {file.path: file.relpath for file in folders.files_of(connection, artifact.object_id)}
+        files = {file.path: file.relpath for file in histories.files_of(connection, artifact.object_id)}
     return files.get(name) or f"{artifact.object.path}/{name}"
 
 
