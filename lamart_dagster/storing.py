@@ -14,12 +14,11 @@ from typing import Any, cast
 
 from upath import UPath
 
-from lamart_core import formats
+from lamart_core import formats, uids
 from lamart_core.artifact import Artifact
 from lamart_core.db import Registry
 from lamart_core.errors import InvalidArgument, UnsupportedObject
-from lamart_core.lineage import annotate_run
-from lamart_core.lineage.edges import add_recreation
+from lamart_core.lineage import Made, annotate_run, record_makers
 from lamart_core.objects.plan import Outcome
 from lamart_core.records import Run
 from lamart_core.saving.create import create
@@ -118,10 +117,13 @@ def _create(
 
 
 def _outcome(artifact: Artifact, outcome: Outcome) -> str:
-    if outcome is Outcome.EXISTING:  # by an earlier attempt of the same run
-        is_first = artifact.uid.removeprefix(artifact.stem_uid).strip("0") == ""
-        return (Outcome.CREATED if is_first else Outcome.NEW_VERSION).value
-    return outcome.value
+    # What exists was made by an earlier attempt of the same run.
+    return _made(artifact) if outcome is Outcome.EXISTING else outcome.value
+
+
+def _made(artifact: Artifact) -> str:
+    """Return what making an artifact was; versions before it may have been deleted since."""
+    return (Outcome.NEW_VERSION if uids.version_number(artifact.uid) else Outcome.CREATED).value
 
 
 def _store_artifact(
@@ -143,15 +145,14 @@ def _store_artifact(
 
 def _adopt(registry: Registry, artifact: Artifact, run: Run | None) -> str:
     """Record the run behind an artifact that already has the right name."""
-    is_first = artifact.versions.count() == 1
-    made = Outcome.CREATED if is_first else Outcome.NEW_VERSION
     if run is None or artifact.run_id == run.id:
-        return made.value
+        return _made(artifact)
     if artifact.run_id is None:
         artifact.run = run
         artifact.save()
-        return made.value
-    registry.unit_of_work(lambda connection: add_recreation(connection, run.id, artifact.id))
+        return _made(artifact)
+    made = [Made(artifact.id, run.id, artifact.run_id)]
+    registry.unit_of_work(lambda connection: record_makers(connection, artifact.__table__, made))
     return Outcome.RECREATED.value
 
 

@@ -14,7 +14,7 @@ from lamart_core import errors
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import Registry, batches
 from lamart_core.objects.candidates import has_candidate
-from lamart_core.objects.folders import covers
+from lamart_core.objects.histories import covers
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import is_referred
 from lamart_core.objects.verify import verify

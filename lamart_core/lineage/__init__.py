@@ -2,7 +2,7 @@
 
 from lamart_core.lineage.context import current_run, run_context, run_for
 from lamart_core.lineage.decorators import flow, step
-from lamart_core.lineage.edges import add_inputs, add_recreation, track_input
+from lamart_core.lineage.edges import Made, add_inputs, record_makers, track_input
 from lamart_core.lineage.graph import Edge, EdgeKind, Graph, Node, NodeKind
 from lamart_core.lineage.reading import lineage_graph
 from lamart_core.lineage.redact import redacted
@@ -23,12 +23,12 @@ __all__ = [
     "Edge",
     "EdgeKind",
     "Graph",
+    "Made",
     "Node",
     "NodeKind",
     "RunSpec",
     "TransformSpec",
     "add_inputs",
-    "add_recreation",
     "annotate_run",
     "close_runs",
     "current_run",
@@ -38,6 +38,7 @@ __all__ = [
     "flow",
     "lineage_graph",
     "open_run",
+    "record_makers",
     "redacted",
     "run_context",
     "run_for",

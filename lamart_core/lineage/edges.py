@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Table, select, update
@@ -49,16 +51,59 @@ def add_inputs(registry: Registry, run: Run, artifacts: Iterable[ArtifactRecord]
     registry.unit_of_work(work)
 
 
-def add_recreation(connection: Connection, run_id: int, artifact_id: int) -> None:
-    """Record, in the caller's transaction, that a run made an existing artifact again.
+@dataclass(frozen=True)
+class Made:
+    """Content that a run made and that exists already.
 
-    What the run already has as an input is not a re-creation.
+    Attributes:
+        artifact_id: The artifact.
+        run_id: The run.
+        maker: Id of the run that the artifact says to be made by, if there is one.
     """
-    add_recreations(connection, run_id, [artifact_id])
+
+    artifact_id: int
+    run_id: int
+    maker: int | None
 
 
-def add_recreations(connection: Connection, run_id: int, artifact_ids: Sequence[int]) -> None:
-    """Record, in the caller's transaction, that a run made existing artifacts again; see `add_recreation`."""
+def record_makers(connection: Connection, table: Table, made: Sequence[Made]) -> dict[int, int | None]:
+    """Record, in the caller's transaction, that runs made existing artifacts again.
+
+    A run becomes the maker of an artifact that has none. What it has read already it has neither made nor made again.
+
+    Args:
+        connection: The caller's transaction.
+        table: The table of artifacts.
+        made: What was made.
+
+    Returns:
+        Ids of the makers of the artifacts that had none, by the ids of these: the run, one that came first, or None.
+    """
+    makers: dict[int, int | None] = {}
+    recreated: defaultdict[int, set[int]] = defaultdict(set)
+    free: defaultdict[int, set[int]] = defaultdict(set)
+    for item in made:
+        if item.maker != item.run_id:
+            (free if item.maker is None else recreated)[item.run_id].add(item.artifact_id)
+    for run_id, ids in free.items():
+        for artifact_id, maker in _claim(connection, table, run_id, sorted(ids)).items():
+            makers[artifact_id] = maker
+            if maker not in (None, run_id):
+                recreated[run_id].add(artifact_id)
+    for run_id, ids in recreated.items():
+        _add_recreations(connection, run_id, sorted(ids))
+    return makers
+
+
+def _claim(connection: Connection, table: Table, run_id: int, artifact_ids: Sequence[int]) -> dict[int, int | None]:
+    among = dialect_of(connection.dialect.name).among(table.c.id, artifact_ids)
+    read = select(_INPUT.c.id).where(_INPUT.c.run_id == run_id, _INPUT.c.artifact_id == table.c.id)
+    free = among & table.c.run_id.is_(None) & ~read.exists()
+    connection.execute(update(table).where(free).values(run_id=run_id))
+    return {row.id: row.run_id for row in connection.execute(select(table.c.id, table.c.run_id).where(among))}
+
+
+def _add_recreations(connection: Connection, run_id: int, artifact_ids: Sequence[int]) -> None:
     among = dialect_of(connection.dialect.name).among(_INPUT.c.artifact_id, artifact_ids)
     read = set(connection.execute(select(_INPUT.c.artifact_id).where(_INPUT.c.run_id == run_id, among)).scalars())
     at = now()
@@ -68,30 +113,6 @@ def add_recreations(connection: Connection, run_id: int, artifact_ids: Sequence[
         if artifact_id not in read
     ]
     insert_once(connection, _RECREATION, rows)
-
-
-def claim(connection: Connection, table: Table, run_id: int, artifact_id: int) -> int | None:
-    """Make a run, in the caller's transaction, the maker of an artifact that has none, unless the run read it.
-
-    Args:
-        connection: The caller's transaction.
-        table: The table of artifacts.
-        run_id: The run that made the content again.
-        artifact_id: An artifact that was saved without a run.
-
-    Returns:
-        Id of the run that is the maker now: this one, one that came first, or None.
-    """
-    return claim_all(connection, table, run_id, [artifact_id]).get(artifact_id)
-
-
-def claim_all(connection: Connection, table: Table, run_id: int, artifact_ids: Sequence[int]) -> dict[int, int | None]:
-    """Do what `claim` does for many; return the makers by the id of the artifact."""
-    among = dialect_of(connection.dialect.name).among(table.c.id, artifact_ids)
-    read = select(_INPUT.c.id).where(_INPUT.c.run_id == run_id, _INPUT.c.artifact_id == table.c.id)
-    free = among & table.c.run_id.is_(None) & ~read.exists()
-    connection.execute(update(table).where(free).values(run_id=run_id))
-    return {row.id: row.run_id for row in connection.execute(select(table.c.id, table.c.run_id).where(among))}
 
 
 def track_input(artifact: ArtifactRecord, is_run_input: bool | Run | None) -> None:

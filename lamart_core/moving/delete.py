@@ -17,7 +17,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, forget_foreign
 from lamart_core.objects.unreferenced import leave_places
-from lamart_core.places.publish import settle
+from lamart_core.places.publish import publish
 from lamart_core.records import ArtifactRecord
 from lamart_core.records.removal import read_row
 
@@ -67,7 +67,7 @@ def delete(
     for item in removed.unclaimed:
         remove_bytes(record.storage, item.path, is_folder=item.is_folder)
     for path in removed.obsolete:
-        settle(record.registry, record.storage, path)
+        publish(record.registry, record.storage, path)
     for path in removed.kept:
         logger.warning("the record is deleted, its file %s/%s is kept; pass storage=True", record.storage.root, path)
     for path in removed.shared if storage else ():

@@ -13,8 +13,8 @@ from lamart_core import errors
 from lamart_core.db import Registry, batches, now
 from lamart_core.families.family import Family
 from lamart_core.hashing import FileEntry, TreeDigest, tree_digest
-from lamart_core.objects import folders
-from lamart_core.objects.folders import FILE, HISTORY, OBJECT, NewFolder
+from lamart_core.objects import histories
+from lamart_core.objects.histories import FILE, HISTORY, OBJECT, NewFolder
 from lamart_core.objects.rows import forget_foreign
 from lamart_core.records import StoredObject
 from lamart_core.storage import suffix_of
@@ -42,7 +42,7 @@ def read_folder(registry: Registry, stored: StoredObject) -> ForeignFolder:
     with registry.engine.connect() as connection:
         query = select(HISTORY.c.hash_type).join(OBJECT, OBJECT.c.history_id == HISTORY.c.id)
         algorithm = connection.execute(query.where(OBJECT.c.id == stored.id)).scalar_one_or_none()
-        files = folders.files_of(connection, stored.id) if algorithm is not None else []
+        files = histories.files_of(connection, stored.id) if algorithm is not None else []
     entries = tuple(FileEntry(file.path, file.size, file.value) for file in files)
     size = sum(entry.size for entry in entries)
     digest = tree_digest(entries, algorithm) if algorithm is not None else None
@@ -72,23 +72,23 @@ def record_folder(
         folder: The folder.
     """
     contents = _record_contents(connection, storage_id, folder)
-    folders.lock_histories(connection, [object_id])
+    histories.lock_histories(connection, [object_id])
     query = select(OBJECT.c.history_id, OBJECT.c.position).where(OBJECT.c.id == object_id)
     place = connection.execute(query).one()
     is_new = place.history_id is None
     if is_new or not _has_files(connection, object_id, folder):
         new = NewFolder(object_id, storage_id, folder.tree, is_scattered=True)
         base_id = _base(connection, table, uid, storage_id) if is_new else object_id
-        difference = folders.compare(connection, new, base_id)
-        folders.record(connection, new, difference, contents)
+        difference = histories.compare(connection, new, base_id)
+        histories.record(connection, new, difference, contents)
         if not is_new:
-            forget_foreign(connection, table, folders.forget(connection, place.history_id, [place.position]))
+            forget_foreign(connection, table, histories.forget(connection, place.history_id, [place.position]))
     _follow(connection, table, object_id, contents)
 
 
 def _has_files(connection: Connection, object_id: int, folder: ForeignFolder) -> bool:
     """Return whether the files that are known here are those of the folder: equal contents of some formats differ."""
-    known = {(file.path, file.value) for file in folders.files_of(connection, object_id)}
+    known = {(file.path, file.value) for file in histories.files_of(connection, object_id)}
     return known == {(entry.path, entry.value) for entry in folder.tree.entries}
 
 
@@ -149,7 +149,7 @@ def _follow(connection: Connection, table: Table, object_id: int, contents: Mapp
     )
     left: set[int] = set()
     moved: list[dict[str, int]] = []
-    for part in folders.covers(folder.c.position):
+    for part in histories.covers(folder.c.position):
         for row in connection.execute(query.where(part)):
             if contents[row.hash] != row.object_id:
                 left.add(row.object_id)

@@ -15,9 +15,9 @@ from lamart_core.objects.plan import Row
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.objects.unreferenced import leave_places
-from lamart_core.places.publish import settle
-from lamart_core.places.real_keys import Place, check_free, hand_over, leave
-from lamart_core.places.rows import is_real
+from lamart_core.places.key_state import is_real
+from lamart_core.places.publish import publish
+from lamart_core.places.real_keys import Reservation, check_free, leave, release
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.storage import clean_key, suffix_of
 
@@ -65,7 +65,7 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
         old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
         check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=storage.id)
     check_free(registry, storage, key)
-    site: Place | None = None
+    site: Reservation | None = None
 
     def step() -> str | None:
         nonlocal site
@@ -73,19 +73,19 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
 
         def work(connection: Connection) -> str | None:
             rename(connection, table, record.uid, key)
-            return hand_over(connection, table, left)
+            return release(connection, table, left)
 
         return registry.unit_of_work(work)
 
     def undo(error: errors.LamartError) -> None:
         if site is not None:
-            site.withdraw()
+            site.discard()
 
     kept = attempting(step, undo, busy=f"{old} could not be renamed: its bytes are changed again and again")
     if site is not None and site.copy is not None and kept != site.copy.path:
-        site.withdraw()
-    settle(registry, storage, key)
-    settle(registry, storage, old)
+        site.discard()
+    publish(registry, storage, key)
+    publish(registry, storage, old)
 
 
 # ---------------------------------------------------------------------- to another storage
@@ -191,9 +191,9 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     for item in moved.gone:
         remove_bytes(source, item.path, is_folder=item.is_folder)
     for path in moved.obsolete:
-        settle(registry, source, path)
+        publish(registry, source, path)
     if moved.real_key is not None:
-        settle(registry, storage, moved.real_key)
+        publish(registry, storage, moved.real_key)
     changes = {name: value for name, value in record._changes().items() if name != "storage_id"}
     record.refresh()
     for name, value in changes.items():

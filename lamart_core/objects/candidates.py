@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from lamart_core.db import Registry
-from lamart_core.objects.folders import FILE, HISTORY, OBJECT, of_folder
+from lamart_core.objects.histories import FILE, HISTORY, OBJECT, of_folder
 from lamart_core.objects.verify import digest_of
 from lamart_core.records import Storage
 from lamart_core.storage import Cache

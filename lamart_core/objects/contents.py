@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, literal_column, select
 
 from lamart_core.db import batches
-from lamart_core.objects.folders import FILE, OBJECT, of_folder
+from lamart_core.objects.histories import FILE, OBJECT, of_folder
 
 
 @dataclass(frozen=True)

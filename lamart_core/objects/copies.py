@@ -13,12 +13,12 @@ from lamart_core import errors, hashing, uids
 from lamart_core.db import Registry, now
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
 from lamart_core.logging import logger
-from lamart_core.objects.folders import NewFolder, content_addressed_folder
+from lamart_core.objects.folder_contents import PutFile, put_contents
+from lamart_core.objects.histories import NewFolder, content_addressed_folder
 from lamart_core.objects.plan import Row
 from lamart_core.objects.put_again import NewPlace, held_contents, switch_places
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Recording, insert_files
-from lamart_core.objects.scatter import PutFile, put_contents
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.objects.verify import digest_of, is_damaged, verify, verify_copy
 from lamart_core.records import Storage

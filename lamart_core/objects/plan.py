@@ -12,9 +12,10 @@ from upath import UPath
 
 from lamart_core.families.following import Tip
 from lamart_core.hashing import Digest, FileState, TreeDigest
+from lamart_core.records.riders import Outcome
 
 if TYPE_CHECKING:
-    from lamart_core.objects.scatter import PutFile
+    from lamart_core.objects.folder_contents import PutFile
     from lamart_core.records import ArtifactRecord, Run, Storage
 
 Row = Mapping[str, Any]
@@ -30,16 +31,6 @@ class Dedup(Enum):
 
     REGISTRY = "registry"
     HEAD = "head"
-
-
-class Outcome(Enum):
-    """What saving did."""
-
-    CREATED = "created"
-    NEW_VERSION = "new version"
-    EXISTING = "existing"
-    RECREATED = "re-created"
-    RESTORED = "restored"
 
 
 @dataclass(frozen=True)
@@ -121,8 +112,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Rows that decide what saving means, all read by one statement.
+class Matches:
+    """The rows that decide what saving means.
 
     Attributes:
         equal: Newest visible artifact of equal content, under the policy of the plan.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, exists, select
+from sqlalchemy import Boolean, ColumnElement, Connection, Table, literal_column, select
 
 from lamart_core import errors
 from lamart_core.db import Registry, batches
-from lamart_core.records import Tombstone
+from lamart_core.records import StoredObject, Tombstone
 
 TOMBSTONE = Tombstone.__table__
 
@@ -18,18 +18,26 @@ class BytesCollected(errors.Overtaken):
     """Garbage collection took bytes that were put and not recorded yet: put them again under another name."""
 
 
-def is_collected(storage_id: BindParameter[int], path: BindParameter[str]) -> ColumnElement[bool]:
-    """Return the SQL expression for: garbage collection has given up the path, so no record may refer to it.
+def was_collected(table: Table) -> ColumnElement[bool]:
+    """Return the SQL expression for: garbage collection has given up the path of the object that this row refers to.
 
-    To be read in the transaction that inserts the row of the object, *after* that row: garbage collection looks for
-    rows under a lock that keeps inserts out, so one of the two always sees the other. `RETURNING` of a later insert
-    is a good place for it.
+    For the `RETURNING` of the statement that inserts a record, *after* the row of its object: garbage collection looks
+    for rows under a lock that keeps inserts out, so one of the two always sees the other.
+
+    Args:
+        table: A table with the column `object_id`.
     """
-    return exists().where(TOMBSTONE.c.storage_id == storage_id, TOMBSTONE.c.path == path)
+    tombstone, stored = TOMBSTONE.name, StoredObject.__table__.name
+    # In words of SQL: SQLAlchemy leaves out the names of tables after RETURNING on SQLite, in sub-queries too.
+    return literal_column(
+        f"EXISTS (SELECT 1 FROM {stored} JOIN {tombstone} ON {tombstone}.storage_id = {stored}.storage_id "
+        f"AND {tombstone}.path = {stored}.path WHERE {stored}.id = {table.name}.object_id)",
+        Boolean,
+    )
 
 
 def check_not_collected(connection: Connection, storage_id: int, paths: Collection[str]) -> None:
-    """Check many paths at once; as for `is_collected`, after their rows have been inserted.
+    """Check many paths at once; as for `was_collected`, after their rows have been inserted.
 
     Raises:
         BytesCollected: Garbage collection has given one of them up.

@@ -11,7 +11,7 @@ from pathlib import Path
 from lamart_core.hashing import Digest
 from lamart_core.logging import logger
 from lamart_core.objects.contents import Content, contents_of
-from lamart_core.objects.folders import files_of
+from lamart_core.objects.histories import files_of
 from lamart_core.objects.plan import Row
 from lamart_core.records import Storage
 from lamart_core.storage import Depth, Expected, StoredFile, Verdict, verdicts

@@ -19,11 +19,11 @@ from lamart_core.families.family import Family
 from lamart_core.logging import logger
 from lamart_core.objects import leases
 from lamart_core.objects.copies import OBSOLETE
-from lamart_core.objects.folders import files_of
+from lamart_core.objects.histories import files_of
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
 from lamart_core.objects.verify import is_any_of
-from lamart_core.places.rows import Owner, live_object, obsolete_objects, read_state, unpublished
+from lamart_core.places.key_state import Owner, live_object, obsolete_objects, read_state, unpublished
 from lamart_core.records import Storage, artifact_table, storage_locations
 
 _LEASE = timedelta(days=1)
@@ -48,7 +48,7 @@ class Publication:
     uid: str | None
 
 
-def settle(registry: Registry, storage: Storage, key: str, *, force: bool = False) -> None:
+def publish(registry: Registry, storage: Storage, key: str, *, force: bool = False) -> None:
     """Publish the latest version of a real key if it is not, and remove old bytes that are not needed there.
 
     One process at a time does this for a key; it looks again when it is done, for what others saved meanwhile. What
@@ -200,4 +200,4 @@ def finish_publication(registry: Registry, publication: Publication) -> None:
 
     What a living process is doing is left to it.
     """
-    settle(registry, registry.Storage.get(publication.storage_id), publication.key)
+    publish(registry, registry.Storage.get(publication.storage_id), publication.key)

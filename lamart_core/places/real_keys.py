@@ -21,11 +21,11 @@ from lamart_core.objects.copies import LOST, OBSOLETE, Copy, copy_object, record
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.verify import is_any_of
-from lamart_core.places.rows import KeyState, live_object, obsolete_objects, read_state
+from lamart_core.places.key_state import KeyState, live_object, obsolete_objects, read_state
 from lamart_core.records import Storage, artifact_table
 
 
-class PlaceChanged(errors.Overtaken):
+class KeyChanged(errors.Overtaken):
     """What lies at a real key changed between looking and recording: look again."""
 
 
@@ -43,7 +43,7 @@ class Overwritten:
 
 
 @dataclass(frozen=True)
-class Place:
+class Reservation:
     """A real key that is going to hold other bytes, or none: what lies there, and where it is kept.
 
     Attributes:
@@ -58,13 +58,13 @@ class Place:
     copy: Copy | None = None
     is_lost: bool = False
 
-    def withdraw(self) -> None:
+    def discard(self) -> None:
         """Remove the copy, which no record came to refer to."""
         if self.copy is not None:
             self.copy.discard()
 
 
-def occupy(
+def reserve(
     registry: Registry,
     storage: Storage,
     key: str,
@@ -72,7 +72,7 @@ def occupy(
     *,
     overwrites: Overwritten | None = None,
     leaving: int | None = None,
-) -> Place:
+) -> Reservation:
     """See what lies at a real key, and copy it to the version store where a record needs it.
 
     Args:
@@ -100,19 +100,19 @@ def occupy(
         is_taken = not before.is_held and storage.backend.exists(key)
         if is_taken and (needed or not is_any_of(storage, key, known)):
             raise _taken(registry, storage, key, before)
-        return Place(storage, key, row)
+        return Reservation(storage, key, row)
     if not needed:
-        return Place(storage, key, row)
+        return Reservation(storage, key, row)
     try:
-        return Place(storage, key, row, copy_object(registry, row, storage, storage, _stem(registry, row["id"])))
+        return Reservation(storage, key, row, copy_object(registry, row, storage, storage, _stem(registry, row["id"])))
     except errors.ContentMismatch as error:
         logger.warning(
             "%s. The version that lay there is no longer available; what is there now is replaced by the new one", error
         )
-        return Place(storage, key, row, is_lost=True)
+        return Reservation(storage, key, row, is_lost=True)
 
 
-def leave(registry: Registry, storage: Storage, key: str, stem: str) -> Place:
+def leave(registry: Registry, storage: Storage, key: str, stem: str) -> Reservation:
     """See what lies at a real key that is going to be left, and copy it to the version store.
 
     Raises:
@@ -124,8 +124,8 @@ def leave(registry: Registry, storage: Storage, key: str, stem: str) -> Place:
         row = live_object(connection, storage.id, key)
         needed = row is not None and connection.execute(_versions_at(table, row["id"], key)).first() is not None
     if row is None or not needed:
-        return Place(storage, key, row)
-    return Place(storage, key, row, copy_object(registry, row, storage, storage, stem))
+        return Reservation(storage, key, row)
+    return Reservation(storage, key, row, copy_object(registry, row, storage, storage, stem))
 
 
 def check_free(registry: Registry, storage: Storage, key: str) -> None:
@@ -169,27 +169,27 @@ def _stem(registry: Registry, object_id: int) -> str:
     return uids.stem_of(uid) if uid is not None else uids.new_stem()
 
 
-def hand_over(connection: Connection, table: Table, place: Place) -> str | None:
+def release(connection: Connection, table: Table, reservation: Reservation) -> str | None:
     """Record, in the transaction of a save, that what lies at the key is going to be replaced.
 
     To be called when the artifact refers to its new object already.
 
     Returns:
-        Where the bytes are kept: the copy of the place, or an object of equal content; None if they are not.
+        Where the bytes are kept: the copy of the reservation, or an object of equal content; None if they are not.
 
     Raises:
-        PlaceChanged: It is not what `occupy` saw.
+        KeyChanged: It is not what `reserve` saw.
         BytesCollected: Garbage collection has taken the copy.
     """
-    row = live_object(connection, place.storage.id, place.key, lock=True)
-    if (row["id"] if row is not None else None) != (place.row["id"] if place.row is not None else None):
-        raise PlaceChanged(f"{place.key} was published or registered by another writer")
+    row = live_object(connection, reservation.storage.id, reservation.key, lock=True)
+    if (row["id"] if row is not None else None) != (reservation.row["id"] if reservation.row is not None else None):
+        raise KeyChanged(f"{reservation.key} was published or registered by another writer")
     if row is None:
         return None
-    kept = record_copy(connection, table, place.copy).path if place.copy is not None else None
+    kept = record_copy(connection, table, reservation.copy).path if reservation.copy is not None else None
     referred = connection.execute(_needing(table, row["id"])).first() is not None
-    if referred and not place.is_lost:
-        raise PlaceChanged(f"another artifact began to refer to what lies at {place.key}")
+    if referred and not reservation.is_lost:
+        raise KeyChanged(f"another artifact began to refer to what lies at {reservation.key}")
     connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(fate=LOST if referred else OBSOLETE))
     return kept
 
@@ -199,7 +199,7 @@ def _taken(registry: Registry, storage: Storage, key: str, before: KeyState) -> 
     with registry.engine.connect() as connection:
         now_there = read_state(connection, storage.id, key)
     if now_there.state != before.state:
-        return PlaceChanged(f"another writer publishes at {key}")
+        return KeyChanged(f"another writer publishes at {key}")
     return errors.ObjectExists(
         f"there is something at {storage.root}/{key} that is no version of this key; register it with "
         "Artifact(path), move it away, or choose another key"

@@ -13,9 +13,9 @@ from lamart_core import errors, formats, hashing
 from lamart_core.db import Registry
 from lamart_core.hashing import Digest
 from lamart_core.lineage.edges import track_input
-from lamart_core.objects import folders
+from lamart_core.objects import histories
 from lamart_core.objects import verify as verifying
-from lamart_core.objects.folders import OBJECT
+from lamart_core.objects.histories import OBJECT
 from lamart_core.objects.plan import Row
 from lamart_core.objects.verify import digest_of, expected
 from lamart_core.records import ArtifactRecord, Run, Storage
@@ -242,7 +242,7 @@ def _where(record: ArtifactRecord) -> _Where:
     scattered = None
     if row.is_scattered:
         with record.registry.engine.connect() as connection:
-            scattered = folders.content_addressed_folder(connection, row.id, row.path, storage.backend)
+            scattered = histories.content_addressed_folder(connection, row.id, row.path, storage.backend)
     return _Where(storage, row._asdict(), scattered)
 
 

@@ -21,6 +21,7 @@ from lamart_core.families.following import insert_versions
 from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.query.language.model import model_info
 from lamart_core.records import removal
+from lamart_core.records.riders import Outcome, Rider, Saved
 
 
 @cache
@@ -54,6 +55,8 @@ class SQLRecord(Base):
     __uid_length__: ClassVar[int] = 12
 
     _registry: Registry | None = None
+    # What the next save writes in its transaction beside the row; see `riders`.
+    _riders: tuple[Rider, ...] = ()
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
 
@@ -225,24 +228,27 @@ class SQLRecord(Base):
             check_values(type(self), self._values())
             self._inserted(registry.unit_of_work(self._insert))
             return self
-        if changes := self._changes():
+        if (changes := self._changes()) or self._riders:
             check_values(type(self), changes)
-            if "updated_at" in self.__table__.columns:
+            if changes and "updated_at" in self.__table__.columns:
                 self.updated_at = now()
             moves = "branch_id" in self._changes()
             registry.unit_of_work(self._update)
             if moves:  # which version is the latest may have changed
+                self._riders = ()
                 return self.refresh()
         self._settle()
         return self
 
     def _insert(self, connection: Connection) -> int:
         """Insert the row and return its id; run again with a new transaction when another writer got in between."""
-        table = self.__table__
+        table, values = self.__table__, self._values()
         if is_versioned(table):
-            return insert_versions(connection, table, [self._values()])[0].id
-        result = connection.execute(insert(table).values(**self._values()).returning(table.c.id))
-        return int(result.scalar_one())
+            row_id = insert_versions(connection, table, [values])[0].id
+        else:
+            row_id = connection.execute(insert(table).values(**values).returning(table.c.id)).scalar_one()
+        self._ride(connection, values | {"id": row_id}, Outcome.CREATED)
+        return int(row_id)
 
     def _inserted(self, row_id: int) -> None:
         """Take the values that were inserted, or those of the row that `_insert` returned the id of."""
@@ -261,6 +267,12 @@ class SQLRecord(Base):
             rename(connection, table, self.__dict__["uid"], changes["key"])
         if changes:
             connection.execute(update(table).where(table.c.id == self.id).values(**changes))
+        self._ride(connection, self._values() | {"id": self.id}, Outcome.EXISTING)
+
+    def _ride(self, connection: Connection, row: Mapping[str, Any], outcome: Outcome) -> None:
+        """Run the riders of the record in the transaction that has written its row."""
+        for rider in self._riders:
+            rider(connection, Saved(row, outcome))
 
     def _placed_together(self, connection: Connection) -> list[int]:
         """Return the ids of the rows that change branches with this one."""
@@ -271,6 +283,8 @@ class SQLRecord(Base):
         for attribute in sa_inspect(type(self)).column_attrs:
             set_committed_value(self, attribute.key, self.__dict__.get(attribute.key))
         self._mark_saved()
+        if self._riders:
+            self._riders = ()
 
     @property
     def has_trash(self) -> bool:

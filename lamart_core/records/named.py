@@ -114,18 +114,18 @@ class Named(Recognised):
 
     def _insert(self, connection: Connection) -> int:
         self._check_name()
-        row_id = super()._insert(connection)
-        if self._found is not None:
-            # Another writer was first, or an earlier record of one list: its defaults are no wishes of ours.
-            wishes = {name: value for name, value in self._values().items() if name not in type(self).__kept__}
-            changes = self._taken_over(wishes, self._found)
-            if changes:
-                table = self.__table__
-                check_unlocked(connection, table, [row_id])
-                changes["updated_at"] = now()
-                connection.execute(update(table).where(table.c.id == row_id).values(changes))
-                self._found = {**self._found, **changes}
-        return row_id
+        return super()._insert(connection)
+
+    def _taken(self, connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        # Another writer was first, or an earlier record of one list: its defaults are no wishes of ours.
+        wishes = {name: value for name, value in self._values().items() if name not in type(self).__kept__}
+        changes = self._taken_over(wishes, row)
+        if changes:
+            table = self.__table__
+            check_unlocked(connection, table, [row["id"]])
+            changes["updated_at"] = now()
+            connection.execute(update(table).where(table.c.id == row["id"]).values(changes))
+        return {**row, **changes}
 
     def _update(self, connection: Connection) -> None:
         if {"name", "type_id", "space_id"} & self._changes().keys():

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select
 
 from lamart_core.records.base import SQLRecord
+from lamart_core.records.riders import Outcome
 
 
 class Recognised(SQLRecord):
@@ -31,10 +32,19 @@ class Recognised(SQLRecord):
 
     def _insert(self, connection: Connection) -> int:
         self._found = self._same(connection)
-        return super()._insert(connection) if self._found is None else int(self._found["id"])
+        if self._found is None:
+            return super()._insert(connection)
+        self._found = self._taken(connection, self._found)
+        self._ride(connection, self._found, Outcome.EXISTING)
+        return int(self._found["id"])
+
+    def _taken(self, connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write into the row that was found what this record has otherwise, and return the row."""
+        return row
 
     def _inserted(self, row_id: int) -> None:
         if self._found is None:
             super()._inserted(row_id)
         else:
             self._adopt_row(self._found)
+            self._riders = ()

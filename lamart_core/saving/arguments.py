@@ -168,10 +168,10 @@ def _storage(registry: Registry, storage: Any) -> Storage | None:
         raise errors.InvalidArgument(f"storage has to be a Storage or a root, got {type(storage).__name__}")
     root = normalise_root(address_of(storage))
     found = storage_locations(registry)
-    for backend in found:
-        if backend.root == root:
-            return backend
-    known = ", ".join(backend.root for backend in found)
+    for location in found:
+        if location.root == root:
+            return location
+    known = ", ".join(location.root for location in found)
     raise errors.UnknownStorageLocation(
         f"{root} is no registered storage location (there are: {known}); register it with Storage(root=…).save()"
     )

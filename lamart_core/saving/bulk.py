@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy import Connection, insert
 
 from lamart_core import errors
 from lamart_core.db import Registry, now
 from lamart_core.db.checks import check_values
-from lamart_core.objects.bulk_objects import Content, content_of, shared_objects
-from lamart_core.objects.mend import mend, not_whole, see
-from lamart_core.objects.plan import Pending, Plan, Put
-from lamart_core.objects.rows import ObjectVanished, Share, Unseen
-from lamart_core.objects.tombstones import BytesCollected
-from lamart_core.records import ArtifactRecord, SQLRecord, Storage
-from lamart_core.saving import bulk_rows, stage
-from lamart_core.saving import save as single
-from lamart_core.saving.bulk_rows import MadeAgain, New, Work, Written
+from lamart_core.families.declare import is_versioned
+from lamart_core.objects.plan import Outcome, Pending
+from lamart_core.records import ArtifactRecord, SQLRecord
 from lamart_core.saving.lists import SQLRecordList
-from lamart_core.saving.put import ToPut, check_source, put_files, take_back_all
 from lamart_core.saving.replace import Replacement
+from lamart_core.saving.save import bytes_to_move, save_contents
 from lamart_core.storage import Bar, progress
 
 T = TypeVar("T", bound=SQLRecord)
 
 BATCH_SIZE = 1000
 _BATCH_BYTES = 2**30
-_ATTEMPTS = 20
 
 
 def save(records: Iterable[T], *, batch_size: int = BATCH_SIZE, print_progress: bool | None = None) -> SQLRecordList[T]:
     """Save many records of any classes, much faster than one by one.
 
     New records are written in batches: the bytes of a batch several files at a time, then all its rows in one
-    transaction. A batch is saved as a whole or not at all, and a later one begins when it is. Artifacts that are
-    folders, and those that revise a version explicitly, are saved by themselves.
+    transaction. A batch is saved as a whole or not at all, and a later one begins when it is. Artifacts that were
+    changed since they were saved, and records whose class says how they are saved, are saved by themselves.
 
     Args:
         records: Records, saved or not, in the order in which they are to be saved: the second one of a key is its next
@@ -123,41 +117,56 @@ class _Batch(Generic[T]):
 
 
 def _batches(records: Sequence[T], size: int) -> Iterator[_Batch[T]]:
-    together: list[T] = []
+    batch: list[T] = []
+    names = set[Hashable]()
     bytes_left = _BATCH_BYTES
     for record in records:
-        alone = _needs_own_save(record)
-        bytes_left -= _size(record)
-        if together and (alone or len(together) == size or bytes_left < 0 or record.registry != together[0].registry):
-            yield _Batch(together[0].registry, together, False)
-            together, bytes_left = [], _BATCH_BYTES - _size(record)
+        alone, moved, own = _is_alone(record), _size(record), _family(record)
+        is_full = len(batch) == size or bytes_left < moved or (batch and record.registry != batch[0].registry)
+        if batch and (alone or is_full or (_follows(record) and names & own)):
+            yield _Batch(batch[0].registry, batch, False)
+            batch, names, bytes_left = [], set(), _BATCH_BYTES
         if alone:
             yield _Batch(record.registry, [record], True)
-        else:
-            together.append(record)
-    if together:
-        yield _Batch(together[0].registry, together, False)
+            continue
+        batch.append(record)
+        names |= own
+        bytes_left -= moved
+    if batch:
+        yield _Batch(batch[0].registry, batch, False)
 
 
-def _needs_own_save(record: SQLRecord) -> bool:
-    """Whether saving a record does more than to write one row, and for a new file its bytes."""
+def _is_alone(record: SQLRecord) -> bool:
+    """Whether saving a record writes to other rows and files than its own, or its class says how that is done."""
     changes = record._changes() if record.is_saved else {}
     if not isinstance(record, ArtifactRecord):
         return type(record).save is not SQLRecord.save or "branch_id" in changes
-    pending: Pending | Replacement | None = record._pending
-    if record.is_saved or not isinstance(pending, Pending):
-        return bool(changes) or isinstance(pending, Replacement)
-    staged, plan = pending.staged, pending.plan
-    is_plain = staged.in_place is not None or (plan.key_is_virtual and staged.stored is None)
-    return staged.is_folder or plan.overwrite_versions or plan.revises_uid is not None or not is_plain
+    if isinstance(record._pending, Replacement):
+        return False
+    return bool(changes) or (record._pending is None and bool(record._riders))
+
+
+def _follows(record: SQLRecord) -> bool:
+    """Whether what an artifact puts depends on what its family has: a folder shares files, a real key is taken."""
+    pending: Pending | Replacement | None = getattr(record, "_pending", None)
+    if not isinstance(record, ArtifactRecord) or pending is None:
+        return False
+    if isinstance(pending, Replacement):
+        return True
+    return not record.is_saved and (pending.staged.is_folder or not pending.plan.key_is_virtual)
+
+
+def _family(record: SQLRecord) -> set[Hashable]:
+    """Return what the family of an artifact with new content is found by: its key in a storage location, its stem."""
+    pending: Pending | Replacement | None = getattr(record, "_pending", None)
+    if not isinstance(record, ArtifactRecord) or pending is None:
+        return set()
+    root = pending.plan.storage.root if isinstance(pending, Pending) else record.storage.root
+    return {record.stem_uid, (root, record.key)}
 
 
 def _size(record: SQLRecord) -> int:
-    """Return how many bytes saving a record moves."""
-    pending: Pending | None = getattr(record, "_pending", None)
-    if pending is None or record.is_saved or pending.staged.in_place is not None:
-        return 0
-    return pending.staged.size or 0
+    return bytes_to_move(record) if isinstance(record, ArtifactRecord) else 0
 
 
 # ---------------------------------------------------------------------- one batch
@@ -168,194 +177,50 @@ def _save_batch(batch: _Batch[Any], bar: Bar) -> None:
     if batch.is_alone:
         batch.records[0].save()
         return
-    new = [record for record in batch.records if isinstance(record, ArtifactRecord) and not record.is_saved]
+    artifacts = [
+        record for record in batch.records if isinstance(record, ArtifactRecord) and record._pending is not None
+    ]
     others = [record for record in batch.records if not isinstance(record, ArtifactRecord)]
     inserted = [record for record in others if not record.is_saved]
-    updated = [record for record in others if record.is_saved and record._changes()]
-    again = [record for record in batch.records if isinstance(record, ArtifactRecord) and record.is_saved]
-    for record in not_whole(registry, [record for record in again if record._pending is not None]):
-        if not mend(record, record._pending):
-            single.save_anew(record, record._pending)
-            again.remove(record)
-    for record in (*new, *inserted):
+    updated = [record for record in others if record.is_saved and (record._changes() or record._riders)]
+    for record in inserted:
         record._defaults(registry)
     for record in updated:
-        if "updated_at" in record.__table__.columns:
+        if record._changes() and "updated_at" in record.__table__.columns:
             record.updated_at = now()
-    puts = _Puts(registry, _to_put(registry, new), bar)
-    written = _commit(registry, puts, [made for record in again if (made := _made_again(record))], inserted, updated)
-    puts.take_back_unused(written)
-    _adopt(new, written)
-    for record in again:
-        _take_maker(record, written)
-    for record, row_id in zip(inserted, written.ids, strict=True):
+    ids: list[int] = []
+
+    def write_others(connection: Connection) -> None:
+        ids[:] = _insert(connection, inserted)
+        for record in updated:
+            record._update(connection)
+
+    has_others = bool(inserted or updated)
+    if artifacts:
+        save_contents(registry, artifacts, bar, also=write_others if has_others else None)
+    elif has_others:
+        registry.unit_of_work(write_others)
+    for record, row_id in zip(inserted, ids, strict=True):
         record._inserted(row_id)
     for record in updated:
         record._settle()
 
 
-def _to_put(registry: Registry, new: Sequence[ArtifactRecord]) -> list[ToPut]:
-    saved: dict[str, Storage] = {}
-    return [
-        ToPut(record, record._pending.staged, _with_saved_storage(registry, record._pending.plan, saved))
-        for record in new
-    ]
-
-
-def _with_saved_storage(registry: Registry, plan: Plan, saved: dict[str, Storage]) -> Plan:
-    """Register the remote location that a path in place was found in, once for all that lie there."""
-    if plan.storage.is_saved:
-        return plan
-    root = plan.storage.root
-    if root not in saved:
-        found = registry.Storage.reference(root)
-        saved[root] = found if found.is_saved else plan.storage.save()
-    return plan.with_storage(saved[root])
-
-
-def _commit(
-    registry: Registry,
-    puts: _Puts,
-    again: Sequence[MadeAgain],
-    inserted: Sequence[SQLRecord],
-    updated: Sequence[SQLRecord],
-) -> Written:
-    for _ in range(_ATTEMPTS):
-        try:
-            puts.put_missing()
-            work = Work(puts.new(), again, inserted, updated, puts.seen)
-            return registry.unit_of_work(lambda connection, work=work: bulk_rows.write(connection, work))
-        except ObjectVanished:
-            puts.expect_nothing()
-        except Unseen as error:
-            puts.look(error.shares)
-        except BytesCollected:
-            puts.take_back()
-            puts.check_sources()
-        except errors.LamartError:
-            puts.take_back()
-            raise
-        # Any other error may have come after the commit: then records refer to the bytes, and they stay.
-    raise errors.DatabaseBusy("the records could not be saved: equal content is deleted again and again")
-
-
-class _Puts:
-    """The bytes of a batch in the storage: equal ones once, and none that are there already."""
-
-    def __init__(self, registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> None:
-        self._registry = registry
-        self._wanted = wanted
-        self._bar = bar
-        self._contents = [content_of(item.staged, item.plan) for item in wanted]
-        self._by_content: dict[Content, Put] = {}
-        self._own: dict[int, Put] = {}
-        # By index of the artifact that they were put for.
-        self._done: dict[int, Put] = {}
-        contents = {content: index for index, content in enumerate(self._contents) if content is not None}
-        self._shared: set[Content] = set()
-        # Ids of stored objects that were looked at.
-        self.seen: set[int] = set()
-        if contents:
-            with registry.engine.connect() as connection:
-                found = shared_objects(connection, contents)
-            self._shared.update(found)
-            shares: list[Share] = []
-            for content, stored in found.items():
-                # Equal bytes under another suffix are another object.
-                if stored.row is not None and content in contents:
-                    item = wanted[contents[content]]
-                    shares.append(Share(item.plan.storage, stored.row, item.staged))
-            self.look(shares)
-
-    def put_missing(self) -> None:
-        """Put what is neither there nor put yet."""
-        missing: list[int] = []
-        begun: set[Content] = set()
-        for index, content in enumerate(self._contents):
-            if content is None:
-                is_missing = index not in self._own
-            else:
-                is_missing = content not in self._by_content and content not in self._shared and content not in begun
-                begun.add(content)
-            if is_missing:
-                missing.append(index)
-        stored = put_files(self._registry, [self._wanted[index] for index in missing], self._bar)
-        for index, put in zip(missing, stored, strict=True):
-            content = self._contents[index]
-            self._done[index] = put
-            if content is None:
-                self._own[index] = put
-            else:
-                self._by_content[content] = put
-
-    def new(self) -> list[New]:
-        """Return the new artifacts with their bytes."""
-        found: list[New] = []
-        for index, (item, content) in enumerate(zip(self._wanted, self._contents, strict=True)):
-            put = self._own.get(index) if content is None else self._by_content.get(content)
-            found.append(New(item.record, item.staged, item.plan, item.record._values(), put))
-        return found
-
-    def look(self, shares: Sequence[Share]) -> None:
-        """Look whether what others have stored is whole."""
-        see(shares, self.seen)
-
-    def expect_nothing(self) -> None:
-        """Put also what seemed to be there."""
-        self._shared.clear()
-
-    def take_back(self) -> None:
-        """Remove everything that was put."""
-        self._remove(self._done)
-        for puts in (self._done, self._own, self._by_content):
-            puts.clear()
-
-    def take_back_unused(self, written: Written) -> None:
-        """Remove what no record came to refer to."""
-        unused = {
-            index: put
-            for index, put in self._done.items()
-            if (self._wanted[index].plan.storage.id, put.relpath) not in written.paths
-        }
-        self._remove(unused)
-
-    def _remove(self, puts: dict[int, Put]) -> None:
-        take_back_all([self._wanted[index] for index in puts], list(puts.values()))
-
-    def check_sources(self) -> None:
-        """Check that all can be put again."""
-        for item in self._wanted:
-            check_source(item.staged)
-
-
-# ---------------------------------------------------------------------- records afterwards
-
-
-def _adopt(new: Sequence[ArtifactRecord], written: Written) -> None:
-    for record, row in zip(new, written.rows, strict=True):
-        if row is None:  # one in the trash is restored, which may touch other versions
-            single.save(record)
-            continue
-        stage.discard(record._pending.staged)
-        record._adopt_row(row)
-        record._pending = None
-        # From here on the stored bytes are the content: the object in memory may be changed by its owner.
-        record._memory = None
-
-
-def _made_again(record: ArtifactRecord) -> MadeAgain | None:
-    pending: Pending | None = record._pending
-    run = pending.plan.run if pending is not None else None
-    if run is None or record.run_id == run.id:
-        return None
-    return MadeAgain(record.id, run.id, record.run_id is not None)
-
-
-def _take_maker(record: ArtifactRecord, written: Written) -> None:
-    if record.id in written.makers:
-        set_committed_value(record, "run_id", written.makers[record.id])
-        vars(record).pop("_cached_run", None)
-    if record._pending is not None:
-        stage.discard(record._pending.staged)
-    record._pending = None
-    record._memory = None
+def _insert(connection: Connection, records: Sequence[SQLRecord]) -> list[int]:
+    """Insert new records of any class: one statement for each class and set of fields, where nothing is to be asked."""
+    ids = [0] * len(records)
+    groups: defaultdict[tuple[type[SQLRecord], frozenset[str]], list[int]] = defaultdict(list)
+    values = [record._values() for record in records]
+    for index, record in enumerate(records):
+        if type(record)._insert is not SQLRecord._insert or is_versioned(record.__table__):
+            ids[index] = record._insert(connection)
+        else:
+            groups[type(record), frozenset(values[index])].append(index)
+    for (model, _), indices in groups.items():
+        table = model.__table__
+        statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)
+        rows = connection.execute(statement, [values[index] for index in indices]).scalars()
+        for index, row_id in zip(indices, rows, strict=True):
+            ids[index] = row_id
+            records[index]._ride(connection, values[index] | {"id": row_id}, Outcome.CREATED)
+    return ids

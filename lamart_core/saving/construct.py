@@ -23,7 +23,7 @@ from lamart_core.objects.plan import Outcome, Pending, Plan, Resolution, Staged
 from lamart_core.records import ArtifactRecord, Storage, StoredObject, storage_locations
 from lamart_core.saving import resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
-from lamart_core.saving.put import check_managed
+from lamart_core.saving.targets import check_managed
 from lamart_core.storage import address_of, is_reserved, normal_form, relative_to, suffix_of
 
 
@@ -35,8 +35,8 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     if _adopt_own_object(record, registry, source, storages):
         return
     roots = [item.root for item in storages]
-    seen = stage.look(source, roots, registry.storage_options) if isinstance(source, UPath) else None
-    is_folder = seen.stat.is_folder if seen is not None else source.is_dir()
+    remote = stage.look(source, roots, registry.storage_options) if isinstance(source, UPath) else None
+    is_folder = remote.stat.is_folder if remote is not None else source.is_dir()
     suffix = request.suffix
     if suffix is None:
         suffix = suffix_of(source.name, is_folder=is_folder)
@@ -44,9 +44,9 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     _check_named(registry, request, in_storage="://" in str(source) or targets.covering(source, storages) is not None)
     target = targets.choose(registry, request, storages)
     targets.check_place(source, targets.covering(source, storages), request)
-    staged = stage.stage_path(source, roots=roots, algorithm=registry.hash_algorithm, suffix=suffix, seen=seen)
+    staged = stage.stage_path(source, roots=roots, algorithm=registry.hash_algorithm, suffix=suffix, remote=remote)
     if staged.root is not None:
-        remember_options(registry, staged.root, seen.options if seen is not None else {})
+        remember_options(registry, staged.root, remote.options if remote is not None else {})
         target = next((item for item in storages if item.root == staged.root), None) or registry.Storage.reference(
             staged.root
         )
@@ -145,7 +145,7 @@ def _adopt_own_object(record: ArtifactRecord, registry: Registry, source: Any, s
 
 def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: Request, target: Storage) -> None:
     """Resolve what the content means, and give the record its fields."""
-    plan = _plan(registry, staged, request, target)
+    plan = plan_of(registry, staged, request, target)
     if request.n_observations is not None:
         staged = replace(staged, n_observations=request.n_observations)
     record._registry = registry
@@ -161,7 +161,7 @@ def _become(record: ArtifactRecord, staged: Staged, plan: Plan) -> None:
     registry = record.registry
     table = record.__table__
     with registry.engine.connect() as connection:
-        found = resolve.find(connection, table, staged, plan)
+        found = resolve.read(connection, table, [(staged, plan)]).matches(staged, plan)
     if plan.revises_uid is not None:
         plan = _rebase(plan, found.tip.head["uid"] if found.tip.head is not None else None)
     resolution = resolve.decide(found, plan, stem=uids.new_stem())
@@ -254,7 +254,12 @@ def discard_own(staged: Staged, pid: int) -> None:
         stage.discard(staged)
 
 
-def _plan(registry: Registry, staged: Staged, request: Request, target: Storage) -> Plan:
+def plan_of(registry: Registry, staged: Staged, request: Request, target: Storage) -> Plan:
+    """Return what a caller wants of some content.
+
+    Raises:
+        InvalidArgument: The arguments contradict each other, or where the content lies.
+    """
     revises: ArtifactRecord | None = request.revises
     key = request.key
     if key is None and revises is not None:
@@ -272,7 +277,8 @@ def _plan(registry: Registry, staged: Staged, request: Request, target: Storage)
             )
         key, virtual, real_key = name.key, name.is_virtual, name.real_key
     elif virtual is None:
-        virtual = registry.settings.creation._artifact_use_virtual_keys
+        # What has no key has no place either.
+        virtual = key is None or registry.settings.creation._artifact_use_virtual_keys
     if not virtual and key is None:
         raise errors.InvalidArgument("key_is_virtual=False needs a key: it is the path in the storage location")
     if not virtual and staged.in_place is None:

@@ -28,6 +28,7 @@ from lamart_core.records import ArtifactRecord, Run, Storage
 from lamart_core.saving import construct, stage
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.save import save
+from lamart_core.saving.targets import check_managed
 
 
 def open_to_write(
@@ -81,10 +82,7 @@ def _check_editable(record: ArtifactRecord) -> Storage:
     if record.branch_id == TRASH_BRANCH_ID:
         raise errors.InvalidArgument(f"{record.uid} is in the trash; restore() it before it is written to")
     storage: Storage = record.storage
-    if not storage.is_managed:
-        raise errors.InvalidArgument(
-            f"{record.uid} lies in {storage.root}, which is not managed by this registry; nothing can be written there"
-        )
+    check_managed(storage)
     latest = _latest(record)
     if latest != record.uid:
         raise errors.InvalidArgument(

@@ -16,10 +16,10 @@ from lamart_core.formats import Format
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Dedup, Pending, Plan, Staged
 from lamart_core.records import ArtifactRecord, Run, Storage, storage_locations
-from lamart_core.saving import construct, hybrid, known, resolve, stage, targets
+from lamart_core.saving import construct, hybrid, resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.lists import SQLRecordList
-from lamart_core.saving.put import check_managed
+from lamart_core.saving.targets import check_managed
 from lamart_core.storage import (
     RESERVED,
     address_of,
@@ -40,7 +40,7 @@ _THREADS = 8
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Part:
     """A part of the folder that lies in one storage location, or outside of all.
 
     Attributes:
@@ -63,10 +63,10 @@ class _Place:
 
 @dataclass(frozen=True)
 class _File:
-    """A file of the folder: its path relative to it, which place it lies in, and what it holds."""
+    """A file of the folder: its path relative to it, which part it lies in, and what it holds."""
 
     relative: str
-    place: _Place
+    part: _Part
     staged: Staged
 
 
@@ -79,13 +79,13 @@ def from_dir(
     if isinstance(source, Path) and not source.is_dir():
         raise _no_folder(source)
     locations = storage_locations(registry)
-    places = _places(address_of(source), [item.root for item in locations], request.key)
+    parts = _parts(address_of(source), [item.root for item in locations], request.key)
     if isinstance(source, Path):
-        if places[-1].root is None:
+        if parts[-1].root is None:
             check_managed(targets.choose(registry, request, locations))
-        files = _stage_local(source, places, registry.hash_algorithm)
+        files = _stage_local(source, parts, registry.hash_algorithm)
     else:
-        files = _stage_remote(registry, source, places[-1])
+        files = _stage_remote(registry, source, parts[-1])
     if not files:
         logger.warning("%s holds no files", source)
         return SQLRecordList()
@@ -103,8 +103,8 @@ def _no_folder(source: Path | UPath) -> errors.NotAFolder:
 # ---------------------------------------------------------------------- where
 
 
-def _places(text: str, roots: Sequence[str], key: str | None) -> list[_Place]:
-    """Return the places of a folder, those deepest inside first, the folder itself last."""
+def _parts(text: str, roots: Sequence[str], key: str | None) -> list[_Part]:
+    """Return the parts of a folder, those deepest inside first, the folder itself last."""
     root = match_root(text, roots)
     relpath = relative_to(text, root) if root is not None else ""
     if is_reserved(relpath if root is not None else text):
@@ -117,27 +117,27 @@ def _places(text: str, roots: Sequence[str], key: str | None) -> list[_Place]:
     elif root is None and key is None:
         prefix = clean_key(Path(text).name) if Path(text).name else None
     nested = [
-        _Place(relative_to(other, text) + "/", other, "", key)
+        _Part(relative_to(other, text) + "/", other, "", key)
         for other in roots
         if other != root and match_root(other, [text]) is not None
     ]
-    nested.sort(key=lambda place: len(place.inside), reverse=True)
-    return [*nested, _Place("", root, f"{relpath}/" if relpath else "", prefix)]
+    nested.sort(key=lambda part: len(part.inside), reverse=True)
+    return [*nested, _Part("", root, f"{relpath}/" if relpath else "", prefix)]
 
 
-def _place_of(relative: str, places: Sequence[_Place]) -> _Place:
-    return next(place for place in places if relative.startswith(place.inside))
+def _part_of(relative: str, parts: Sequence[_Part]) -> _Part:
+    return next(part for part in parts if relative.startswith(part.inside))
 
 
 # ---------------------------------------------------------------------- what
 
 
-def _stage_local(folder: Path, places: Sequence[_Place], algorithm: str) -> list[_File]:
+def _stage_local(folder: Path, parts: Sequence[_Part], algorithm: str) -> list[_File]:
     # The version store of a location, or an embedded registry, is no data of the folder.
     found = hashing.list_files(folder, without=RESERVED)
-    where = [_place_of(file.path, places) for file in found]
+    where = [_part_of(file.path, parts) for file in found]
     paths = [folder / file.path for file in found]
-    names = [place.in_place(file.path) for file, place in zip(found, where, strict=True)]
+    names = [part.in_place(file.path) for file, part in zip(found, where, strict=True)]
     for name in names:
         if name is not None:
             check_path(name)
@@ -151,7 +151,7 @@ def _stage_local(folder: Path, places: Sequence[_Place], algorithm: str) -> list
     return [
         _File(
             entry.path,
-            place,
+            part,
             Staged(
                 source=path,
                 suffix=suffix,
@@ -163,10 +163,10 @@ def _stage_local(folder: Path, places: Sequence[_Place], algorithm: str) -> list
                 otype=kind.otype,
                 n_observations=count,
                 in_place=name,
-                root=place.root,
+                root=part.root,
             ),
         )
-        for entry, place, path, name, suffix, kind, count in zip(
+        for entry, part, path, name, suffix, kind, count in zip(
             entries, where, paths, names, suffixes, kinds, counts, strict=True
         )
     ]
@@ -194,26 +194,26 @@ def _counts(paths: Sequence[Path], suffixes: Sequence[str], kinds: Sequence[Form
         return counts
 
     def count(index: int) -> None:
-        counts[index] = stage._count(kinds[index], paths[index], suffixes[index])
+        counts[index] = stage.count(kinds[index], paths[index], suffixes[index])
 
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         list(pool.map(count, datasets))
     return counts
 
 
-def _stage_remote(registry: Registry, source: UPath, place: _Place) -> list[_File]:
-    assert place.root is not None
-    given = given_options(place.root, source.storage_options)
-    backend = backend_at(place.root, registry.storage_options.for_root(place.root) | given)
-    found = backend.list_files(place.base.rstrip("/"))
-    if not found and not stage.look(source, [place.root], registry.storage_options).stat.is_folder:
+def _stage_remote(registry: Registry, source: UPath, part: _Part) -> list[_File]:
+    assert part.root is not None
+    given = given_options(part.root, source.storage_options)
+    backend = backend_at(part.root, registry.storage_options.for_root(part.root) | given)
+    found = backend.list_files(part.base.rstrip("/"))
+    if not found and not stage.look(source, [part.root], registry.storage_options).stat.is_folder:
         raise _no_folder(source)
-    construct.remember_options(registry, place.root, given)
+    construct.remember_options(registry, part.root, given)
     files: list[_File] = []
     for relative, stat in found.items():
         if is_reserved(relative):
             continue
-        name = place.base + relative
+        name = part.base + relative
         backend.check_path(name)
         suffix = suffix_of(relative)
         kind = formats.for_suffix(suffix)
@@ -226,9 +226,9 @@ def _stage_remote(registry: Registry, source: UPath, place: _Place) -> list[_Fil
             digest=stat.digest,
             otype=kind.otype if kind is not None and not kind.is_folder else None,
             in_place=name,
-            root=place.root,
+            root=part.root,
         )
-        files.append(_File(relative, place, staged))
+        files.append(_File(relative, part, staged))
     return files
 
 
@@ -238,24 +238,24 @@ def _stage_remote(registry: Registry, source: UPath, place: _Place) -> list[_Fil
 def _plans(
     registry: Registry, files: Sequence[_File], request: Request, locations: Sequence[Storage]
 ) -> list[tuple[_File, Plan]]:
-    """Return a plan for each file: all of one place differ in what follows from the file alone."""
-    first: dict[tuple[_Place, bool], Plan] = {}
+    """Return a plan for each file: all of one part differ in what follows from the file alone."""
+    first: dict[tuple[_Part, bool], Plan] = {}
     uploaded = hybrid.uploaded(registry, [_key(file) for file in files])
     plans: list[tuple[_File, Plan]] = []
     taken: dict[tuple[str | None, str], str] = {}
     for file in files:
-        place, staged = file.place, file.staged
+        part, staged = file.part, file.staged
         key = _key(file)
-        other = taken.setdefault((place.root, key), file.relative)
+        other = taken.setdefault((part.root, key), file.relative)
         if other is not file.relative:
             raise errors.InvalidKey(
                 f"{other!r} and {file.relative!r} look the same and would have one key, {key!r}; rename one of them"
             )
-        base = first.get((place, key in uploaded))
+        base = first.get((part, key in uploaded))
         if base is None:
             named = replace(request, key=key)
-            target = _target(registry, place, named, locations)
-            base = first[place, key in uploaded] = construct._plan(registry, staged, named, target)
+            target = _target(registry, part, named, locations)
+            base = first[part, key in uploaded] = construct.plan_of(registry, staged, named, target)
         if staged.in_place is not None:
             name = construct.name_in_place(staged.in_place, key)
             plan = replace(base, key=key, key_is_virtual=name.is_virtual, real_key=name.real_key, otype=staged.otype)
@@ -268,7 +268,7 @@ def _plans(
 
 
 def _key(file: _File) -> str:
-    prefix, name = file.place.prefix, file.staged.in_place
+    prefix, name = file.part.prefix, file.staged.in_place
     text = f"{prefix}/{file.relative}" if prefix else file.relative if name is None else name
     try:
         return clean_key(text)
@@ -276,11 +276,11 @@ def _key(file: _File) -> str:
         raise errors.InvalidKey(f"{file.relative!r} cannot be named: {error}. Rename the file") from error
 
 
-def _target(registry: Registry, place: _Place, request: Request, locations: Sequence[Storage]) -> Storage:
-    if place.root is None:
+def _target(registry: Registry, part: _Part, request: Request, locations: Sequence[Storage]) -> Storage:
+    if part.root is None:
         return targets.choose(registry, request, locations)
-    found = next((item for item in locations if item.root == place.root), None)
-    return found if found is not None else registry.Storage.reference(place.root)
+    found = next((item for item in locations if item.root == part.root), None)
+    return found if found is not None else registry.Storage.reference(part.root)
 
 
 # ---------------------------------------------------------------------- as records
@@ -289,13 +289,12 @@ def _target(registry: Registry, place: _Place, request: Request, locations: Sequ
 def _records(model: type[T], registry: Registry, pending: Sequence[Pending]) -> list[T]:
     table = model.__table__
     with registry.engine.connect() as connection:
-        rows = known.read(connection, table, [(item.staged, item.plan) for item in pending])
+        state = resolve.read(connection, table, [(item.staged, item.plan) for item in pending])
     records: list[T] = []
     for item in pending:
         record = model._blank()
         record._registry = registry
-        found = rows.find(item.staged, item.plan)
-        resolution = resolve.decide(found, item.plan, stem=uids.new_stem())
+        resolution = resolve.decide(state.matches(item.staged, item.plan), item.plan, stem=uids.new_stem())
         if resolution.existing is not None:
             construct.become_existing(record, resolution.existing, item.plan)
             record._pending = item

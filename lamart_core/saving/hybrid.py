@@ -73,26 +73,26 @@ def upload(record: ArtifactRecord) -> None:
             f"lies in {record.storage.root}: assign artifact.storage and save to move it"
         )
     cache = Cache(registry.settings.cache_dir)
-    held = _hold(cache, read.path(record))
+    kept = _keep(cache, read.path(record))
     try:
         move_to_storage(record, default)
-        if held is not None:
-            read.keep_copy(record, held)
+        if kept is not None:
+            read.keep_copy(record, kept)
     finally:
-        if held is not None:
-            held.unlink(missing_ok=True)
+        if kept is not None:
+            kept.unlink(missing_ok=True)
 
 
-def _hold(cache: Cache, path: object) -> Path | None:
+def _keep(cache: Cache, path: object) -> Path | None:
     """Give a file a second name in the cache folder, so that it is there when the first one is gone."""
     if not isinstance(path, Path) or not path.is_file():
         return None
-    held = cache.root / f".{uids.base62(20)}.part"
+    kept = cache.root / f".{uids.base62(20)}.part"
     with contextlib.suppress(OSError):
         cache.root.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(path, held)
+            os.link(path, kept)
         except OSError:
-            shutil.copyfile(path, held)
-        return held
+            shutil.copyfile(path, kept)
+        return kept
     return None

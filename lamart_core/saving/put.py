@@ -4,129 +4,146 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest
-from lamart_core.objects import folders
+from lamart_core.objects import histories
+from lamart_core.objects.folder_contents import put_contents
 from lamart_core.objects.plan import Plan, Put, Staged
 from lamart_core.objects.put_again import held_contents
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.scatter import put_contents
-from lamart_core.objects.tombstones import check_not_collected
-from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.objects.tombstones import none_collected
+from lamart_core.records import artifact_table
 from lamart_core.saving import resolve
+from lamart_core.saving.commit import Item
 from lamart_core.saving.stage import discard_path
-from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state, object_path, progress
+from lamart_core.saving.targets import check_managed
+from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state, object_path
 
 _THREADS = 16
 
 
-def put_bytes(
-    record: ArtifactRecord,
-    staged: Staged,
-    plan: Plan,
-    *,
-    before: Put | None = None,
-    show_progress: bool | None = None,
-) -> Put:
-    """Put the bytes under a name that no other save can choose; nothing refers to them yet.
+def put_bytes(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]:
+    """Put contents under names that no other save can choose: all of them, or none. Nothing refers to them yet.
 
-    The source stays, where that does not cost a copy, until a record refers to the bytes.
+    The sources stay, where that costs no copy, until records refer to the bytes. Files are put several at a time.
 
     Args:
-        record: The artifact.
-        staged: Its content.
-        plan: What the caller wants.
-        before: What was put before, when parts of a folder that were going to be shared have vanished since.
-        show_progress: Whether the transfer draws a bar.
+        registry: The registry.
+        wanted: The contents. What was put of one before, when parts of a folder that were going to be shared have
+            vanished since, is used again.
+        bar: Progress that they are part of.
 
     Raises:
-        BytesCollected: Garbage collection took them while they were put.
+        PathNotFound, SourceChanged: A source is not what it was.
+        StorageError: The storage refused the bytes.
+        BytesCollected: Garbage collection took some of them while they were put.
     """
-    if staged.in_place is not None:
-        if staged.state is not None and isinstance(staged.source, Path):
-            check_state(staged.source, staged.state)
-        return Put(staged.in_place, is_managed=False)
-    if staged.stored is not None:
-        if staged.state is not None and isinstance(staged.source, Path):
-            check_state(staged.source, staged.state)
-        return Put(staged.stored, is_managed=True)
-    if not isinstance(staged.source, Path) or not staged.source.exists():
-        raise errors.PathNotFound(f"the source {staged.source} vanished since the artifact was constructed")
-    check_managed(plan.storage)
-    backend = plan.storage.backend
+    puts: dict[int, Put] = {}
+    files: defaultdict[int, list[int]] = defaultdict(list)
+    try:
+        for index, item in enumerate(wanted):
+            staged = item.staged
+            lying = staged.in_place or staged.stored
+            if lying is not None:
+                if staged.state is not None and isinstance(staged.source, Path):
+                    check_state(staged.source, staged.state)
+                puts[index] = Put(lying, is_managed=staged.in_place is None)
+            elif staged.tree is None:
+                files[item.plan.storage.id].append(index)
+            else:
+                puts[index] = _put_folder(registry, item, staged.tree, bar)
+        for indices in files.values():
+            puts.update(zip(indices, _put_files(registry, [wanted[index] for index in indices], bar), strict=True))
+    except BaseException:
+        take_back(wanted, puts)
+        raise
+    return [puts[index] for index in range(len(wanted))]
+
+
+def _source(item: Item) -> Path:
+    check_managed(item.plan.storage)
+    source = item.staged.source
+    if not isinstance(source, Path) or not source.exists():
+        raise errors.PathNotFound(f"the source {source} vanished since the artifact was constructed")
+    return source
+
+
+# ---------------------------------------------------------------------- folders
+
+
+def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> Put:
+    source, staged, plan = _source(item), item.staged, item.plan
+    backend, stem = plan.storage.backend, uids.stem_of(item.uid)
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
-    relpath = object_path(uids.stem_of(record.uid), staged.suffix)
-    label = f"saving {record.key or staged.source.name}"
-    with (
-        progress(label, total=staged.size, enabled=show_progress) as bar,
-        _none_collected(record.registry, plan.storage.id, [relpath]),
-    ):
-        if staged.tree is not None and _is_scattered(plan):
-            relpath = before.relpath if before is not None else relpath
-            already = before.files if before is not None else {}
-            held = held_contents(staged.source, staged.tree, plan.storage)
-            files = put_contents(staged.source, staged.tree, plan.storage, uids.stem_of(record.uid), held, already, bar)
-            return Put(relpath, is_managed=True, is_scattered=True, files=files)
-        if staged.tree is not None:
-            move = staged.is_owned and backend.takes_staged
-            known = _known_files(record, staged, plan, staged.tree)
-            backend.put_folder(staged.source, relpath, tree=staged.tree, move=move, known=known)
-        elif staged.is_owned and backend.takes_staged:
-            _put_staged(staged.source, staged, backend, relpath, bar)
-        else:
-            backend.put_file(staged.source, relpath, digest=staged.digest, bar=bar)
+    relpath = object_path(stem, staged.suffix)
+    with none_collected(registry, plan.storage.id, [relpath]):
+        if _is_content_addressed(plan):
+            before = item.put if item.put is not None else Put(relpath, is_managed=True)
+            held = held_contents(source, tree, plan.storage)
+            files = put_contents(source, tree, plan.storage, stem, held, before.files, bar)
+            return Put(before.relpath, is_managed=True, is_scattered=True, files=files)
+        move = staged.is_owned and backend.takes_staged
+        known = _known_files(registry, item, tree)
+        backend.put_folder(source, relpath, tree=tree, move=move, known=known)
     return Put(relpath, is_managed=True)
 
 
-def check_managed(storage: Storage) -> None:
-    """Raise InvalidArgument for a location that this registry does not manage."""
-    if not storage.is_managed:
-        raise errors.InvalidArgument(
-            f"the storage location {storage.root} is not managed by this registry; nothing can be written there"
-        )
-
-
-def _is_scattered(plan: Plan) -> bool:
+def _is_content_addressed(plan: Plan) -> bool:
     """Whether the files of a folder are stored as objects of their own: where versions are kept and links are not."""
     return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.keeps_links
 
 
-def _known_files(
-    record: ArtifactRecord, staged: Staged, plan: Plan, tree: TreeDigest
-) -> Mapping[str, KnownFile] | None:
+def _known_files(registry: Registry, item: Item, tree: TreeDigest) -> Mapping[str, KnownFile] | None:
     """Return stored files that a new folder may share; None where others may write to it."""
+    plan = item.plan
     if not plan.key_is_virtual:
         return None
-    table = record.__table__
-    with record.registry.engine.connect() as connection:
-        found = resolve.find(connection, table, staged, plan)
+    with registry.engine.connect() as connection:
+        found = resolve.read(connection, artifact_table(), [(item.staged, plan)]).matches(item.staged, plan)
         base = found.tip.base
         if base is None or base["storage_id"] != plan.storage.id:
             return {}
-        return folders.known_files(connection, base["object_id"], tree)
+        return histories.known_files(connection, base["object_id"], tree)
 
 
-def _put_staged(source: Path, staged: Staged, backend: Backend, relpath: str, bar: Bar) -> None:
-    """Move a staging file into the storage under a second name of it, so that the first one outlives the commit."""
-    link = _second_name(source, backend, staged.suffix)
-    if link is None:
-        backend.put_file(source, relpath, digest=staged.digest, move=True, bar=bar)
-        return
+# ---------------------------------------------------------------------- files
+
+
+def _put_files(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]:
+    """Put files of one location: a single one by itself, as it may then be moved, others side by side."""
+    storage = wanted[0].plan.storage
+    backend = storage.backend
+    links: list[Path] = []
+    puts: list[FilePut] = []
     try:
-        backend.put_file(link, relpath, digest=staged.digest, move=True, bar=bar)
+        for item in wanted:
+            source, staged = _source(item), item.staged
+            is_ours = staged.is_owned and backend.takes_staged
+            link = _second_name(source, backend, staged.suffix) if is_ours else None
+            if link is not None:
+                links.append(link)
+            move = link is not None or (is_ours and len(wanted) == 1)
+            relpath = object_path(uids.stem_of(item.uid), staged.suffix)
+            puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size))
+        with none_collected(registry, storage.id, [put.relpath for put in puts]):
+            if len(puts) > 1:
+                backend.put_files(puts, bar=bar)
+            else:
+                (put,) = puts
+                backend.put_file(put.source, put.relpath, digest=put.digest, move=put.move, bar=bar)
     finally:
-        discard_path(link)
+        for link in links:
+            discard_path(link)
+    return [Put(put.relpath, is_managed=True) for put in puts]
 
 
 def _second_name(source: Path, backend: Backend, suffix: str) -> Path | None:
-    """Return a second name of a staging file; None where there are no hard links."""
+    """Return a second name of a staging file, so that the first one outlives the commit; None without hard links."""
     link = backend.staging().new_path(suffix)
     try:
         os.link(source, link)
@@ -135,80 +152,7 @@ def _second_name(source: Path, backend: Backend, suffix: str) -> Path | None:
     return link
 
 
-@dataclass(frozen=True)
-class ToPut:
-    """A file that one of many artifacts is made of."""
-
-    record: ArtifactRecord
-    staged: Staged
-    plan: Plan
-
-
-def put_files(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Put]:
-    """Do what `put_bytes` does for many files, several at a time: all of them, or none.
-
-    Args:
-        registry: The registry.
-        wanted: Files that lie where they are registered, or go to the version store.
-        bar: Progress that they are part of.
-
-    Raises:
-        BytesCollected: Garbage collection took some of them while they were put.
-    """
-    puts: list[Put | None] = [None] * len(wanted)
-    by_storage: defaultdict[int, list[int]] = defaultdict(list)
-    for index, item in enumerate(wanted):
-        staged = item.staged
-        if staged.in_place is None:
-            by_storage[item.plan.storage.id].append(index)
-            continue
-        if staged.state is not None and isinstance(staged.source, Path):
-            check_state(staged.source, staged.state)
-        puts[index] = Put(staged.in_place, is_managed=False)
-    try:
-        for indices in by_storage.values():
-            stored = _put_together(registry, [wanted[index] for index in indices], bar)
-            for index, put in zip(indices, stored, strict=True):
-                puts[index] = put
-    except BaseException:
-        take_back_all(list(wanted), puts)
-        raise
-    return [put for put in puts if put is not None]
-
-
-def _put_together(registry: Registry, wanted: Sequence[ToPut], bar: Bar) -> list[Put]:
-    storage = wanted[0].plan.storage
-    check_managed(storage)
-    backend = storage.backend
-    links: list[Path] = []
-    puts: list[FilePut] = []
-    try:
-        for item in wanted:
-            source, staged = item.staged.source, item.staged
-            if not isinstance(source, Path) or not source.exists():
-                raise errors.PathNotFound(f"the source {source} vanished since the artifact was constructed")
-            link = _second_name(source, backend, staged.suffix) if staged.is_owned and backend.takes_staged else None
-            if link is not None:
-                links.append(link)
-            relpath = object_path(uids.stem_of(item.record.uid), staged.suffix)
-            puts.append(FilePut(link or source, relpath, staged.digest, link is not None, staged.size))
-        with _none_collected(registry, storage.id, [put.relpath for put in puts]):
-            backend.put_files(puts, bar=bar)
-    finally:
-        for link in links:
-            discard_path(link)
-    return [Put(put.relpath, is_managed=True) for put in puts]
-
-
-@contextmanager
-def _none_collected(registry: Registry, storage_id: int, relpaths: Sequence[str]) -> Generator[None, None, None]:
-    """Tell a storage that failed from bytes that garbage collection took while they were put."""
-    try:
-        yield
-    except (errors.StorageError, errors.PathNotFound):
-        with registry.engine.connect() as connection:
-            check_not_collected(connection, storage_id, relpaths)
-        raise
+# ---------------------------------------------------------------------- back
 
 
 def check_source(staged: Staged) -> None:
@@ -224,33 +168,32 @@ def check_source(staged: Staged) -> None:
         )
 
 
-def take_back(plan: Plan, staged: Staged, put: Put | None) -> None:
-    """Remove bytes that no record came to refer to; what was moved from a staging file goes back to it."""
-    if put is None or staged.in_place is not None or staged.stored is not None:
+def take_back(wanted: Sequence[Item], puts: Mapping[int, Put]) -> None:
+    """Remove bytes that no record came to refer to, several at a time; what was moved goes back to where it was.
+
+    Args:
+        wanted: The contents.
+        puts: What was put, by the position of the content.
+    """
+    if len(puts) == 1:
+        for index, put in puts.items():
+            _take_back(wanted[index], put)
+    elif puts:
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            list(pool.map(_take_back, [wanted[index] for index in puts], puts.values()))
+
+
+def _take_back(item: Item, put: Put) -> None:
+    staged, storage = item.staged, item.plan.storage
+    if staged.in_place is not None or staged.stored is not None:
         return
     if put.is_scattered:
-        take_back_parts(plan, put)
+        for file in put.files.values():
+            remove_bytes(storage, file.relpath, is_folder=False)
         return
-    stored = plan.storage.backend.path(put.relpath)
-    if staged.is_owned and isinstance(stored, Path) and isinstance(staged.source, Path) and not staged.source.exists():
-        os.rename(stored, staged.source)
+    stored, source = storage.backend.path(put.relpath), staged.source
+    is_local = isinstance(stored, Path) and isinstance(source, Path)
+    if staged.is_owned and is_local and stored.exists() and not source.exists():
+        os.rename(str(stored), str(source))
     else:
-        remove_bytes(plan.storage, put.relpath, is_folder=staged.is_folder)
-
-
-def take_back_all(wanted: Sequence[ToPut], puts: Sequence[Put | None]) -> None:
-    """Remove bytes of many files that no record came to refer to, several at a time."""
-
-    def remove(index: int) -> None:
-        take_back(wanted[index].plan, wanted[index].staged, puts[index])
-
-    there = [index for index, put in enumerate(puts) if put is not None]
-    if there:
-        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-            list(pool.map(remove, there))
-
-
-def take_back_parts(plan: Plan, put: Put | None) -> None:
-    """Remove the contents of a folder that were put as objects of their own, and that no record came to refer to."""
-    for file in put.files.values() if put is not None else ():
-        remove_bytes(plan.storage, file.relpath, is_folder=False)
+        remove_bytes(storage, put.relpath, is_folder=staged.is_folder)

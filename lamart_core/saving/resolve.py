@@ -1,148 +1,253 @@
-"""Existing, revision or new: what content means under a key."""
+"""Existing, revision or new: what contents mean under their keys, for one content or for many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, String, Table, and_, bindparam, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+)
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID
+from lamart_core.families.declare import is_latest
+from lamart_core.families.declare import stem as stem_of_row
 from lamart_core.families.family import Family
-from lamart_core.families.following import deciding, tip_of, with_highest
-from lamart_core.objects.plan import Dedup, Found, Outcome, Plan, Resolution, Row, Staged
+from lamart_core.families.following import tip_of, with_highest
+from lamart_core.objects.plan import Dedup, Matches, Outcome, Plan, Resolution, Row, Staged
+from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.storage import normal_form
+
+BATCH = 1000
+MutableRow = dict[str, Any]
+Wanted = tuple[Staged, Plan]
+
+
+class State:
+    """The families and contents that decide, as the database has them, and as a batch is going to leave them.
+
+    `add`, `demote` and `restore` enter what the batch itself does, so that a later content is decided as if those
+    before it had been saved.
+    """
+
+    def __init__(self, rows: Iterable[MutableRow] = ()) -> None:
+        self._by_id: dict[int, MutableRow] = {}
+        self._stems: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
+        self._by_stem: defaultdict[str, list[MutableRow]] = defaultdict(list)
+        self._by_content: defaultdict[tuple[str, str], list[MutableRow]] = defaultdict(list)
+        for row in rows:
+            self.add(row)
+        self.snapshot = frozenset((row["id"], row["is_latest"], row["branch_id"]) for row in self._by_id.values())
+
+    def add(self, row: MutableRow) -> None:
+        """Enter a row; rows of one transaction have ids that rise."""
+        if row["id"] in self._by_id:
+            return
+        self._by_id[row["id"]] = row
+        family = uids.stem_of(row["uid"])
+        self._by_stem[family].append(row)
+        if row["key"] is not None:
+            self._stems[row["storage_id"], row["key"]].add(family)
+        if row["hash"] is not None:
+            self._by_content[row["hash"], row["_hash_type"]].append(row)
+
+    def row(self, row_id: int) -> MutableRow:
+        """Return a row by its id."""
+        return self._by_id[row_id]
+
+    def demote(self, row_id: int) -> None:
+        """Enter that a row is not the latest version any more."""
+        self._by_id[row_id]["is_latest"] = False
+
+    def restore(self, row_id: int, branch_id: int) -> None:
+        """Enter that a row comes back from the trash."""
+        self._by_id[row_id]["branch_id"] = branch_id
+
+    def matches(self, staged: Staged, plan: Plan) -> Matches:
+        """Return the rows that decide what one content means."""
+        if plan.revises_uid is not None:
+            stems = {uids.stem_of(plan.revises_uid)}
+        elif plan.key is not None and plan.storage.is_saved:
+            stems = self._stems.get((plan.storage.id, plan.key), set())
+        else:
+            stems = set[str]()
+        tip = tip_of([row for each in stems for row in self._by_stem.get(each, ())], plan.branch_id)
+        equal, trashed = self._equal(staged, plan)
+        if equal is None and tip.head is not None and _is_state(tip.head, staged, plan):
+            equal = tip.head
+        return Matches(equal=equal, trashed=trashed, tip=tip)
+
+    def _equal(self, staged: Staged, plan: Plan) -> tuple[Row | None, Row | None]:
+        """Return the newest visible artifact of equal content, and the newest in the trash under the same key."""
+        digest = staged.digest
+        if digest is None or not _by_content(staged, plan):
+            return None, None
+        found = [row for row in self._by_content.get((digest.value, digest.algorithm), ()) if _has_bytes(row)]
+        visible = [row for row in found if row["branch_id"] != TRASH_BRANCH_ID]
+        trashed = [row for row in found if row["branch_id"] == TRASH_BRANCH_ID and row["key"] == plan.key]
+        return max(visible, key=_id, default=None), max(trashed, key=_id, default=None)
+
+
+def _id(row: Row) -> int:
+    return row["id"]
+
+
+def _has_bytes(row: Row) -> bool:
+    # The files of an older version of an overwritten folder are gone: its content is known, but not there.
+    return row["is_latest"] or not row["_overwrite_versions"]
+
+
+def _by_content(staged: Staged, plan: Plan) -> bool:
+    return staged.is_comparable and plan.lookup and plan.dedup is Dedup.REGISTRY
+
+
+def _is_state(head: Row, staged: Staged, plan: Plan) -> bool:
+    """Whether a content is what the latest version has already.
+
+    Empty contents have nothing in common, unless they are two states of one key. An inexact digest does not tell that
+    two objects are equal, but it tells that one object was not written again.
+    """
+    digest = staged.digest
+    if digest is None or (head["hash"], head["_hash_type"]) != (digest.value, digest.algorithm):
+        return False
+    if staged.is_comparable or (plan.dedup is Dedup.HEAD and digest.is_exact):
+        return True
+    if plan.dedup is not Dedup.HEAD or staged.in_place is None or head["size"] != staged.size:
+        return False
+    place = head["_real_key"] if head["_key_is_virtual"] else head["key"]
+    return place in (staged.in_place, normal_form(staged.in_place))
+
+
+# ---------------------------------------------------------------------- statements
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is looked for; saves of one shape share one statement, which is built and compiled once.
+    """What is looked for; reads of one shape share one statement, which is built and compiled once.
 
     Attributes:
-        content: Whether visible artifacts of equal content are.
-        trash: Whether one in the trash under the same key is.
-        family: How the family is found: by the `stem` of a uid, by `key` and storage, or not at all.
+        dialect: Name of the database.
+        many: Whether there are several contents.
+        keys: Whether families are found by their keys.
+        stems: Whether families are found by the stems of their uids.
+        contents: Whether visible artifacts of equal content are looked for.
+        trash: Whether those in the trash under the keys are.
     """
 
-    content: bool
+    dialect: str
+    many: bool
+    keys: bool
+    stems: bool
+    contents: bool
     trash: bool
-    family: str | None
 
 
-def find(connection: Connection, table: Table, staged: Staged, plan: Plan) -> Found:
-    """Read the rows that decide, in one statement.
+def read(connection: Connection, table: Table, wanted: Sequence[Wanted]) -> State:
+    """Read the rows that decide: one statement for every thousand contents of a storage location.
 
     Args:
         connection: Connection to read over; within a write transaction when the decision is going to be written.
         table: The artifact table.
-        staged: The content.
-        plan: What the caller wants.
+        wanted: The contents, and what the caller wants of each.
     """
-    by_content = staged.is_comparable and plan.lookup and plan.dedup is Dedup.REGISTRY
-    family = "stem" if plan.revises_uid is not None else None
-    if family is None and plan.key is not None and plan.storage.is_saved:
-        family = "key"
-    shape = _Shape(by_content, by_content and plan.key is not None, family)
+    rows: list[MutableRow] = []
+    for start in range(0, len(wanted), BATCH):
+        by_storage: defaultdict[int | None, list[Wanted]] = defaultdict(list)
+        for item in wanted[start : start + BATCH]:
+            storage = item[1].storage
+            by_storage[storage.id if storage.is_saved else None].append(item)
+        for storage_id, together in by_storage.items():
+            rows += _rows(connection, table, storage_id, together)
+    rows.sort(key=_id)
+    return State(rows)
+
+
+def _rows(connection: Connection, table: Table, storage_id: int | None, wanted: Sequence[Wanted]) -> list[MutableRow]:
+    looked_up = [(staged, plan) for staged, plan in wanted if _by_content(staged, plan)]
+    revised = [plan.revises_uid for _, plan in wanted if plan.revises_uid is not None]
+    values: dict[str, Any] = {
+        "keys": [plan.key for _, plan in wanted if plan.key is not None and storage_id is not None],
+        "stems": [uids.stem_of(uid) for uid in revised],
+        "hashes": [staged.digest.value for staged, _ in looked_up if staged.digest is not None],
+        "trashed": [plan.key for _, plan in looked_up if plan.key is not None],
+    }
+    has = {name: bool(found) for name, found in values.items()}
+    name, many = connection.dialect.name, len(wanted) > 1
+    shape = _Shape(name, many, has["keys"], has["stems"], has["hashes"], has["trashed"])
     query = _statement(table, shape)
     if query is None:
-        return Found()
-    digest = staged.digest
-    values = {
-        "hash": digest.value if digest is not None else None,
-        "hash_type": digest.algorithm if digest is not None else None,
-        "key": plan.key,
-        "storage_id": plan.storage.id if family == "key" else None,
-        "stem": uids.stem_of(plan.revises_uid) if plan.revises_uid is not None else None,
-        "branch_id": plan.branch_id,
+        return []
+    parameters = {
+        name: dialect_of(shape.dialect).packed(sorted(set(found))) if many else found[0]
+        for name, found in values.items()
+        if found
     }
-    rows: list[Row] = [row._asdict() for row in connection.execute(query, values)]
-    return roles(rows, staged, plan)
+    parameters["storage_id"] = storage_id
+    return [row._asdict() for row in connection.execute(query, parameters)]
 
 
 @lru_cache(maxsize=64)
 def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
     columns = table.c
-    wanted: list[Any] = []
-    # The files of an older version of an overwritten folder are gone: its content is known, but not there.
-    equal = and_(
-        columns.hash == bindparam("hash"),
-        columns._hash_type == bindparam("hash_type"),
-        or_(columns.is_latest, ~columns._overwrite_versions),
-    )
-    if shape.content:
-        wanted.append(_first(columns, and_(equal, columns.branch_id != TRASH_BRANCH_ID), columns.id.desc()))
+    parts: list[Select[Any]] = []
+    if shape.keys:
+        in_storage = columns.storage_id == bindparam("storage_id")
+        parts += _families(table, "by_key", and_(in_storage, _among(columns.key, "keys", shape)))
+    if shape.stems:
+        parts += _families(table, "by_stem", _among(stem_of_row(table), "stems", shape))
+    equal = and_(_among(columns.hash, "hashes", shape), or_(columns.is_latest, ~columns._overwrite_versions))
+    newest = select(func.max(columns.id)).where(equal).group_by(columns.hash, columns._hash_type)
+    if shape.contents:
+        parts.append(newest.where(columns.branch_id != TRASH_BRANCH_ID))
     if shape.trash:
-        trashed = and_(equal, columns.branch_id == TRASH_BRANCH_ID, columns.key == bindparam("key"))
-        wanted.append(_first(columns, trashed, columns.id.desc()))
-    if shape.family is not None:
-        family = (
-            Family(table, bindparam("stem", type_=String()))
-            if shape.family == "stem"
-            else Family.called(table, key=bindparam("key"), storage_id=bindparam("storage_id"))
-        )
-        wanted += deciding(family, bindparam("branch_id"))
-    if not wanted:
+        in_trash = and_(columns.branch_id == TRASH_BRANCH_ID, _among(columns.key, "trashed", shape))
+        parts.append(newest.where(in_trash).group_by(columns.key))
+    if not parts:
         return None
-    return with_highest(table).where(columns.id.in_(wanted)).order_by(columns.id.desc())
+    wanted = parts[0].union_all(*parts[1:]) if len(parts) > 1 else parts[0]
+    return with_highest(table).where(columns.id.in_(wanted))
 
 
-def _first(columns: Any, condition: ColumnElement[bool], order: Any) -> Any:
-    return select(columns.id).where(condition).order_by(order).limit(1).scalar_subquery()
+def _families(table: Table, name: str, members: ColumnElement[bool]) -> list[Select[Any]]:
+    """Return the ids that decide of the families of some rows: the newest of these, the newest version, the latest.
 
-
-def roles(rows: Sequence[Row], staged: Staged, plan: Plan) -> Found:
-    """Say what each row is, highest id first; rows that decide nothing may be among them."""
-
-    def equal(row: Row, *, even_if_empty: bool = False) -> bool:
-        digest = staged.digest
-        return (
-            digest is not None
-            and (staged.is_comparable or (even_if_empty and digest.is_exact))
-            and (row["hash"], row["_hash_type"]) == (digest.value, digest.algorithm)
-            and (row["is_latest"] or not row["_overwrite_versions"])
-        )
-
-    def member(row: Row) -> bool:
-        if plan.revises_uid is not None:
-            return uids.stem_of(row["uid"]) == uids.stem_of(plan.revises_uid)
-        return plan.key is not None and row["key"] == plan.key and row["storage_id"] == plan.storage.id
-
-    by_content = plan.lookup and plan.dedup is Dedup.REGISTRY
-    tip = tip_of((row for row in rows if member(row)), plan.branch_id)
-    head = tip.head
-    same = next((row for row in rows if by_content and equal(row) and row["branch_id"] != TRASH_BRANCH_ID), None)
-    # Empty contents have nothing in common, unless they are two states of one key.
-    if same is None and head is not None and equal(head, even_if_empty=plan.dedup is Dedup.HEAD):
-        same = head
-    if same is None and head is not None and plan.dedup is Dedup.HEAD and _lies_unchanged(head, staged):
-        same = head
-    trashed = next(
-        (
-            row
-            for row in rows
-            if by_content and equal(row) and row["branch_id"] == TRASH_BRANCH_ID and row["key"] == plan.key
-        ),
-        None,
-    )
-    return Found(equal=same, trashed=trashed, tip=tip)
-
-
-def _lies_unchanged(row: Row, staged: Staged) -> bool:
-    """Whether a row is what lies at the same place, and the server says of it what it said then.
-
-    An inexact digest does not tell that two objects are equal, but it tells that one object was not written again.
+    A family may lie in several storage locations, when parts of it came from another registry.
     """
-    if staged.in_place is None or staged.digest is None:
-        return False
-    place = row["_real_key"] if row["_key_is_virtual"] else row["key"]
-    return place in (staged.in_place, normal_form(staged.in_place)) and (
-        row["hash"],
-        row["_hash_type"],
-        row["size"],
-    ) == (staged.digest.value, staged.digest.algorithm, staged.size)
+    columns = table.c
+    found = (
+        select(func.max(columns.uid).label("uid"), stem_of_row(table).label("stem"))
+        .where(members)
+        .group_by(stem_of_row(table))
+    )
+    named = found.cte(name)
+    newest = Family(table.alias("other"), named.c.stem).newest()
+    return [
+        select(columns.id).where(columns.uid.in_(select(named.c.uid))),
+        select(newest).select_from(named),
+        select(columns.id).where(is_latest(table), stem_of_row(table).in_(select(named.c.stem))),
+    ]
+
+
+def _among(column: ColumnElement[Any], name: str, shape: _Shape) -> ColumnElement[bool]:
+    if not shape.many:
+        return column == bindparam(name)
+    return dialect_of(shape.dialect).one_of_many(column, bindparam(name), String())
+
+
+# ---------------------------------------------------------------------- decisions
 
 
 def own_stem(uid: str) -> str:
@@ -153,11 +258,11 @@ def own_stem(uid: str) -> str:
     return uids.stem_of(uid) if uids.version_number(uid) == 0 else uids.new_stem()
 
 
-def decide(found: Found, plan: Plan, *, stem: str) -> Resolution:
+def decide(found: Matches, plan: Plan, *, stem: str) -> Resolution:
     """Decide what saving means, from what was found.
 
     Args:
-        found: Rows read by `find`.
+        found: The rows that decide.
         plan: What the caller wants.
         stem: Stem of the uid for the case that a new family begins.
 

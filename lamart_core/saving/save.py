@@ -1,50 +1,27 @@
-"""Saving: bytes first, then one transaction, then cleaning up. Nothing is lost at any point in between."""
+"""Saving artifacts: new ones with their bytes, existing ones with what changed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select
+from sqlalchemy import Connection
 from sqlalchemy.orm.attributes import set_committed_value
 
-from lamart_core import errors, uids
+from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.db.checks import check_values
-from lamart_core.families.branches import check_unlocked, place
+from lamart_core.families.branches import check_unlocked
 from lamart_core.families.family import rename
-from lamart_core.families.following import give_way, insert_versions
-from lamart_core.lineage.edges import add_recreation, claim
 from lamart_core.logging import logger
 from lamart_core.moving.move import check_rename, move_real_key, move_to_storage
-from lamart_core.objects import leases
-from lamart_core.objects.mend import mend
-from lamart_core.objects.plan import Dedup, Outcome, Pending, Plan, Put, Resolution, Row, SaveResult, Staged
-from lamart_core.objects.rows import (
-    Unclaimed,
-    insert_object,
-    object_values,
-    replace_older,
-    shared_object,
-)
-from lamart_core.objects.tombstones import BytesCollected, is_collected
-from lamart_core.places.publish import settle
-from lamart_core.places.real_keys import Overwritten, Place, hand_over, occupy
-from lamart_core.records import ArtifactRecord
-from lamart_core.saving import resolve
+from lamart_core.objects.plan import Outcome, Pending, Plan, Row, SaveResult
+from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.saving.commit import Committed, Item
 from lamart_core.saving.construct import begin_anew
-from lamart_core.saving.replace import Replacement, save_replacement
-from lamart_core.saving.stage import discard
-from lamart_core.saving.write import Committed, write
-
-# Whether garbage collection took the object of an artifact before the statement that inserts it.
-_COLLECTED = is_collected(bindparam("object_storage"), bindparam("object_path")).label("collected")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Saved(Committed):
-    resolution: Resolution
+from lamart_core.saving.replace import Replacement, item_of
+from lamart_core.saving.write import repair_object, write
+from lamart_core.storage import Bar, progress
 
 
 def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveResult:
@@ -66,12 +43,93 @@ def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveRe
     pending: Pending | Replacement | None = record._pending
     if pending is None:
         return _save_fields(record)
+    if not record.is_saved:
+        check_values(type(record), record._values())
+    shown = record.registry.settings.progress if show_progress is None else show_progress
+    total = bytes_to_move(record)
+    label = f"saving {record.key or pending.staged.source.name}"
+    with progress(label, total=total, enabled=shown if total else False) as bar:
+        return save_contents(record.registry, [record], bar)[0]
+
+
+def bytes_to_move(record: ArtifactRecord) -> int:
+    """Return how many bytes saving an artifact moves."""
+    pending: Pending | Replacement | None = record._pending
+    if pending is None or pending.staged.in_place is not None:
+        return 0
+    return 0 if record.is_saved and isinstance(pending, Pending) else pending.staged.size or 0
+
+
+def save_contents(
+    registry: Registry,
+    records: Sequence[ArtifactRecord],
+    bar: Bar,
+    *,
+    also: Callable[[Connection], None] | None = None,
+) -> list[SaveResult]:
+    """Save artifacts that were constructed or replaced and not saved since: all of them, or none.
+
+    Args:
+        registry: Their registry.
+        records: The artifacts, in the order in which they are saved.
+        bar: Progress that they are part of.
+        also: Writes other rows in the same transaction.
+    """
+    changes = _begin_deleted_anew(registry, records)
+    saved: dict[str, Storage] = {}
+    items = [_item(registry, record, saved) for record in records]
+    committed = write(registry, records, items, bar, also=also)
+    for record, item, found in zip(records, items, committed, strict=True):
+        if found.outcome is Outcome.RESTORED:
+            logger.warning("%s of equal content and key was restored from the trash", record.uid)
+        if not item.has_bytes:
+            _take_found(record, found)
+        for name, value in changes.get(id(record), {}).items():
+            if getattr(record, name) != value:
+                setattr(record, name, value)
+        if record._changes():
+            _save_fields(record)
+    return [SaveResult(record, found.outcome) for record, found in zip(records, committed, strict=True)]
+
+
+def _begin_deleted_anew(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, dict[str, Any]]:
+    """Look at artifacts that the constructor found to exist; those that were deleted since become new ones.
+
+    Returns:
+        What had been changed of these, by the identity of the object.
+    """
+    known = [record for record in records if record.is_saved and isinstance(record._pending, Pending)]
+    changes: dict[int, dict[str, Any]] = {}
+    while known:
+        gone = repair_object(registry, known)
+        for record in gone:
+            changed = {name: value for name, value in record._changes().items() if name != "key"}
+            changes.setdefault(id(record), changed)
+            begin_anew(record, record._pending)
+        known = [record for record in gone if record.is_saved]
+    return changes
+
+
+def _item(registry: Registry, record: ArtifactRecord, saved: dict[str, Storage]) -> Item:
+    pending: Pending | Replacement = record._pending
     if isinstance(pending, Replacement):
-        save_replacement(record, pending, show_progress=show_progress)
-        return SaveResult(record, Outcome.EXISTING)
-    if record.is_saved:
-        return _save_again(record, pending)
-    return _save_new(record, pending, show_progress)
+        return item_of(record, pending)
+    plan, known = pending.plan, record.id if record.is_saved else None
+    if known is None:
+        plan = _with_saved_storage(registry, plan, saved)
+        record._defaults(registry)
+    return Item(record.uid, pending.staged, plan, record._values(), known, riders=record._riders)
+
+
+def _with_saved_storage(registry: Registry, plan: Plan, saved: dict[str, Storage]) -> Plan:
+    """Register the remote location that a path in place was found in, once for all that lie there."""
+    if plan.storage.is_saved:
+        return plan
+    root = plan.storage.root
+    if root not in saved:
+        found = registry.Storage.reference(root)
+        saved[root] = found if found.is_saved else plan.storage.save()
+    return plan.with_storage(saved[root])
 
 
 def _save_fields(record: ArtifactRecord) -> SaveResult:
@@ -106,40 +164,13 @@ def _rename(record: ArtifactRecord, key: str | None) -> None:
         move_real_key(record, key)
 
 
-def _save_again(record: ArtifactRecord, pending: Pending) -> SaveResult:
-    """Save a record that the constructor found to exist: its changed fields, and that this run made it again."""
-    run = pending.plan.run
-    outcome = Outcome.EXISTING
-    if not mend(record, pending):
-        return save_anew(record, pending)
-    discard(pending.staged)
-    if run is not None:
-        if record.run_id is None:
-            table = record.__table__
-            maker = record.registry.unit_of_work(lambda connection: claim(connection, table, run.id, record.id))
-            set_committed_value(record, "run_id", maker)
-            vars(record).pop("_cached_run", None)
-        if record.run_id not in (None, run.id):
-            record.registry.unit_of_work(lambda connection: add_recreation(connection, run.id, record.id))
-            outcome = Outcome.RECREATED
+def _take_found(record: ArtifactRecord, found: Committed) -> None:
+    """Let an artifact that exists have the run that made it, where it had none, and a key."""
+    if record.run_id is None:
+        set_committed_value(record, "run_id", found.row["run_id"])
+        vars(record).pop("_cached_run", None)
     if "key" in record._changes():
         _take_key(record)
-    super(ArtifactRecord, record).save()
-    record._pending = None
-    record._memory = None
-    return SaveResult(record, outcome)
-
-
-def save_anew(record: ArtifactRecord, pending: Pending) -> SaveResult:
-    """Save an artifact that was deleted since the constructor found it, with the fields that were changed since."""
-    changes = {name: value for name, value in record._changes().items() if name != "key"}
-    begin_anew(record, pending)
-    result = save(record)
-    for name, value in changes.items():
-        if getattr(record, name) != value:
-            setattr(record, name, value)
-    _save_fields(record)
-    return result
 
 
 def _take_key(record: ArtifactRecord) -> None:
@@ -153,146 +184,3 @@ def _take_key(record: ArtifactRecord) -> None:
         set_committed_value(record, "key", None)
     else:
         set_committed_value(record, "key", key)
-
-
-def _save_new(record: ArtifactRecord, pending: Pending, show_progress: bool | None) -> SaveResult:
-    registry = record.registry
-    check_values(type(record), record._values())
-    plan = _with_saved_storage(pending.plan)
-    staged = pending.staged
-    written = write(
-        record,
-        staged,
-        plan,
-        occupy=lambda: _occupy(record, registry, staged, plan),
-        commit=lambda put, site, seen: _commit(record, registry, staged, plan, put, site, seen),
-        shared=_may_share(registry, staged, plan),
-        show_progress=show_progress,
-    )
-    committed = written.committed
-    if written.site is not None:
-        _settle(record, written.site, committed)
-    _warn_restored(record, committed.resolution)
-    outcome = committed.resolution.outcome
-    if outcome is Outcome.EXISTING and plan.run is not None and record.run_id != plan.run.id:
-        outcome = Outcome.RECREATED
-    return SaveResult(record, outcome)
-
-
-def _occupy(record: ArtifactRecord, registry: Registry, staged: Staged, plan: Plan) -> Place | None:
-    """See what lies at a real key that is going to get other bytes."""
-    if plan.key_is_virtual or staged.in_place is not None:
-        return None
-    assert record.key is not None
-    overwrites = Overwritten(uids.stem_of(record.uid), plan.branch_id) if plan.overwrite_versions else None
-    return occupy(registry, plan.storage, record.key, object_values(staged), overwrites=overwrites)
-
-
-def _settle(record: ArtifactRecord, site: Place, committed: _Saved) -> None:
-    """Publish at the real key what the commit made its latest version."""
-    if committed.resolution.existing is not None:
-        site.withdraw()
-        return
-    if site.copy is not None and committed.kept != site.copy.path:
-        site.withdraw()
-    settle(record.registry, site.storage, site.key, force=True)
-    record.refresh()
-
-
-def _with_saved_storage(plan: Plan) -> Plan:
-    """Register the remote location that a path in place was found in."""
-    if plan.storage.is_saved:
-        return plan
-    return plan.with_storage(plan.storage.save())
-
-
-def _may_share(registry: Registry, staged: Staged, plan: Plan) -> Row | None:
-    """Return the object of equal bytes that seems to lie in the storage, so that putting them again can be spared."""
-    if staged.in_place is not None or staged.stored is not None or not staged.is_comparable:
-        return None
-    if plan.dedup is Dedup.REGISTRY and plan.lookup:
-        # Bytes that an artifact names were found by the constructor; others are rare, and then put in vain.
-        return None
-    with registry.engine.connect() as connection:
-        return shared_object(connection, staged, plan)
-
-
-def _commit(
-    record: ArtifactRecord,
-    registry: Registry,
-    staged: Staged,
-    plan: Plan,
-    put: Put | None,
-    site: Place | None,
-    seen: Collection[int],
-) -> _Saved:
-    table = record.__table__
-    record._defaults(registry)
-    values = record._values()
-
-    def work(connection: Connection) -> _Saved:
-        found = resolve.find(connection, table, staged, plan)
-        resolution = resolve.decide(found, plan, stem=resolve.own_stem(record.uid))
-        if resolution.existing is not None:
-            row = _existing(connection, table, resolution, plan)
-            return _Saved(row, object_path="", resolution=resolution)
-        head = found.tip.base
-        base_id = head["object_id"] if head is not None else None
-        stored = insert_object(connection, staged, plan, put, base_id, seen=seen)
-        is_shared = put is None or stored.path != put.relpath
-        if is_shared and resolve.find(connection, table, staged, plan).equal is not None:
-            # Whoever stored these bytes may have named them after this transaction looked: look again.
-            raise errors.Conflict("another writer saved equal content")
-        if head is not None and plan.revises_uid is not None and resolution.key not in (None, head["key"]):
-            assert resolution.key is not None
-            rename(connection, table, head["uid"], resolution.key)
-        if resolution.demote is not None:
-            assert head is not None
-            give_way(connection, table, [head])
-        elif resolution.follows is not None:
-            give_way(connection, table, [], [resolution.follows])
-        new = values | {
-            "uid": resolution.uid,
-            "key": resolution.key,
-            "description": resolution.description,
-            "storage_id": plan.storage.id,
-            "object_id": stored.object_id,
-            **stored.sizes,
-            "is_latest": True,
-        }
-        place_of_object = {"object_storage": plan.storage.id, "object_path": stored.path}
-        row = insert_versions(connection, table, [new | place_of_object], _COLLECTED)[0]
-        if row.collected:
-            raise BytesCollected(f"garbage collection removed {stored.path} before a record referred to it")
-        replaced = replace_older(connection, table, resolution, stored.object_id, plan)
-        kept = hand_over(connection, table, site) if site is not None else None
-        if staged.stored is not None:
-            leases.release(connection, plan.storage.id, staged.stored)
-        unclaimed = (*replaced, *(Unclaimed(path, is_folder=False) for path in stored.spare))
-        return _Saved(_complete(table, new, row.id), stored.path, unclaimed, kept, resolution=resolution)
-
-    return registry.unit_of_work(work)
-
-
-def _complete(table: Table, values: dict[str, Any], row_id: int) -> dict[str, Any]:
-    return {column.name: values.get(column.name) for column in table.columns} | {"id": row_id}
-
-
-def _existing(connection: Connection, table: Table, resolution: Resolution, plan: Plan) -> Row:
-    """Return the row of equal content instead of a new one, restored from the trash where it lies there."""
-    assert resolution.existing is not None
-    row = dict(resolution.existing)
-    if resolution.outcome is Outcome.RESTORED:
-        place(connection, table, [row["id"]], plan.branch_id)
-        row = dict(connection.execute(select(table).where(table.c.id == row["id"])).mappings().one())
-    if plan.run is not None:
-        if row["run_id"] is None:
-            row["run_id"] = claim(connection, table, plan.run.id, row["id"])
-        if row["run_id"] not in (None, plan.run.id):
-            add_recreation(connection, plan.run.id, row["id"])
-    return row
-
-
-def _warn_restored(record: ArtifactRecord, resolution: Resolution) -> None:
-    if resolution.outcome is Outcome.RESTORED:
-        logger.warning("%s of equal content and key was restored from the trash", record.uid)

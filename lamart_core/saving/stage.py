@@ -74,7 +74,7 @@ def _path_of(url: str, options: StorageOptions) -> Path | UPath:
 
 
 @dataclass(frozen=True)
-class Seen:
+class RemoteObject:
     """A remote object where it lies.
 
     Attributes:
@@ -92,7 +92,7 @@ class Seen:
     path: Path | UPath
 
 
-def look(source: UPath, roots: Iterable[str], options: StorageOptions) -> Seen:
+def look(source: UPath, roots: Iterable[str], options: StorageOptions) -> RemoteObject:
     """Ask the server for a remote object: one request for a file, one listing more for a folder.
 
     Args:
@@ -118,7 +118,7 @@ def look(source: UPath, roots: Iterable[str], options: StorageOptions) -> Seen:
     except errors.AccessDenied as error:
         logger.warning("size and hash of %s are not known, going on: %s", text, error)
         stat = ObjectStat(None, None, False, None)
-    return Seen(root, relpath, stat, own, backend.path(relpath))
+    return RemoteObject(root, relpath, stat, own, backend.path(relpath))
 
 
 def _check_not_reserved(path: str, text: str) -> None:
@@ -132,7 +132,7 @@ def stage_path(
     roots: Iterable[str],
     algorithm: str,
     suffix: str | None = None,
-    seen: Seen | None = None,
+    remote: RemoteObject | None = None,
 ) -> Staged:
     """Stage a file or folder that exists.
 
@@ -141,7 +141,7 @@ def stage_path(
         roots: Roots of the registered storage locations; a path below one of them is registered in place.
         algorithm: Hash algorithm of the registry.
         suffix: Suffix, where the caller knows better than the name.
-        seen: What `look` found; needed for a remote path.
+        remote: What `look` found; needed for a remote path.
 
     Raises:
         InvalidArgument: The path lies in the version store, is an empty folder or no regular file.
@@ -152,10 +152,10 @@ def stage_path(
     _check_not_reserved(in_place if in_place is not None else text, text)
     if isinstance(source, Path):
         return _stage_local(source, algorithm, root=root, in_place=in_place, suffix=suffix)
-    assert seen is not None
-    stat, relpath = seen.stat, seen.relpath
+    assert remote is not None
+    stat, relpath = remote.stat, remote.relpath
     found = suffix if suffix is not None else suffix_of(relpath, is_folder=stat.is_folder)
-    content = _content_of(cast(UPath, seen.path), found, stat)
+    kind = _kind_of(cast(UPath, remote.path), found, stat)
     return Staged(
         source=source,
         suffix=found,
@@ -163,32 +163,32 @@ def stage_path(
         size=stat.size,
         n_files=stat.n_files,
         digest=stat.digest,
-        otype=content.otype,
-        n_observations=content.n_observations,
+        otype=kind.otype,
+        n_observations=kind.n_observations,
         in_place=relpath,
-        root=seen.root,
+        root=remote.root,
     )
 
 
 @dataclass(frozen=True)
-class _Content:
+class _Kind:
     """What remote content is, as far as a small read tells."""
 
     otype: str | None = None
     n_observations: int | None = None
 
 
-def _content_of(source: UPath, suffix: str, stat: ObjectStat) -> _Content:
+def _kind_of(source: UPath, suffix: str, stat: ObjectStat) -> _Kind:
     known = formats.for_suffix(suffix)
-    by_name = _Content(known.otype if known is not None else None)
+    by_name = _Kind(known.otype if known is not None else None)
     if stat.size is None:  # the server does not let us look
         return by_name
     try:
         with reading(str(source.parent), source.name):
             file_format = formats.for_remote(source, suffix, is_folder=stat.is_folder)
         if stat.is_folder and not file_format.suffixes:
-            return _Content()  # a folder of whatever: counting it would list it again
-        return _Content(file_format.otype, _count(file_format, source, suffix))
+            return _Kind()  # a folder of whatever: counting it would list it again
+        return _Kind(file_format.otype, count(file_format, source, suffix))
     except (OSError, errors.MissingExtra) as error:
         logger.warning("what %s holds is not known: %s", source, error)
         return by_name
@@ -212,7 +212,7 @@ def _stage_local(source: Path, algorithm: str, *, root: str | None, in_place: st
         tree=tree,
         state=state,
         otype=file_format.otype,
-        n_observations=_count(file_format, source, found),
+        n_observations=count(file_format, source, found),
         in_place=in_place,
         root=root,
     )
@@ -242,7 +242,7 @@ def stage_stored(backend: Backend, relpath: str, *, algorithm: str, suffix: str)
         staged = _stage_local(source, algorithm, root=backend.root, in_place=relpath, suffix=suffix)
         return replace(staged, in_place=None, root=None, stored=relpath)
     stat = backend.stat(relpath)
-    content = _content_of(source, suffix, stat)
+    kind = _kind_of(source, suffix, stat)
     digest = stat.digest
     if not stat.is_folder:
         with TemporaryDirectory() as folder:
@@ -258,8 +258,8 @@ def stage_stored(backend: Backend, relpath: str, *, algorithm: str, suffix: str)
         size=stat.size,
         n_files=stat.n_files,
         digest=digest,
-        otype=content.otype,
-        n_observations=content.n_observations,
+        otype=kind.otype,
+        n_observations=kind.n_observations,
         stored=relpath,
     )
 
@@ -273,7 +273,7 @@ def _content_digest(file_format: Format, path: Path) -> hashing.Digest | None:
         return None
 
 
-def _count(file_format: Format, path: Path | UPath, suffix: str) -> int | None:
+def count(file_format: Format, path: Path | UPath, suffix: str) -> int | None:
     """Count observations where the format can; what cannot be read or whose library is missing has no count."""
     try:
         return file_format.count_observations(path, suffix=suffix)
@@ -337,7 +337,7 @@ def stage_object(
 def _count_of(file_format: Format, obj: object, path: Path, suffix: str) -> int | None:
     """Count an object that was written; what is computed while it is written does not know before."""
     counted = file_format.n_observations(obj)
-    return counted if counted is not None else _count(file_format, path, suffix)
+    return counted if counted is not None else count(file_format, path, suffix)
 
 
 def discard(staged: Staged) -> None:

@@ -29,6 +29,14 @@ def covering(source: Any, storages: Sequence[Storage]) -> Storage | None:
     return next((item for item in storages if item.root == root), None)
 
 
+def check_managed(storage: Storage) -> None:
+    """Raise InvalidArgument for a location that this registry does not manage."""
+    if not storage.is_managed:
+        raise errors.InvalidArgument(
+            f"the storage location {storage.root} is not managed by this registry; nothing can be written there"
+        )
+
+
 def choose(registry: Registry, request: Request, storages: Sequence[Storage]) -> Storage:
     """Return the location to write to: the one passed, one of the space passed, else the default.
 

@@ -2,137 +2,270 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from lamart_core import errors
-from lamart_core.objects.mend import mend, see
-from lamart_core.objects.plan import Pending, Plan, Put, Row, Staged
+from sqlalchemy import Connection
+
+from lamart_core import errors, uids
+from lamart_core.db import Registry, attempting
+from lamart_core.objects.folder_contents import ObjectVanished
+from lamart_core.objects.plan import Dedup, Put
+from lamart_core.objects.record import ContentKey, Share, Unverified, content_key, shared_objects
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import Share, Unclaimed, Unseen
-from lamart_core.objects.scatter import ObjectVanished
+from lamart_core.objects.rows import object_values
 from lamart_core.objects.tombstones import BytesCollected
-from lamart_core.places.real_keys import Place, PlaceChanged
-from lamart_core.records import ArtifactRecord
-from lamart_core.saving.put import check_source, put_bytes, take_back, take_back_parts
+from lamart_core.objects.whole import damaged_artifacts, repair_artifact, repair_shares
+from lamart_core.places.key_state import is_real
+from lamart_core.places.publish import publish
+from lamart_core.places.real_keys import KeyChanged, Overwritten, Reservation, check_free, reserve
+from lamart_core.records import ArtifactRecord, artifact_table
+from lamart_core.saving.commit import Committed, Item, commit, existing, lock_replaced
+from lamart_core.saving.put import check_source, put_bytes, take_back
 from lamart_core.saving.stage import discard
-
-_ATTEMPTS = 20
-
-
-@dataclass(frozen=True)
-class Committed:
-    """What a transaction recorded.
-
-    Attributes:
-        row: The artifact.
-        object_path: Where the bytes are that it refers to; empty where it is an existing one.
-        unclaimed: Bytes that nothing refers to any more.
-        kept: Path of the copy of a real key's former bytes that a record refers to now.
-    """
-
-    row: Row
-    object_path: str
-    unclaimed: tuple[Unclaimed, ...] = ()
-    kept: str | None = None
-
-
-C = TypeVar("C", bound=Committed)
-
-
-@dataclass(frozen=True)
-class Written(Generic[C]):
-    """The transaction that was committed, and the real key that it gave other bytes."""
-
-    committed: C
-    site: Place | None
+from lamart_core.storage import Bar
 
 
 def write(
-    record: ArtifactRecord,
-    staged: Staged,
-    plan: Plan,
+    registry: Registry,
+    records: Sequence[ArtifactRecord],
+    items: Sequence[Item],
+    bar: Bar,
     *,
-    occupy: Callable[[], Place | None],
-    commit: Callable[[Put | None, Place | None, Collection[int]], C],
-    shared: Row | None,
-    show_progress: bool | None,
-) -> Written[C]:
-    """Put bytes and record them.
+    also: Callable[[Connection], None] | None = None,
+) -> list[Committed]:
+    """Put bytes, record them, and clean up.
 
     Args:
-        record: The artifact; it gets the row that was committed.
-        staged: The content.
-        plan: The arguments of the artifact.
-        occupy: Sees what lies at the real key, if there is one.
-        commit: Records everything in one transaction, which may look again and again. It gets what was put, the real
-            key, and the ids of stored objects that are known to be whole.
-        shared: The object of equal bytes that seems to lie in the storage already.
-        show_progress: Whether an upload draws a bar; None is the setting of the registry.
+        registry: The registry.
+        records: Artifacts in the order in which they are saved: all of them are, or none. They get what is committed.
+        items: What is to be saved of each.
+        bar: Progress that the transfer is part of.
+        also: Writes other rows in the same transaction.
 
     Raises:
-        PathNotFound, SourceChanged: The source is not what it was.
+        PathNotFound, SourceChanged: A source is not what it was.
         StorageError: The storage refused the bytes; nothing is registered, nothing is left behind.
         DatabaseBusy: Others changed the same things again and again.
     """
-    settings = record.registry.settings
-    shown = settings.progress if show_progress is None else show_progress
-    put: Put | None = None
-    site: Place | None = None
-    is_put = shared is not None
-    shares: Sequence[Share] = [Share(plan.storage, shared, staged)] if shared is not None else []
-    seen: set[int] = set()
-    for _ in range(_ATTEMPTS):
-        try:
-            see(shares, seen)
-            # Before the bytes are put: a key that is taken by others is refused before anything is written.
-            if site is None:
-                site = occupy()
-            if not is_put:
-                put = put_bytes(record, staged, plan, before=put, show_progress=shown)
-                is_put = True
-            committed = commit(put, site, seen)
-            break
-        except ObjectVanished:
-            is_put = False
-        except Unseen as error:
+    attempt = _Attempt(registry, items, bar, also)
+    names = ", ".join(map(repr, records[:3]))
+    busy = f"{names} could not be saved: others delete equal content, or change keys, again and again"
+    try:
+        committed = attempting(attempt.step, attempt.undo, busy=busy)
+    except BaseException:
+        # Whatever failed before the end of the transaction, for example a rider: nothing refers to the bytes.
+        if not attempt.may_be_committed:
+            attempt.take_back()
+        raise
+    attempt.take_back_unused(committed)
+    _clean_up(registry, records, items, committed)
+    for index in attempt.publish(committed):
+        records[index].refresh()
+    return committed
+
+
+class _Attempt:
+    """What has been put and reserved for records that are saved together, until their commit."""
+
+    def __init__(
+        self, registry: Registry, items: Sequence[Item], bar: Bar, also: Callable[[Connection], None] | None
+    ) -> None:
+        self.may_be_committed = False
+        self._registry = registry
+        self._items = items
+        self._bar = bar
+        self._also = also
+        # Equal contents are put once: what was put belongs to the first record that has it.
+        self._keys = [_shareable(item) for item in items]
+        first: dict[ContentKey, int] = {}
+        self._first = [first.setdefault(key, index) if key else index for index, key in enumerate(self._keys)]
+        self._puts: dict[int, Put] = {}
+        self._parts: dict[int, Put] = {}
+        self._places: dict[int, Reservation] = {}
+        # Contents that are there already, as far as anybody knows; and ids of the objects that were looked at.
+        self._stored: set[ContentKey] = set()
+        self._verified: set[int] = set()
+        self._to_verify = self._find_shared()
+
+    def _find_shared(self) -> list[Share]:
+        """Find the objects of equal bytes that seem to lie in the storage, so that putting them again can be spared."""
+        wanted = {
+            key: item
+            for key, item in zip(self._keys, self._items, strict=True)
+            # Bytes that an artifact names were found by the constructor; others are rare, and then put in vain.
+            if key is not None and (item.plan.dedup is not Dedup.REGISTRY or not item.plan.lookup)
+        }
+        if not wanted:
+            return []
+        with self._registry.engine.connect() as connection:
+            found = shared_objects(connection, wanted)
+        # Equal bytes under another suffix are another object.
+        shares = {key: row for key, row in found.items() if key in wanted}
+        self._stored.update(shares)
+        return [Share(wanted[key].plan.storage, row, wanted[key].staged) for key, row in shares.items()]
+
+    def step(self) -> list[Committed]:
+        """Look at what is shared, reserve real keys, put what is missing, and commit."""
+        repair_shares(self._to_verify, self._verified)
+        self._to_verify = []
+        # Before the bytes are put: a key that is taken by others is refused before anything is written.
+        self._reserve()
+        self._put_missing()
+        items = [
+            replace(item, put=self._puts.get(self._first[index]), place=self._places.get(index))
+            for index, item in enumerate(self._items)
+        ]
+        if self._also is None and not any(item.writes for item in items):
+            return [existing(item) for item in items]
+
+        def work(connection: Connection) -> list[Committed]:
+            self.may_be_committed = False
+            if self._also is not None:
+                self._also(connection)
+            committed = commit(connection, items, verified=self._verified)
+            self.may_be_committed = True
+            return committed
+
+        return self._registry.unit_of_work(work)
+
+    def _reserve(self) -> None:
+        for index, item in enumerate(self._items):
+            if index not in self._places and (place := _reserve(self._registry, item)) is not None:
+                self._places[index] = place
+
+    def _put_missing(self) -> None:
+        missing = [
+            index
+            for index, item in enumerate(self._items)
+            if item.has_bytes
+            and self._first[index] == index
+            and index not in self._puts
+            and self._keys[index] not in self._stored
+        ]
+        wanted = [replace(self._items[index], put=self._parts.pop(index, None)) for index in missing]
+        self._puts.update(zip(missing, put_bytes(self._registry, wanted, self._bar), strict=True))
+
+    # ------------------------------------------------------------------ others came in between
+
+    def undo(self, error: errors.LamartError) -> None:
+        """Take back what is of no use for the next attempt."""
+        if isinstance(error, ObjectVanished):
+            self._stored.clear()
+            # Parts of a folder that were put are still needed.
+            self._parts = {index: put for index, put in self._puts.items() if put.is_scattered}
+            self._puts = {index: put for index, put in self._puts.items() if not put.is_scattered}
+        elif isinstance(error, Unverified):
+            self._to_verify = list(error.shares)
+            shared = {content_key(share.staged, share.storage) for share in error.shares}
             # What was put goes back to where it came from: what is not whole is stored again from there.
-            take_back(plan, staged, put)
-            put, shares = None, error.shares
-        except PlaceChanged:
-            _withdraw(site)
-            site = None
-        except BytesCollected:
-            take_back_parts(plan, put)
-            put, is_put = None, False
-            _withdraw(site)
-            site = None
-            check_source(staged)
-        except errors.LamartError:
-            take_back(plan, staged, put)
-            _withdraw(site)
-            raise
-        # Any other error may have come after the commit, a lost connection for example: then a record refers to the
-        # bytes. They stay, and garbage collection decides later with the database at hand.
-    else:
-        raise errors.DatabaseBusy(
-            f"{record!r} could not be saved: others delete equal content, or change its key, again and again"
-        )
-    if put is not None and put.relpath != committed.object_path:
-        take_back(plan, staged, put)
-    record._adopt_row(committed.row)
-    if not committed.object_path and staged.in_place is None:
-        mend(record, Pending(staged, plan))
-    discard(staged)
-    for item in committed.unclaimed:
-        remove_bytes(plan.storage, item.path, is_folder=item.is_folder)
-    record._pending = None
-    # From here on the stored bytes are the content: the object in memory may be changed by its owner.
-    record._memory = None
-    return Written(committed, site)
+            self._remove([index for index, key in enumerate(self._keys) if key in shared])
+            self._stored |= {key for key in shared if key is not None}
+        elif isinstance(error, KeyChanged):
+            self._withdraw()
+        else:
+            self.take_back()
+            if isinstance(error, BytesCollected):
+                for item in self._items:
+                    if item.has_bytes:
+                        check_source(item.staged)
+
+    def take_back(self) -> None:
+        """Remove everything that was put."""
+        self._puts |= self._parts
+        self._parts = {}
+        self._remove(list(self._puts))
+        self._withdraw()
+
+    def _remove(self, indices: Sequence[int]) -> None:
+        take_back(self._items, {index: self._puts.pop(index) for index in indices if index in self._puts})
+
+    def _withdraw(self) -> None:
+        for place in self._places.values():
+            place.discard()
+        self._places.clear()
+
+    # ------------------------------------------------------------------ after the commit
+
+    def take_back_unused(self, committed: Sequence[Committed]) -> None:
+        """Remove what was put and nothing came to refer to."""
+        used = {(item.plan.storage.id, saved.path) for item, saved in zip(self._items, committed, strict=True)}
+        places = {index: (self._items[index].plan.storage.id, put.relpath) for index, put in self._puts.items()}
+        self._remove([index for index, place in places.items() if place not in used])
+
+    def publish(self, committed: Sequence[Committed]) -> list[int]:
+        """Publish at real keys what the commit made their latest versions; return which of the records it was."""
+        published: list[int] = []
+        for index, place in self._places.items():
+            saved = committed[index]
+            if place.copy is not None and place.copy.path != saved.kept:
+                place.discard()
+            if saved.path is None:
+                continue
+            key = str(saved.row["key"])
+            publish(self._registry, place.storage, key, force=key == place.key)
+            if key != place.key:
+                publish(self._registry, place.storage, place.key)
+            published.append(index)
+        return published
 
 
-def _withdraw(site: Place | None) -> None:
-    if site is not None:
-        site.withdraw()
+def _shareable(item: Item) -> ContentKey | None:
+    """Return what others of equal content can share; None where the content is nothing new, or lies where it stays."""
+    if not item.has_bytes or item.staged.stored is not None:
+        return None
+    return content_key(item.staged, item.plan.storage)
+
+
+def _reserve(registry: Registry, item: Item) -> Reservation | None:
+    """See what lies at the real key that gets the content; None where the key is a name only."""
+    plan, key = item.plan, str(item.values.get("key"))
+    if item.replaces:
+        assert item.artifact_id is not None
+        with registry.engine.connect() as connection:
+            row = lock_replaced(connection, artifact_table(), item.artifact_id, item.uid)
+        if not is_real(row) or not row["is_latest"]:
+            return None
+        key = str(row["key"])
+        if plan.key not in (None, key):
+            check_free(registry, plan.storage, str(plan.key))
+    elif not item.has_bytes or plan.key_is_virtual or item.staged.in_place is not None:
+        return None
+    overwrites = Overwritten(uids.stem_of(item.uid), plan.branch_id) if plan.overwrite_versions else None
+    content = object_values(item.staged)
+    return reserve(registry, plan.storage, key, content, overwrites=overwrites, leaving=item.artifact_id)
+
+
+def _clean_up(
+    registry: Registry, records: Sequence[ArtifactRecord], items: Sequence[Item], committed: Sequence[Committed]
+) -> None:
+    """Let the records be what was committed, and remove what nothing refers to any more."""
+    known: list[ArtifactRecord] = []
+    for record, item, saved in zip(records, items, committed, strict=True):
+        if item.has_bytes:
+            record._adopt_row(saved.row)
+            if saved.path is None and item.staged.in_place is None:
+                known.append(record)
+    repair_object(registry, known)
+    for record, item, saved in zip(records, items, committed, strict=True):
+        discard(item.staged)
+        for left in saved.unclaimed:
+            remove_bytes(item.plan.storage, left.path, is_folder=left.is_folder)
+        record._pending = None
+        record._riders = ()
+        # From here on the stored bytes are the content: the object in memory may be changed by its owner.
+        record._memory = None
+
+
+def repair_object(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+    """Look at the bytes of artifacts that exist already, and store those again that are gone or cut off.
+
+    Args:
+        registry: The registry.
+        records: The artifacts, with what the caller passed.
+
+    Returns:
+        Those that were deleted meanwhile.
+    """
+    damaged = records if len(records) == 1 else damaged_artifacts(registry, records)
+    return [record for record in damaged if not repair_artifact(record, record._pending)]

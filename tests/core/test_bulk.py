@@ -17,9 +17,10 @@ import lamart_core as ln
 from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import RunInput
-from lamart_core.saving import bulk, bulk_rows
+from lamart_core.saving import write as writing
 from tests.processes import answers, release, run_together, start
 from tests.registries import contents, storage_root, tree, write
+from tests.seams import at_commit
 
 
 def _files(folder: Path, count: int, suffix: str = "txt") -> list[Path]:
@@ -143,6 +144,70 @@ def test_what_exists_already(registry: Registry, tmp_path: Path) -> None:
     assert held.artifacts == held.objects == len(held.files) == 5
 
 
+@pytest.mark.req("R271")
+def test_folders_revisions_and_what_is_restored_are_one_transaction(lab: Registry, tmp_path: Path) -> None:
+    old = ln.Artifact(write(tmp_path / "old.txt", "old"), key="old.txt", run=False).save()
+    trashed = ln.Artifact(write(tmp_path / "back.txt", "back"), key="back.txt", run=False).save()
+    trashed.delete()
+    records = [
+        ln.Artifact(tree(tmp_path / "one", {"x.txt": "x", "y.txt": "y"}), key="one", run=False),
+        ln.Artifact(
+            tree(tmp_path / "two", {"x.txt": "x", "z.txt": "z"}), key="two", overwrite_versions=False, run=False
+        ),
+        ln.Artifact(write(tmp_path / "new.txt", "new"), key="renamed.txt", revises=old, run=False),
+        ln.Artifact(tmp_path / "back.txt", key="back.txt", run=False),
+        ln.Artifact(write(tmp_path / "real.txt", "real"), key="real.txt", key_is_virtual=False, run=False),
+        *_new(_files(tmp_path / "in", 2), "k"),
+    ]
+    commits: list[Any] = []
+    event.listen(lab.engine, "commit", lambda connection: commits.append(connection))
+    ln.save(records)
+    # One for the records, and what publishing at a real key takes: the lease, the new place, and the lease again.
+    assert len(commits) == 4, commits
+    assert {artifact.key for artifact in ln.Artifact.filter()} == {
+        "one", "two", "renamed.txt", "back.txt", "real.txt", "k/0000.txt", "k/0001.txt"
+    }  # fmt: skip
+    assert (records[2].version, ln.Artifact.get(old.uid).key) == ("0001", "renamed.txt")
+    assert records[3] == trashed.refresh()
+    assert trashed.branch_id == lab.branch_id
+    assert all(artifact.verify() for artifact in ln.Artifact.filter())
+    assert (lab.Storage.get(lab.storage_id).backend.path("real.txt")).read_text() == "real"
+
+
+@pytest.mark.req("R43", "R53", "R271")
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]])
+def test_what_is_restored_among_new_versions_of_its_family(
+    registry: Registry, tmp_path: Path, order: list[int]
+) -> None:
+    paths = [write(tmp_path / f"{name}.txt", name) for name in ("zero", "one", "two", "three")]
+    first, back = (ln.Artifact(path, key="a.txt", run=False).save() for path in paths[:2])
+    back.delete()
+    records = [ln.Artifact(path, key="a.txt", run=False) for path in (paths[2], paths[1], paths[3])]
+    ln.save([records[index] for index in order])
+    assert records[1] == back
+    versions = first.versions.to_list()
+    assert len(versions) == 4
+    assert [version.is_latest for version in versions] == [True, False, False, False]
+    numbers = {version.load(): version.version for version in versions}
+    made = [("two", "one", "three")[index] for index in order if index != 1]
+    assert numbers == {"zero": "0000", "one": "0001", made[0]: "0002", made[1]: "0003"}
+
+
+@pytest.mark.req("R43", "R47", "R271")
+def test_a_family_that_gets_another_key_among_others(registry: Registry, tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{number}.txt", str(number)) for number in range(4)]
+    old = ln.Artifact(paths[0], key="old.txt", run=False).save()
+    before = ln.Artifact(paths[1], key="old.txt", run=False)
+    renaming = ln.Artifact(paths[2], key="new.txt", revises=old, run=False)
+    after = ln.Artifact(paths[3], key="new.txt", run=False)
+    with pytest.raises(ln.errors.BulkSaveError, match="is the latest now"):
+        ln.save([before, renaming])
+    ln.save([renaming, after])
+    assert [(item.version, item.key) for item in old.versions] == [(f"000{n}", "new.txt") for n in (2, 1, 0)]
+    assert after.uid == f"{old.stem_uid}0002"
+    assert ln.save([before])[0].version == "0000"
+
+
 @pytest.mark.req("R155", "R266", "R271")
 def test_a_batch_that_fails(lab: Registry, tmp_path: Path) -> None:
     paths = _files(tmp_path / "in", 7)
@@ -247,31 +312,21 @@ def test_objects_in_memory_survive_a_failed_batch(registry: Registry, tmp_path: 
 
 
 @pytest.mark.req("R266", "R267")
-def test_a_commit_that_fails_and_one_whose_answer_is_lost(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_rows = bulk_rows.write
-
-    def fail(*_: object) -> None:
+def test_a_commit_that_fails_and_one_whose_answer_is_lost(registry: Registry, tmp_path: Path) -> None:
+    def fail() -> None:
         raise ln.errors.DatabaseBusy("others are writing")
 
     artifacts = _new(_files(tmp_path / "in", 3), "k")
-    monkeypatch.setattr(bulk_rows, "write", fail)
-    with pytest.raises(ln.errors.BulkSaveError) as caught:
+    with at_commit("lamart_artifact", before=fail), pytest.raises(ln.errors.BulkSaveError) as caught:
         ln.save(artifacts)
     assert caught.value.unsaved == artifacts
     assert contents(registry).files == ()
 
-    def lose(registry: Registry, *arguments: Any) -> None:
-        commit(registry, *arguments)
+    def lose() -> None:
         raise KeyboardInterrupt
 
-    commit = bulk._commit
-    monkeypatch.setattr(bulk_rows, "write", write_rows)
-    monkeypatch.setattr(bulk, "_commit", lose)
-    with pytest.raises(KeyboardInterrupt):
+    with at_commit("lamart_artifact", after=lose), pytest.raises(KeyboardInterrupt):
         ln.save(artifacts)
-    monkeypatch.undo()
     assert all(artifact.verify() for artifact in ln.Artifact.filter())
     ln.save(artifacts)
     held = contents(registry)
@@ -295,7 +350,7 @@ def test_bytes_of_known_content_that_are_not_whole_are_stored_again(lab: Registr
 def test_what_garbage_collection_took_is_put_again(registry: Registry, tmp_path: Path) -> None:
     artifacts = _new(_files(tmp_path / "in", 3), "k")
     taken: list[str] = []
-    original = bulk.put_files
+    original = writing.put_bytes
 
     def put_and_lose(*arguments: Any) -> Any:
         puts = original(*arguments)
@@ -307,7 +362,7 @@ def test_what_garbage_collection_took_is_put_again(registry: Registry, tmp_path:
         return puts
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bulk, "put_files", put_and_lose)
+        patch.setattr(writing, "put_bytes", put_and_lose)
         ln.save(artifacts)
     assert len(taken) == 3
     assert all(artifact.verify() for artifact in artifacts)

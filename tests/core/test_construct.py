@@ -326,3 +326,13 @@ def test_nothing_is_asked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     artifact.delete()
     artifact.delete()
     assert ln.Artifact.filter(branch=None).count() == 0
+
+
+def test_a_default_of_real_keys_is_for_those_who_have_a_key(registry: Registry, tmp_path: Path) -> None:
+    registry.settings.creation._artifact_use_virtual_keys = False
+    with_key = ln.Artifact(write(tmp_path / "a.txt", "a"), key="x/a.txt", run=False).save()
+    assert str(with_key.path).endswith("/x/a.txt")
+    without = ln.Artifact(write(tmp_path / "b.txt", "b"), description="no key", run=False).save()
+    assert (without.key, without._key_is_virtual, without.load()) == (None, True, "b")
+    with pytest.raises(ln.errors.InvalidArgument, match="needs a key"):
+        ln.Artifact(write(tmp_path / "c.txt", "c"), description="no key", key_is_virtual=False)

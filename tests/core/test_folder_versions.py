@@ -22,7 +22,7 @@ from lamart_core import errors
 from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import StoredObject
-from lamart_core.objects import folders
+from lamart_core.objects import histories
 from lamart_core.records import FolderFile, FolderHistory
 from lamart_core.saving import create
 from lamart_core.storage import Local
@@ -415,7 +415,7 @@ def test_an_altered_file_of_a_remote_version_is_named(lab: Registry, tmp_path: P
     backend = lab.Storage.get(lab.storage_id).backend
     artifact = save(lab, tmp_path / "source", {"a.txt": "one", "b.txt": "two"})
     with lab.engine.connect() as connection:
-        stored = {file.path: file for file in folders.files_of(connection, artifact.object_id)}
+        stored = {file.path: file for file in histories.files_of(connection, artifact.object_id)}
     relpath = stored["b.txt"].relpath
     assert relpath is not None
     backend.fs.pipe_file(backend.url(relpath), b"TWO")

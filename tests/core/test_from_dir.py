@@ -16,7 +16,7 @@ from upath import UPath
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.saving import bulk, known
+from lamart_core.saving import bulk, resolve
 from lamart_core.storage import Local, backend_at
 from tests.processes import answers, release, start
 from tests.registries import contents, storage_root, tree, write
@@ -278,7 +278,7 @@ def test_statements_do_not_grow_with_the_files_of_a_batch(
     assert one[1] <= 6
     # And they grow with the number of batches, not faster.
     monkeypatch.setattr(bulk, "BATCH_SIZE", 50)
-    monkeypatch.setattr(known, "BATCH", 50)
+    monkeypatch.setattr(resolve, "BATCH", 50)
     looked, _, _ = count(200)
     assert looked <= one[0] + 3
 

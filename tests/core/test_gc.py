@@ -186,9 +186,9 @@ def between_put_and_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[], ob
     paths: list[str] = []
     real = put.put_bytes
 
-    def put_and_act(*args: object, **options: object) -> put.Put:
-        done = real(*args, **options)  # type: ignore[arg-type]
-        paths.append(done.relpath)
+    def put_and_act(*args: object) -> list[put.Put]:
+        done = real(*args)  # type: ignore[arg-type]
+        paths.extend(item.relpath for item in done)
         if len(paths) == 1:
             act()
         return done

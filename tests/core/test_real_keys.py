@@ -43,8 +43,8 @@ def put_at(registry: Registry, content: str, key: str = "y/a.txt") -> None:
 def dead_after_the_commit(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
     """Let nothing be published, as if the process died after its first transaction."""
     with monkeypatch.context() as patch:
-        for module in ("saving.save", "saving.replace", "moving.move", "moving.delete"):
-            patch.setattr(sys.modules[f"lamart_core.{module}"], "settle", lambda *_, **__: None)
+        for module in ("saving.write", "moving.move", "moving.delete"):
+            patch.setattr(sys.modules[f"lamart_core.{module}"], "publish", lambda *_, **__: None)
         yield
 
 

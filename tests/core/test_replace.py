@@ -17,6 +17,7 @@ from lamart_core.places.publish import finish_publication, publish_pending
 from lamart_core.storage import backend_at
 from tests.core.test_real_keys import at_key, dead_after_the_commit, put_at
 from tests.registries import contents, tree, write
+from tests.seams import at_commit
 
 
 def save(folder: Path, content: str, key: str = "a.txt", **fields: Any) -> ln.Artifact:
@@ -199,9 +200,7 @@ def test_folders_are_replaced(lab: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.req("R236")
-def test_a_storage_that_fails_leaves_the_old_content(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_storage_that_fails_leaves_the_old_content(lab: Registry, tmp_path: Path) -> None:
     artifact = save(tmp_path, "old")
     before = contents(lab)
     artifact.replace(write(tmp_path / "b.txt", "new"))
@@ -212,13 +211,11 @@ def test_a_storage_that_fails_leaves_the_old_content(
     assert contents(lab) == before
     artifact.replace(tmp_path / "b.txt")
 
-    def refuse(self: Registry, work: object) -> None:
+    def refuse() -> None:
         raise errors.DatabaseBusy("others write")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "unit_of_work", refuse)
-        with pytest.raises(errors.DatabaseBusy):
-            artifact.save()
+    with at_commit("lamart_artifact", before=refuse), pytest.raises(errors.DatabaseBusy):
+        artifact.save()
     assert contents(lab) == before
     assert artifact.save().load() == "changed since"
 

@@ -17,12 +17,14 @@ import lamart_core as ln
 from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import StoredObject
-from lamart_core.objects import folders
-from lamart_core.saving import bulk, create
-from lamart_core.storage import Backend, Local, ObjectStore
+from lamart_core.objects import histories
+from lamart_core.saving import create
+from lamart_core.saving import write as writing
+from lamart_core.storage import Local, ObjectStore
 from tests.processes import run_together
 from tests.registries import contents as held
 from tests.registries import tree, write
+from tests.seams import at_storage
 from tests.storage.s3_server import shared_server
 
 IN_BUCKETS = pytest.mark.parametrize("lab", ["sqlite-s3", "postgres-s3"], indirect=True)
@@ -51,7 +53,7 @@ def save(tmp_path: Path, files: Files, key: str = "run", **options: Any) -> ln.A
 def place_of(artifact: ln.Artifact, name: str) -> str:
     """Return where the bytes of a file of a folder lie."""
     with artifact.registry.engine.connect() as connection:
-        files = {file.path: file.relpath for file in folders.files_of(connection, artifact.object_id)}
+        files = {file.path: file.relpath for file in histories.files_of(connection, artifact.object_id)}
     return files.get(name) or f"{artifact.object.path}/{name}"
 
 
@@ -260,7 +262,7 @@ def test_files_of_a_batch_that_others_store_meanwhile_are_whole(
     batch = [
         ln.Artifact(write(tmp_path / f"{number}.txt", f"content {number}"), key=f"{number}.txt") for number in "ab"
     ]
-    real: Callable[..., Any] = bulk.put_files
+    real: Callable[..., Any] = writing.put_bytes
     others: list[ln.Artifact] = []
 
     def put_after_another(*args: Any) -> Any:
@@ -270,7 +272,7 @@ def test_files_of_a_batch_that_others_store_meanwhile_are_whole(
         others[0].delete(permanent=True, storage=False)
         return real(*args)
 
-    monkeypatch.setattr(bulk, "put_files", put_after_another)
+    monkeypatch.setattr(writing, "put_bytes", put_after_another)
     ln.save(batch)
     assert batch[0].object_id == others[0].object_id
     assert all(artifact.verify() for artifact in batch)
@@ -400,22 +402,13 @@ def test_what_leaves_a_real_key_to_where_equal_bytes_are_not_whole_keeps_its_own
 @pytest.mark.req("R89", "R93")
 @IN_BUCKETS
 @pytest.mark.parametrize("verb", ["hit", "version"])
-def test_files_that_are_mended_beside_a_deletion_leave_nothing(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
-) -> None:
+def test_files_that_are_mended_beside_a_deletion_leave_nothing(lab: Registry, tmp_path: Path, verb: str) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "cut off")
     files = FILES if verb == "hit" else FILES | {"new.txt": "new"}
     again = ln.Artifact(folder_of(tmp_path, files), key="run", overwrite_versions=False)
-    real: Callable[..., Any] = Backend.put_files
-
-    def delete_and_put(*args: Any, **options: Any) -> Any:
-        monkeypatch.undo()
-        first.delete(permanent=True)
-        return real(*args, **options)
-
-    monkeypatch.setattr(Backend, "put_files", delete_and_put)
-    again.save()
+    with at_storage("put_files", before=lambda: first.delete(permanent=True)):
+        again.save()
     assert ln.Artifact.filter(branch=None).to_list() == [again]
     check(again, files)
     check_nothing_left(lab)
@@ -423,23 +416,18 @@ def test_files_that_are_mended_beside_a_deletion_leave_nothing(
 
 @pytest.mark.req("R93")
 @IN_BUCKETS
-def test_of_two_who_mend_the_same_files_one_is_enough(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_two_who_mend_the_same_files_one_is_enough(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "cut off")
     again = [ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False) for _ in range(2)]
-    real: Callable[..., Any] = Backend.put_files
     places: list[str] = []
 
-    def put_after_another(*args: Any, **options: Any) -> Any:
-        monkeypatch.undo()
+    def save_the_other() -> None:
         again[1].save()
         places.append(place_of(first, "a.txt"))
-        return real(*args, **options)
 
-    monkeypatch.setattr(Backend, "put_files", put_after_another)
-    again[0].save()
+    with at_storage("put_files", before=save_the_other):
+        again[0].save()
     assert places == [place_of(first, "a.txt")]
     check(first, FILES)
     check_nothing_left(lab)
@@ -447,22 +435,16 @@ def test_of_two_who_mend_the_same_files_one_is_enough(
 
 @pytest.mark.req("R93", "R291")
 @IN_BUCKETS
-def test_files_that_are_collected_while_they_are_mended_are_put_again(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_are_collected_while_they_are_mended_are_put_again(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "gone")
-    real: Callable[..., Any] = Backend.put_files
     taken: list[str] = []
 
-    def put_and_lose(*args: Any, **options: Any) -> Any:
-        monkeypatch.undo()
-        stats = real(*args, **options)
+    def lose() -> None:
         taken.extend(found.path for found in collect_garbage(lab, grace=AT_ONCE, dry_run=False))
-        return stats
 
-    monkeypatch.setattr(Backend, "put_files", put_and_lose)
-    ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save()
+    with at_storage("put_files", after=lose):
+        ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save()
     assert len(taken) == 1
     check(first, FILES)
     check_nothing_left(lab)

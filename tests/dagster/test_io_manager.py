@@ -18,6 +18,7 @@ from lamart_core.errors import InvalidArgument, PathNotFound, UnsupportedObject
 from lamart_core.formats import AnnDataAccessor, BackedAnnData
 from lamart_dagster import LamartIOManager, LamartRegistry, NoValue
 from tests.dagster.conftest import Lab
+from tests.registries import write
 from tests.tools import FULL, hide_renderers
 
 TABLE = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
@@ -466,6 +467,23 @@ def test_an_asset_can_return_an_artifact_that_it_saved(lab: Lab, tmp_path: Path)
     result = lab.run(own)
     assert lab.metadata("own")["lamart/outcome"] == "re-created"
     assert lab.latest("own.csv").recreating_runs.to_list() == [lab.step_run(result, "own")]
+
+
+def test_a_version_that_an_asset_saved_is_new_although_the_one_before_was_deleted(lab: Lab, tmp_path: Path) -> None:
+    source = tmp_path / "x.csv"
+
+    @dg.asset
+    def own() -> ln.Artifact:
+        source.write_text("a\n2\n")
+        with lab.registry:
+            made = ln.Artifact(source, key="own.csv", run=False).save()
+            ln.Artifact.get(f"{made.stem_uid}0000").delete(permanent=True)
+            return made
+
+    with lab.registry:
+        ln.Artifact(write(source, "a\n1\n"), key="own.csv", run=False).save()
+    lab.run(own)
+    assert lab.metadata("own")["lamart/outcome"] == "new version"
 
 
 def test_an_artifact_that_is_not_saved_is_refused(lab: Lab, tmp_path: Path) -> None:

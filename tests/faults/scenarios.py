@@ -12,7 +12,7 @@ import pandas as pd
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.objects.folders import files_of
+from lamart_core.objects.histories import files_of
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
+from tests.seams import at_commit
 
 
 def stored(registry: Registry) -> list[Path]:
@@ -21,28 +19,16 @@ def stored(registry: Registry) -> list[Path]:
     return [path for path in root.iterdir() if path.name not in ("tmp", "storage_uid.txt")]
 
 
-@contextmanager
-def answers_lost(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
-    """Let every commit succeed and then fail, as when the connection breaks before the answer."""
-    commit = Connection._commit_impl
-
-    def lose(self: Connection) -> None:
-        commit(self)
-        raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Connection, "_commit_impl", lose)
-        yield
+def lose_the_answer() -> None:
+    raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
 
 
 @pytest.mark.req("R266", "R267")
-def test_a_connection_lost_after_the_commit_keeps_the_bytes(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_lost_after_the_commit_keeps_the_bytes(registry: Registry, tmp_path: Path) -> None:
     source = tmp_path / "a.txt"
     source.write_text("content")
     artifact = ln.Artifact(source, key="a.txt")
-    with answers_lost(monkeypatch), pytest.raises(OperationalError):
+    with at_commit("lamart_artifact", after=lose_the_answer, always=True), pytest.raises(OperationalError):
         artifact.save()
     # The row is there, so its bytes must be; saving again finds it.
     assert ln.Artifact.get(key="a.txt").load() == "content"
@@ -51,33 +37,27 @@ def test_a_connection_lost_after_the_commit_keeps_the_bytes(
 
 
 @pytest.mark.req("R266")
-def test_a_refused_transaction_leaves_nothing_and_can_be_repeated(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_transaction_leaves_nothing_and_can_be_repeated(registry: Registry) -> None:
     df = pd.DataFrame({"a": [1, 2]})
     artifact = ln.Artifact.from_dataframe(df, key="a.parquet")
 
-    def refuse(self: Registry, work: object) -> None:
+    def refuse() -> None:
         raise errors.DatabaseBusy("others write")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "unit_of_work", refuse)
-        with pytest.raises(errors.DatabaseBusy):
-            artifact.save()
+    with at_commit("lamart_artifact", before=refuse), pytest.raises(errors.DatabaseBusy):
+        artifact.save()
     assert stored(registry) == []
     assert ln.Artifact.filter().count() == 0
     assert artifact.save().load().equals(df)
 
 
 @pytest.mark.req("R64")
-def test_a_connection_lost_after_a_move_keeps_the_bytes(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_lost_after_a_move_keeps_the_bytes(registry: Registry, tmp_path: Path) -> None:
     source = tmp_path / "x.txt"
     source.write_text("content")
     artifact = ln.Artifact(source, key="a/x.txt", key_is_virtual=False).save()
     artifact.key = "b/x.txt"
-    with answers_lost(monkeypatch), pytest.raises(OperationalError):
+    with at_commit("lamart_artifact", after=lose_the_answer, always=True), pytest.raises(OperationalError):
         artifact.save()
     assert ln.Artifact.get(artifact.uid).load() == "content"
 

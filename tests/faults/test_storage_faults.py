@@ -8,13 +8,14 @@ import pytest
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.saving import save as saving
 from tests.processes import run_together
 from tests.registries import contents, tree, write
+from tests.seams import at_commit
 
 LIMITED = """
 import resource
 from pathlib import Path
+from typing import Any
 import numpy as np, pandas as pd, pyarrow.parquet
 ready()
 folder = Path(arguments["folder"])
@@ -50,6 +51,7 @@ def test_full_disk(registry: Registry, tmp_path: Path) -> None:
 READ_ONLY = """
 import ctypes, os
 from pathlib import Path
+from typing import Any
 import pandas as pd, pyarrow.parquet
 ready()
 folder = Path(arguments["folder"])
@@ -118,32 +120,22 @@ def test_a_source_that_is_gone(registry: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.req("R266")
-def test_a_commit_that_fails_leaves_nothing(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
+def test_a_commit_that_fails_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    def fail() -> None:
         raise ln.errors.DatabaseBusy("others are writing")
 
-    monkeypatch.setattr(saving, "_commit", fail)
-    with pytest.raises(ln.errors.DatabaseBusy):
+    with at_commit("lamart_artifact", before=fail), pytest.raises(ln.errors.DatabaseBusy):
         ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
     held = contents(registry)
     assert (held.artifacts, held.objects, held.files) == (0, 0, ())
 
 
 @pytest.mark.req("R266", "R267")
-def test_a_commit_whose_answer_is_lost_keeps_its_bytes(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit = saving._commit
-
-    def interrupted(*arguments: object, **keywords: object) -> None:
-        commit(*arguments, **keywords)  # pyright: ignore[reportArgumentType]
+def test_a_commit_whose_answer_is_lost_keeps_its_bytes(registry: Registry, tmp_path: Path) -> None:
+    def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(saving, "_commit", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with at_commit("lamart_artifact", after=interrupt), pytest.raises(KeyboardInterrupt):
         ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
-    monkeypatch.undo()
     assert ln.Artifact.get(key="a.txt").load() == "a"
     assert ln.Artifact(write(tmp_path / "b.txt", "a"), key="a.txt").save().verify()

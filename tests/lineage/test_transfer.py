@@ -294,3 +294,31 @@ def test_a_uid_that_was_given_here_is_not_that_of_other_content(
     assert ln.Artifact.filter(branch=None).one() == here
     with pytest.raises(ln.errors.DoesNotExist, match=f"{mine.hash}"):
         ln.Artifact.get(mine.uid)
+
+
+def _one(artifact: ln.Artifact) -> ln.Artifact:
+    return artifact.save()
+
+
+def _many(artifact: ln.Artifact) -> ln.Artifact:
+    return ln.save([artifact])[0]
+
+
+@pytest.mark.req("R43", "R288")
+@pytest.mark.parametrize("saved", [_one, _many])
+def test_a_family_that_lies_in_two_locations_goes_on(
+    registry: Registry, other: Registry, tmp_path: Path, saved: Any
+) -> None:
+    for content in ("zero", "one", "two"):
+        save(other, tmp_path, content)
+    db = ln.DB(url_of(other))
+    zero, _, two = db.Artifact.filter(key="a.txt").order_by("uid")
+    first = zero.save()
+    ours = ln.Artifact(write(tmp_path / "ours.txt", "ours"), revises=first, run=False).save()
+    assert (ours.version, ours.storage.is_managed) == ("0001", True)
+    assert (two.save().version, ours.refresh().is_latest) == ("0002", False)
+    # Ours is the only version in our location, and not the latest.
+    made = [ln.Artifact(write(tmp_path / f"{name}.txt", name), key="a.txt", run=False) for name in ("next", "last")]
+    assert [saved(artifact).uid for artifact in made] == [f"{first.stem_uid}{number}" for number in ("0003", "0004")]
+    assert [version.is_latest for version in first.versions] == [True, False, False, False, False]
+    assert {version.load() for version in first.versions} == {"zero", "ours", "two", "next", "last"}

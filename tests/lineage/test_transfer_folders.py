@@ -15,7 +15,7 @@ import lamart_core as ln
 from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry, set_default_registry
 from lamart_core.models import StoredObject
-from lamart_core.objects import folders
+from lamart_core.objects import histories
 from lamart_core.records import FolderFile, FolderHistory
 from tests.processes import run_together
 from tests.registries import contents, fresh_registry, tree
@@ -63,7 +63,7 @@ def count(registry: Registry, model: Any) -> int:
 
 def files_of(registry: Registry, artifact: ln.Artifact) -> list[Any]:
     with registry.engine.connect() as connection:
-        return folders.files_of(connection, registry.Artifact.get(artifact.uid).object_id)
+        return histories.files_of(connection, registry.Artifact.get(artifact.uid).object_id)
 
 
 def check_sound(registry: Registry) -> None:

@@ -16,7 +16,7 @@ from lamart_core.db import Registry
 from lamart_core.lineage import RunSpec, TransformSpec, open_run, runs
 from lamart_core.models import IsVersioned, Transform
 from lamart_core.moving import delete
-from lamart_core.saving import collect, known, resolve
+from lamart_core.saving import collect, resolve
 from tests.processes import run_together
 from tests.registries import fresh_registry, write
 
@@ -98,10 +98,10 @@ def bulk(record: ln.Artifact) -> ln.Artifact:
 
 
 CASES = [
-    pytest.param("artifact", resolve, "find", saved, False, id="artifact"),
-    pytest.param("artifact", resolve, "find", saved, True, id="artifact-branch"),
-    pytest.param("artifact", known, "read", bulk, False, id="bulk"),
-    pytest.param("artifact", known, "read", bulk, True, id="bulk-branch"),
+    pytest.param("artifact", resolve, "read", saved, False, id="artifact"),
+    pytest.param("artifact", resolve, "read", saved, True, id="artifact-branch"),
+    pytest.param("artifact", resolve, "read", bulk, False, id="bulk"),
+    pytest.param("artifact", resolve, "read", bulk, True, id="bulk-branch"),
     pytest.param("collection", collect, "read_tip", saved, False, id="collection"),
     pytest.param("collection", collect, "read_tip", saved, True, id="collection-branch"),
     pytest.param("transform", runs, "read_tip", saved, False, id="transform"),
@@ -151,7 +151,7 @@ def test_a_deletion_that_is_not_committed_yet_when_the_insert_begins(
     first = made.artifact(0, None).save()
     waiting = made.artifact(1, made.branch if on_branch else None)
     looked, deleted, commit = threading.Event(), threading.Event(), threading.Event()
-    module, name = (resolve, "find") if save is saved else (known, "read")
+    module, name = resolve, "read"
     look, remove = getattr(module, name), delete._remove_rows
     saver = threading.Thread(target=save, args=(waiting,))
 

@@ -22,16 +22,16 @@ def test_a_version_that_was_merged_meanwhile_stays_the_latest_there(
         ln.Artifact(write(tmp_path / "a.txt", "0"), key="a.txt").save()
         ln.Artifact(write(tmp_path / "a.txt", "1"), key="a.txt", branch=branch).save()
         waiting = ln.Artifact(write(tmp_path / "a.txt", "2"), key="a.txt", branch=branch)
-        find, merged = resolve.find, []
+        read, merged = resolve.read, []
 
-        def find_then_merge(*arguments: Any) -> Any:
-            found = find(*arguments)
+        def read_then_merge(*arguments: Any) -> Any:
+            found = read(*arguments)
             if not merged:
                 merged.append(branch.merge())
             return found
 
         with monkeypatch.context() as patch:
-            patch.setattr(resolve, "find", find_then_merge)
+            patch.setattr(resolve, "read", read_then_merge)
             waiting.save()
         assert merged == [1]
         places = {item.load(): (item.branch_id, item.is_latest) for item in ln.Artifact.filter(branch=None)}

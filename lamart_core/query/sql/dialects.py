@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Boolean,
     ColumnElement,
     Connection,
@@ -91,8 +92,20 @@ class Dialect(ABC):
     # ------------------------------------------------------------------ other kinds
 
     @abstractmethod
-    def one_of_many(self, column: ColumnElement[Any], members: Sequence[Any], type_: TypeEngine[Any]) -> Condition:
-        """Return whether `column` is one of many integers or texts, which travel as one parameter."""
+    def one_of_many(
+        self, column: ColumnElement[Any], members: Sequence[Any] | BindParameter[Any], type_: TypeEngine[Any]
+    ) -> Condition:
+        """Return whether `column` is one of many integers or texts, which travel as one parameter.
+
+        Args:
+            column: The column.
+            members: The values; or a parameter, to which what `packed` gives is passed when the statement is executed.
+            type_: Type of the values.
+        """
+
+    @abstractmethod
+    def packed(self, members: Sequence[Any]) -> Any:
+        """Return many integers or texts as one parameter."""
 
     @abstractmethod
     def listed(self, members: Sequence[str], name: str, type_: TypeEngine[str]) -> FromClause:
@@ -177,10 +190,16 @@ class SQLite(Dialect):
         """Return the text: SQLite compares bytes."""
         return text
 
-    def one_of_many(self, column: ColumnElement[Any], members: Sequence[Any], type_: TypeEngine[Any]) -> Condition:
+    def one_of_many(
+        self, column: ColumnElement[Any], members: Sequence[Any] | BindParameter[Any], type_: TypeEngine[Any]
+    ) -> Condition:
         """Use `json_each`."""
-        values = func.json_each(literal(json.dumps(list(members)), String)).table_valued("value")
-        return column.in_(select(values.c.value))
+        packed = members if isinstance(members, BindParameter) else literal(self.packed(members), String)
+        return column.in_(select(func.json_each(packed).table_valued("value").c.value))
+
+    def packed(self, members: Sequence[Any]) -> Any:
+        """Return JSON."""
+        return json.dumps(list(members))
 
     def listed(self, members: Sequence[str], name: str, type_: TypeEngine[str]) -> FromClause:
         """Use `json_each`."""
@@ -285,9 +304,21 @@ class Postgres(Dialect):
         """Use the collation "C"."""
         return text.collate("C")
 
-    def one_of_many(self, column: ColumnElement[Any], members: Sequence[Any], type_: TypeEngine[Any]) -> Condition:
+    def one_of_many(
+        self, column: ColumnElement[Any], members: Sequence[Any] | BindParameter[Any], type_: TypeEngine[Any]
+    ) -> Condition:
         """Use an array."""
-        return column == func.any(bindparam(None, list(members), type_=ARRAY(type_)))
+        packed = ARRAY(type_)
+        if isinstance(members, BindParameter):
+            values = bindparam(members.key, type_=packed)
+        else:
+            values = bindparam(None, self.packed(members), type_=packed)
+        # Not by `==`: of two functions Python may turn the sides round, and `any` stands on the right only.
+        return column.op("=", return_type=Boolean(), is_comparison=True)(func.any(values))
+
+    def packed(self, members: Sequence[Any]) -> Any:
+        """Return a list."""
+        return list(members)
 
     def listed(self, members: Sequence[str], name: str, type_: TypeEngine[str]) -> FromClause:
         """Use an array."""

@@ -13,7 +13,7 @@ from lamart_core import errors
 from lamart_core.db import now
 from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.objects.contents import find_contents
-from lamart_core.objects.folders import OBJECT
+from lamart_core.objects.histories import OBJECT
 from lamart_core.objects.tombstones import check_not_collected, none_collected
 from lamart_core.records import Storage
 from lamart_core.storage import Bar, FilePut, object_path, suffix_of

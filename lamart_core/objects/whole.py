@@ -15,12 +15,13 @@ from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.families.family import rename
 from lamart_core.logging import logger
-from lamart_core.objects.mend_folder import mend_folder
 from lamart_core.objects.plan import Pending, Row, Staged
 from lamart_core.objects.put_again import put_again, put_at
+from lamart_core.objects.record import Share
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import OBJECT, Share, note_sizes
+from lamart_core.objects.rows import OBJECT, note_sizes
 from lamart_core.objects.verify import damaged_objects, is_damaged
+from lamart_core.objects.whole_folder import repair_folder
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.storage import clean_key
@@ -28,7 +29,7 @@ from lamart_core.storage import clean_key
 _THREADS = 16
 
 
-def mend(record: ArtifactRecord, pending: Pending) -> bool:
+def repair_artifact(record: ArtifactRecord, pending: Pending) -> bool:
     """Store the bytes of an existing artifact again if they are gone or cut off, or note where they moved to.
 
     Args:
@@ -51,7 +52,7 @@ def mend(record: ArtifactRecord, pending: Pending) -> bool:
         if not stored["is_scattered"] and is_damaged(storage, stored):
             _follow(record, stored, staged)
         return True
-    if not make_whole(storage, stored, staged):
+    if not repair_object(storage, stored, staged):
         return True
     # Bytes are gone also where another process deletes the artifact: first its row, then they.
     stored = _stored(record.registry, [record]).get(record.id)
@@ -60,7 +61,7 @@ def mend(record: ArtifactRecord, pending: Pending) -> bool:
     return stored is not None
 
 
-def make_whole(storage: Storage, stored: Row, staged: Staged) -> bool:
+def repair_object(storage: Storage, stored: Row, staged: Staged) -> bool:
     """Look whether a stored object is whole, and if not, store its bytes again from equal content.
 
     Args:
@@ -72,13 +73,13 @@ def make_whole(storage: Storage, stored: Row, staged: Staged) -> bool:
         Whether something was stored again.
 
     Raises:
-        SourceChanged, StorageError: As for `mend`.
+        SourceChanged, StorageError: As for `repair_artifact`.
     """
     source = staged.source
     if not storage.is_managed or not isinstance(source, Path) or not source.exists():
         return False
     if stored["is_scattered"]:
-        return mend_folder(storage, stored, staged)
+        return repair_folder(storage, stored, staged)
     if not is_damaged(storage, stored):
         return False
     logger.warning("the bytes at %s/%s were not whole; storing them again", storage.root, stored["path"])
@@ -89,7 +90,7 @@ def make_whole(storage: Storage, stored: Row, staged: Staged) -> bool:
     return True
 
 
-def see(shares: Sequence[Share], seen: set[int]) -> None:
+def repair_shares(shares: Sequence[Share], seen: set[int]) -> None:
     """Make objects whole that content is going to share.
 
     Args:
@@ -97,12 +98,12 @@ def see(shares: Sequence[Share], seen: set[int]) -> None:
         seen: Ids of objects that were looked at; these are added.
 
     Raises:
-        SourceChanged, StorageError: As for `mend`.
+        SourceChanged, StorageError: As for `repair_artifact`.
     """
     new = list({share.object["id"]: share for share in shares if share.object["id"] not in seen}.values())
 
     def look(share: Share) -> None:
-        make_whole(share.storage, share.object, share.staged)
+        repair_object(share.storage, share.object, share.staged)
 
     if len(new) == 1:
         look(new[0])
@@ -112,8 +113,8 @@ def see(shares: Sequence[Share], seen: set[int]) -> None:
     seen.update(share.object["id"] for share in new)
 
 
-def not_whole(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
-    """Return those of many existing artifacts that `mend` has something to do for, or that were deleted.
+def damaged_artifacts(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+    """Return those of many existing artifacts that `repair_artifact` has something to do for, or that were deleted.
 
     Their objects are read by one statement, and looked at side by side; what a listing has just shown is not. The
     contents of folders that are objects of their own are looked at together, for each storage location.

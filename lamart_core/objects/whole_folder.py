@@ -10,19 +10,19 @@ from sqlalchemy import Connection, select
 from lamart_core import errors, uids
 from lamart_core.db import attempting
 from lamart_core.logging import logger
-from lamart_core.objects import folders
+from lamart_core.objects import histories
 from lamart_core.objects.contents import contents_of
+from lamart_core.objects.folder_contents import ObjectVanished, PutFile, put_contents
 from lamart_core.objects.plan import Row, Staged
 from lamart_core.objects.put_again import held_contents, put_contents_again
 from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, insert_files, note_sizes
-from lamart_core.objects.scatter import ObjectVanished, PutFile, put_contents
 from lamart_core.objects.verify import damaged_contents
 from lamart_core.records import Storage, artifact_table
 from lamart_core.storage import NO_BAR
 
 
-def mend_folder(storage: Storage, stored: Row, staged: Staged) -> bool:
+def repair_folder(storage: Storage, stored: Row, staged: Staged) -> bool:
     """Put those files of a folder again that are not whole, from a folder of equal content.
 
     Args:
@@ -59,14 +59,14 @@ def _take_files(storage: Storage, stored: Row, staged: Staged) -> None:
 
     def work(connection: Connection) -> list[Unclaimed]:
         """Record the files; return what nothing refers to."""
-        folders.lock_histories(connection, [stored["id"]])
+        histories.lock_histories(connection, [stored["id"]])
         place = select(OBJECT.c.history_id, OBJECT.c.position).where(OBJECT.c.id == stored["id"])
         row = connection.execute(place).first()
         if row is None:
             return [Unclaimed(put.relpath, is_folder=False) for put in puts.values()]
-        folder = folders.NewFolder(stored["id"], storage.id, tree, is_scattered=True)
+        folder = histories.NewFolder(stored["id"], storage.id, tree, is_scattered=True)
         spare = insert_files(connection, folder, puts, stored["id"])
-        before = folders.forget(connection, row.history_id, [row.position])
+        before = histories.forget(connection, row.history_id, [row.position])
         note_sizes(connection, stored["id"], tree.size, tree.n_files)
         table = artifact_table()
         gone = delete_unreferenced(connection, table, before)

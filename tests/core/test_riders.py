@@ -1,0 +1,237 @@
+"""Riders: what is written with a record in one transaction, whichever way the record is saved."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DBAPIError
+
+import lamart_core as ln
+from lamart_core import errors, uids
+from lamart_core.db import Registry, now
+from lamart_core.models import RunInput
+from lamart_core.records.riders import Outcome, Saved
+from tests.registries import contents, tree, write
+
+Save = Callable[[Any], Any]
+
+
+def one(record: Any) -> Any:
+    return record.save()
+
+
+def many(record: Any) -> Any:
+    beside = ln.Transform(key=f"beside {uids.base62(8)}")
+    return ln.save([beside, record])[1]
+
+
+WAYS = [one, many]
+
+
+class Notes:
+    """A rider that keeps what it was told, and writes a row: the artifact as an input of a run."""
+
+    def __init__(self) -> None:
+        self.run = ln.Run(transform=ln.Transform(key="notes").save()).save()
+        self.told: list[Saved] = []
+
+    def __call__(self, connection: Connection, saved: Saved) -> None:
+        self.told.append(saved)
+        row = {"run_id": self.run.id, "artifact_id": saved.row["id"], "created_at": now()}
+        connection.execute(insert(RunInput.__table__).values(row))
+
+    def ride(self, artifact: ln.Artifact, save: Save) -> tuple[Outcome, str]:
+        """Save with this rider; return what it was told, having checked that its row is there."""
+        artifact._riders = (self,)
+        save(artifact)
+        assert artifact._riders == ()
+        links = RunInput.filter(run_id=self.run.id)
+        assert [link.artifact_id for link in links] == [artifact.id]
+        for link in links:
+            link.delete()
+        saved = self.told.pop()
+        assert self.told == []
+        assert saved.row["id"] == artifact.id
+        return saved.outcome, saved.row["uid"]
+
+
+@pytest.mark.parametrize("save", WAYS)
+def test_a_rider_sees_the_row_and_what_was_done(registry: Registry, tmp_path: Path, save: Save) -> None:
+    notes = Notes()
+
+    def artifact(content: str, **keywords: Any) -> ln.Artifact:
+        return ln.Artifact(write(tmp_path / f"{content}.txt", content), key="a.txt", **keywords)
+
+    run = ln.Run(transform=ln.Transform(key="t").save()).save()
+    first = artifact("first", run=run)
+    assert notes.ride(first, save) == (Outcome.CREATED, first.uid)
+    second = artifact("second", run=run)
+    assert notes.ride(second, save) == (Outcome.NEW_VERSION, f"{first.stem_uid}0001")
+    assert notes.ride(artifact("second", run=False), save) == (Outcome.EXISTING, second.uid)
+    again = ln.Run(transform=ln.Transform(key="u").save()).save()
+    assert notes.ride(artifact("second", run=again), save) == (Outcome.RECREATED, second.uid)
+    second.delete()
+    assert notes.ride(artifact("second", run=False), save) == (Outcome.RESTORED, second.uid)
+    second.refresh().replace(write(tmp_path / "other.txt", "other"))
+    assert notes.ride(second, save) == (Outcome.REPLACED, second.uid)
+    assert second.load() == "other"
+    # An artifact that only changes, or does not even do that.
+    second.description = "changed"
+    assert notes.ride(second, save) == (Outcome.EXISTING, second.uid)
+    updated = ln.Artifact.get(second.uid).updated_at
+    assert notes.ride(second, save) == (Outcome.EXISTING, second.uid)
+    assert ln.Artifact.get(second.uid).updated_at == updated
+
+
+@pytest.mark.parametrize("save", WAYS)
+def test_a_rider_runs_again_when_the_transaction_does(registry: Registry, tmp_path: Path, save: Save) -> None:
+    seen: list[str] = []
+
+    def twice(connection: Connection, saved: Saved) -> None:
+        seen.append(saved.row["uid"])
+        if len(seen) == 1:
+            raise errors.Conflict("another writer came in between")
+
+    artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", run=False)
+    artifact._riders = (twice,)
+    save(artifact)
+    assert seen == [artifact.uid, artifact.uid]
+    held = contents(registry)
+    assert held.artifacts == held.objects == len(held.files) == 1
+
+
+# What a rider may raise: an error of ours, of anybody, and of the database.
+def refuse(connection: Connection, saved: Saved) -> None:
+    raise errors.InvalidArgument("no feature is called so")
+
+
+def break_down(connection: Connection, saved: Saved) -> None:
+    raise KeyError("a mistake in the rider")
+
+
+def query_nonsense(connection: Connection, saved: Saved) -> None:
+    connection.exec_driver_sql("SELECT * FROM nowhere")
+
+
+def new_file(tmp_path: Path) -> ln.Artifact:
+    return ln.Artifact(write(tmp_path / "file.txt", "file"), key="file.txt", run=False)
+
+
+def new_version(tmp_path: Path) -> ln.Artifact:
+    ln.Artifact(write(tmp_path / "old.txt", "old"), key="file.txt", run=False).save()
+    return new_file(tmp_path)
+
+
+def new_folder(tmp_path: Path) -> ln.Artifact:
+    return ln.Artifact(
+        tree(tmp_path / "folder", {"x.txt": "x", "y.txt": "y"}), key="folder", overwrite_versions=False, run=False
+    )
+
+
+def new_table(tmp_path: Path) -> ln.Artifact:
+    return ln.Artifact.from_dataframe(pd.DataFrame({"a": [1, 2]}), key="a.parquet", run=False)
+
+
+def at_a_real_key(tmp_path: Path) -> ln.Artifact:
+    old = write(tmp_path / "old.txt", "old")
+    ln.Artifact(old, key="real/a.txt", key_is_virtual=False, run=False).save()
+    path = write(tmp_path / "real.txt", "real")
+    return ln.Artifact(path, key="real/a.txt", key_is_virtual=False, run=False)
+
+
+def replaced(tmp_path: Path) -> ln.Artifact:
+    artifact = ln.Artifact(write(tmp_path / "old.txt", "old"), key="a.txt", run=False).save()
+    artifact.replace(write(tmp_path / "new.txt", "new"))
+    return artifact
+
+
+@pytest.mark.req("R266")
+@pytest.mark.parametrize("save", WAYS)
+@pytest.mark.parametrize(
+    ("make", "rider"),
+    [
+        (new_file, refuse),
+        (new_file, break_down),
+        (new_file, query_nonsense),
+        (new_version, break_down),
+        (new_folder, break_down),
+        (new_table, break_down),
+        (at_a_real_key, refuse),
+        (at_a_real_key, break_down),
+        (replaced, refuse),
+        (replaced, break_down),
+    ],
+)
+def test_a_rider_that_fails_leaves_nothing(
+    lab: Registry, tmp_path: Path, make: Callable[[Path], ln.Artifact], rider: Any, save: Save
+) -> None:
+    artifact = make(tmp_path)
+    before = contents(lab)
+    rows = _rows(lab)
+    artifact._riders = (rider,)
+    with pytest.raises((errors.BulkSaveError, errors.InvalidArgument, KeyError, DBAPIError)) as caught:
+        save(artifact)
+    cause = caught.value.__cause__ if save is many else caught.value
+    assert isinstance(cause, errors.InvalidArgument | KeyError | DBAPIError)
+    assert contents(lab) == before
+    assert _rows(lab) == rows
+    assert ln.Transform.filter(key__startswith="beside").count() == 0
+    artifact._riders = ()
+    save(artifact)
+    assert ln.Artifact.get(artifact.uid).verify()
+    after = contents(lab)
+    assert not any(name.startswith(".lamart/tmp/") for name in after.files)
+
+
+def _rows(registry: Registry) -> list[Any]:
+    with registry.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(select(ln.Artifact.__table__).order_by("id"))]
+
+
+def same(record: Any) -> Any:
+    return ln.save([record])[0]
+
+
+@pytest.mark.parametrize("save", [one, same])
+def test_riders_of_other_records(registry: Registry, save: Save) -> None:
+    told: list[tuple[Outcome, int]] = []
+
+    def note(connection: Connection, saved: Saved) -> None:
+        told.append((saved.outcome, saved.row["id"]))
+
+    for record in (ln.Transform(key="t"), ln.ULabel(name="t"), ln.Branch(name="t")):
+        record._riders = (break_down,)
+        with pytest.raises((KeyError, errors.BulkSaveError)):
+            save(record)
+        assert not record.is_saved
+        assert type(record).filter(uid=record.uid).count() == 0
+        record._riders = (note,)
+        save(record)
+        assert told.pop() == (Outcome.CREATED, record.id)
+        record.description = "changed"
+        record._riders = (note,)
+        save(record)
+        assert told.pop() == (Outcome.EXISTING, record.id)
+        assert (told, record._riders) == ([], ())
+    again = ln.ULabel(name="new")
+    ln.ULabel(name="new").save()
+    again._riders = (note,)
+    save(again)
+    assert told == [(Outcome.EXISTING, again.id)]
+
+
+def test_what_is_not_saved_for_a_rider_leaves_no_staging_file(sqlite_registry: Registry, tmp_path: Path) -> None:
+    artifact = new_table(tmp_path)
+    artifact._riders = (break_down,)
+    with pytest.raises(KeyError):
+        artifact.save()
+    assert len(contents(sqlite_registry).files) == 1
+    del artifact
+    gc.collect()
+    assert contents(sqlite_registry) == type(contents(sqlite_registry))(0, 0, ())
