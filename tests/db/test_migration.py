@@ -89,7 +89,7 @@ def write_old_version(registry: Registry, folder: Path, version: str) -> None:
 
 
 def write_what_0002_added(connection: Connection, common: Mapping[str, Any]) -> list[str]:
-    """Insert a collection of both artifacts, a note, a label and bytes that are not read; return the tables with ids."""
+    """Insert a collection of both artifacts, a note, a label and lost bytes; return the tables that have ids now."""
     collection = {"uid": "OldCollectionOfA0000", "key": "old", "hash": "h", "is_latest": True}
     insert(connection, "collection", {"id": 1, **collection, **common})
     for number in (1, 2):
