@@ -17,8 +17,7 @@ from lamart_core.db.schema import ensure_schema, schema_version
 from lamart_core.logging import logger
 from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
 from lamart_core.settings import Settings, default_cache_dir
-from lamart_core.storage import normalise_root, storage_type
-from lamart_core.storage.options import OptionsSource, StorageOptions
+from lamart_core.storage import OptionsSource, StorageOptions, normalise_root, storage_type
 
 EMBEDDED = Path(".lamart")
 _USER = User.__table__

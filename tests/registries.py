@@ -18,6 +18,7 @@ from lamart_core.db import Registry, set_default_registry
 from lamart_core.db.schema import ensure_schema
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.settings import Settings
+from lamart_core.storage import Local
 from tests.databases import BACKENDS, fresh_database
 from tests.storage.clouds import CLOUDS, reaching, shared_cloud
 from tests.storage.s3_server import credentials, shared_server
@@ -110,7 +111,7 @@ def contents(registry: Registry) -> Contents:
         artifacts = session.scalar(select(func.count()).select_from(Artifact)) or 0
         objects = session.scalar(select(func.count()).select_from(StoredObject)) or 0
     backend = registry.Storage.get(registry.storage_id).backend
-    if backend.is_local:
+    if isinstance(backend, Local):
         files = _files(Path(backend.root))
     else:
         prefix = backend.stored_name() + "/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, exists, func, or_, select
@@ -24,7 +24,6 @@ from lamart_core.storage import MARKER, Depth, Marker, State, is_stored_name
 _FILE = FolderFile.__table__
 _PAGE = 500
 _NAMES = 1000  # that are asked for at once
-_REQUESTS = 16  # to a remote store at once
 _KINDS = {
     State.MISSING: Kind.MISSING,
     State.UNREACHABLE: Kind.UNREACHABLE,
@@ -54,11 +53,9 @@ def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
     """Check that a location can be read, and that its marker is that of this location and registry."""
     backend = storage.backend
     try:
-        if backend.is_local and not Path(backend.root).is_dir():
-            raise errors.PathNotFound(f"there is no folder {backend.root} (is its disk mounted?)")
         marker = backend.read_marker()
-        if marker is None and not backend.is_local:
-            next(iter(backend.list_reserved()), None)  # tells a missing marker from a missing bucket
+        if marker is None:
+            backend.check_reachable()
     except (errors.LamartError, OSError) as error:
         yield Finding(Kind.UNREACHABLE, f"{storage.root} cannot be read: {error}", storage=storage.root)
         return
@@ -100,7 +97,7 @@ class BytesCheck:
         seen = _Ids()
         if self.storage.is_managed:
             yield from self._listed(seen)
-        with ThreadPoolExecutor(1 if self.storage.backend.is_local else _REQUESTS) as pool:
+        with ThreadPoolExecutor(self.storage.backend.requests) as pool:
             for rows in self._pages(OBJECT.c.is_content_addressed):
                 yield from (found for row in rows if (found := self._content_addressed(row)) is not None)
             for rows in self._pages(~OBJECT.c.is_content_addressed):

@@ -19,7 +19,7 @@ from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, is_referred
 from lamart_core.records import Storage, storage_locations
 from lamart_core.records.stored_object import OBSOLETE
-from lamart_core.storage import RESERVED, ReservedName, StoredName, is_reserved, is_stored_name
+from lamart_core.storage import RESERVED, ReservedName, Staging, StoredName, is_reserved, is_stored_name
 
 GRACE = timedelta(hours=24)
 _BATCH = 1000  # names that are asked for at once
@@ -117,13 +117,12 @@ def iter_garbage(
         StorageError: A storage failed or refused; the others were looked at.
     """
     failed: list[errors.StorageError] = []
-    staging: set[Path | None] = set()  # remote locations share one folder for staging files
+    seen: set[Path] = set()  # remote locations share one folder for staging files
     for storage in storage_locations(registry, managed=True) if storages is None else storages:
-        folder = storage.backend.staging(registry.settings.cache_dir).folder
-        collector = _Collector(
-            registry, storage, grace, dry_run, progress or (lambda count: None), None if folder in staging else folder
-        )
-        staging.add(folder)
+        staging = storage.backend.staging(registry.settings.cache_dir)
+        todo = staging if staging.folder not in seen else None
+        seen.add(staging.folder)
+        collector = _Collector(registry, storage, grace, dry_run, progress or (lambda count: None), todo)
         try:
             yield from collector.run()
         except errors.StorageError as error:
@@ -143,7 +142,7 @@ class _Collector:
     grace: timedelta
     dry_run: bool
     progress: Callable[[int], None]
-    staging: Path | None
+    staging: Staging | None
 
     def run(self) -> Iterator[Garbage]:
         # Rows first: while they are there, their bytes are claimed.
@@ -265,12 +264,10 @@ class _Collector:
     def _staging(self) -> Iterator[Garbage]:
         if self.staging is None:
             return
-        backend, cache_dir = self.storage.backend, self.registry.settings.cache_dir
-        root = self.storage.root if backend.is_local else str(cache_dir)
-        for name in backend.staging(cache_dir).abandoned(older_than=self.grace):
-            path = (self.staging / name.relpath).relative_to(root).as_posix()
-            gone = not self.dry_run and backend.staging(cache_dir).remove(name)
-            yield Garbage(root, path, name.is_folder, name.modified, name.size, Reason.STAGING, gone)
+        for name in self.staging.abandoned(older_than=self.grace):
+            path = (self.staging.folder / name.relpath).relative_to(self.staging.root).as_posix()
+            gone = not self.dry_run and self.staging.remove(name)
+            yield Garbage(self.staging.root, path, name.is_folder, name.modified, name.size, Reason.STAGING, gone)
 
 
 def _is_ours(relpath: str) -> bool:

@@ -18,7 +18,7 @@ from lamart_core.db import base
 from lamart_core.db.engines import WRITE, database_url, make_engine
 from lamart_core.db.retry import retrying
 from lamart_core.settings import Settings
-from lamart_core.storage.options import OptionsSource, StorageOptions
+from lamart_core.storage import OptionsSource, StorageOptions
 
 T = TypeVar("T")
 

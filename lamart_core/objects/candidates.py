@@ -74,7 +74,7 @@ def candidates(registry: Registry, row: Row[Any]) -> list[Candidate]:
 def cached_copies(registry: Registry, storage: Storage, row: Row[Any]) -> Iterator[Path]:
     """Go through copies of a remote object on this machine: its own, and those in folders that it is a file of."""
     backend = storage.backend
-    if backend.is_local or row.hash is None:
+    if not backend.is_cached or row.hash is None:
         return
     cache = Cache(registry.settings.cache_dir)
     own = cache.path(backend, row.path, size=row.size, digest=digest_of(row._asdict()))

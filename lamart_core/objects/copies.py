@@ -133,7 +133,7 @@ def _put_copied_folder(
     copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_content_addressed: bool
 ) -> Copy:
     backend = copy.storage.backend
-    if is_content_addressed and not backend.is_local:
+    if is_content_addressed and not backend.keeps_links:
         already = {value: put for other in before for value, put in other.contents.items()}
         held = held_contents(local, tree, copy.storage)
         stem = PurePosixPath(copy.path).name[: uids.STEM_LENGTH]

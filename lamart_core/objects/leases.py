@@ -3,56 +3,22 @@
 from __future__ import annotations
 
 import os
-import socket
 from datetime import datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, update
 
 from lamart_core.db import Registry, now
+from lamart_core.processes import SEPARATOR, namespace, started
 from lamart_core.records import Lease, Storage
 
 LEASE = Lease.__table__
 DURATION = timedelta(days=7)
-_SEPARATOR = "|"
-
-
-@lru_cache
-def _host() -> str:
-    """Return what tells one start of one machine from all others."""
-    try:
-        # The name space too: in two containers of one machine the same number is two processes.
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{socket.gethostname()}{_SEPARATOR}{boot}{_SEPARATOR}{os.stat('/proc/self/ns/pid').st_ino}"
-    except OSError:
-        return f"{socket.gethostname()}{_SEPARATOR}{_SEPARATOR}"
-
-
-def _started(pid: int) -> str | None:
-    """Return when a process began, in ticks since the boot; "" where that cannot be seen, None when it is gone."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-    else:
-        # The name of the program may hold spaces and brackets; the state comes after the last one.
-        fields = stat.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        return ""
-    return ""
 
 
 def holder() -> str:
     """Return who this process is: host, boot, name space, number and time of its start."""
     pid = os.getpid()
-    return _SEPARATOR.join((_host(), str(pid), _started(pid) or ""))
+    return SEPARATOR.join((namespace(), str(pid), str(started(pid) or "")))
 
 
 def is_held(holder: str, expires_at: datetime) -> bool:
@@ -62,12 +28,12 @@ def is_held(holder: str, expires_at: datetime) -> bool:
         holder: Who took it.
         expires_at: When it ends where nobody can see the process.
     """
-    host, _, process = holder.rpartition(_SEPARATOR)
-    host, _, pid = host.rpartition(_SEPARATOR)
-    if host != _host() or not pid.isdigit():
+    host, _, process = holder.rpartition(SEPARATOR)
+    host, _, pid = host.rpartition(SEPARATOR)
+    if host != namespace() or not pid.isdigit():
         return expires_at > now()
-    started = _started(int(pid))
-    return started is not None and process in (started, "")
+    begun = started(int(pid))
+    return begun is not None and process in (str(begun or ""), "")
 
 
 def take(registry: Registry, storage: Storage, path: str, *, duration: timedelta = DURATION) -> bool:

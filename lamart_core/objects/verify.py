@@ -126,7 +126,7 @@ def damaged_objects(storage: Storage, rows: Sequence[Row]) -> set[int]:
 
 def _in_version_store(storage: Storage, rows: Sequence[Row]) -> dict[int, list[Content]]:
     """Return what some objects consist of that a listing tells of, by their ids."""
-    if not storage.is_managed or storage.backend.is_local:
+    if not storage.is_managed or not storage.backend.is_cached:
         return {}
     found = {
         row["id"]: [Content(row["id"], row["hash"], row["path"], row["size"], row["suffix"])]

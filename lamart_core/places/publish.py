@@ -127,7 +127,7 @@ def _publish_latest(registry: Registry, storage: Storage, key: str, owner: Owner
     if gone:
         for item in gone:
             remove_bytes(storage, item.path, is_folder=item.is_folder)
-    elif backend.is_local:
+    elif backend.keeps_links:
         # Others share the object: what people do at the key must not reach it.
         backend.publish(path, key, is_folder=is_folder, by_link=False)
     return True

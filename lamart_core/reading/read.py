@@ -159,11 +159,10 @@ def verify(record: ArtifactRecord) -> bool:
 def keep_copy(record: ArtifactRecord, file: Path) -> None:
     """Make a file with the bytes of an artifact in a remote location the copy that the cache holds of it."""
     where = _where(record)
-    if where.storage.backend.is_local:
-        return
-    Cache(record.registry.settings.cache_dir).keep(
-        file, where.storage.backend, where.relpath, size=where.object["size"], digest=digest_of(where.object)
-    )
+    backend, row = where.storage.backend, where.object
+    if backend.is_cached:
+        cache = Cache(record.registry.settings.cache_dir)
+        cache.keep(file, backend, where.relpath, size=row["size"], digest=digest_of(row))
 
 
 def _local(record: ArtifactRecord, *, mute: bool) -> Path:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from lamart_core import errors, uids
 from lamart_core.db import model_class
 from lamart_core.logging import logger
 from lamart_core.records.artifact import artifact_table
-from lamart_core.storage import RESERVED, Backend, Marker, backend_at
+from lamart_core.storage import RESERVED, Marker, backend_at
 
 if TYPE_CHECKING:
     from lamart_core.records.storage import Storage
@@ -39,7 +37,8 @@ def claim(record: Storage) -> None:
             marker = backend.read_marker()
         except errors.StorageError as error:
             # No bucket, or no folder could be made: there is nothing to read either.
-            if error.errno == errno.ENOENT or (backend.is_local and not Path(backend.root).is_dir()):
+            folder = backend.path()
+            if error.errno == errno.ENOENT or (isinstance(folder, Path) and not folder.is_dir()):
                 raise
             logger.warning("%s cannot be written to and is registered for reading only: %s", record.root, error)
             marker = None
@@ -72,13 +71,6 @@ def _root_of(record: Storage, uid: str) -> str | None:
         return connection.execute(select(table.c.root).where(table.c.uid == uid)).scalar_one_or_none()
 
 
-def place_of(backend: Backend) -> str | None:
-    """Return where a location is: the region of an S3 bucket, the name of the machine for a local folder."""
-    if backend.is_local:
-        return platform.node()[:64] or None
-    return backend.region
-
-
 def check_move(record: Storage, old_root: str) -> None:
     """Check that the bytes of a location lie at the root that was assigned to it.
 
@@ -96,9 +88,12 @@ def check_move(record: Storage, old_root: str) -> None:
     if other is not None:
         raise errors.InvalidArgument(f"{new_root} is the root of another storage location ({other}) already")
     backend = record.backend
-    if backend.is_local and not Path(new_root).is_dir():
-        raise errors.PathNotFound(f"there is no folder {new_root}: move the files of {old_root} there first")
     marker = backend.read_marker()
+    if marker is None:
+        try:
+            backend.check_reachable()
+        except errors.PathNotFound as error:
+            raise errors.PathNotFound(f"{error}; move the files of {old_root} there first") from error
     if marker is None and record.instance_uid is None:
         return  # a place that nobody manages has no marker, here as there
     if marker is None or marker.storage_uid != record.uid:
@@ -174,8 +169,3 @@ def _unmark(record: Storage) -> None:
         backend.remove_marker(record.uid)
     except errors.StorageError as error:
         logger.warning("the marker of %s could not be removed: %s", record.root, error)
-        return
-    if backend.is_local:
-        for folder in (backend.temporary, backend.temporary.parent):
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)

@@ -100,7 +100,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             self.uid = uids.base62(12)
         else:
             locations.claim(self)
-            self.region = self.region or locations.place_of(self.backend)
+            self.region = self.region or self.backend.region
         return super().save()
 
     def _is_same(self) -> ColumnElement[bool]:
@@ -116,7 +116,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         locations.check_move(self, old_root)
         # Past the guard: the type follows from the root.
         super(SQLRecord, self).__setattr__("type", storage_type(self.root))
-        self.region = locations.place_of(self.backend) if self.is_managed else None
+        self.region = self.backend.region if self.is_managed else None
         registry.forget(("storage", self.id))
         if registry.options.get("storage") and self.id == registry.storage_id:
             registry.options["storage"] = self.root
@@ -185,7 +185,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         return self.backend.path("")
 
     def __fspath__(self) -> str:
-        if not self.backend.is_local:
+        if self.type != "local":
             raise TypeError(f"{self.root} is not a folder of this machine")
         return self.root
 

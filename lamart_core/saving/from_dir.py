@@ -25,7 +25,7 @@ from lamart_core.storage import (
     address_of,
     backend_at,
     bucket_of,
-    check_place,
+    check_path,
     clean_key,
     given_options,
     is_reserved,
@@ -140,7 +140,7 @@ def _stage_local(folder: Path, parts: Sequence[_Part], algorithm: str) -> list[_
     names = [part.in_place(file.path) for file, part in zip(found, where, strict=True)]
     for name in names:
         if name is not None:
-            check_place(name, is_local=True)
+            check_path(name)
     # What lies in a storage location is not copied, and so not hashed again: its state tells whether it changed.
     lying = [path for path, name in zip(paths, names, strict=True) if name is not None]
     states = dict(zip(lying, state_at_rest(lying), strict=True)) if lying else {}
@@ -214,7 +214,7 @@ def _stage_remote(registry: Registry, source: UPath, part: _Part) -> list[_File]
         if is_reserved(relative):
             continue
         name = part.base + relative
-        check_place(name, is_local=False)
+        backend.check_path(name)
         suffix = suffix_of(relative)
         kind = formats.for_suffix(suffix)
         staged = Staged(

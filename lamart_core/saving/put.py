@@ -87,7 +87,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
             held = held_contents(source, tree, plan.storage)
             files = put_contents(source, tree, plan.storage, stem, held, before.files, bar)
             return Put(before.relpath, is_managed=True, is_content_addressed=True, files=files)
-        move = staged.is_owned and backend.is_local
+        move = staged.is_owned and backend.takes_staged
         known = _known_files(registry, item, tree)
         backend.put_folder(source, relpath, tree=tree, move=move, known=known)
     return Put(relpath, is_managed=True)
@@ -95,7 +95,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
 
 def _is_content_addressed(plan: Plan) -> bool:
     """Whether the files of a folder are stored as objects of their own: where versions are kept and links are not."""
-    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.is_local
+    return plan.key_is_virtual and not plan.overwrite_versions and not plan.storage.backend.keeps_links
 
 
 def _known_files(registry: Registry, item: Item, tree: TreeDigest) -> Mapping[str, KnownFile] | None:
@@ -123,7 +123,7 @@ def _put_files(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put
     try:
         for item in wanted:
             source, staged = _source(item), item.staged
-            is_ours = staged.is_owned and backend.is_local
+            is_ours = staged.is_owned and backend.takes_staged
             link = _second_name(source, backend, staged.suffix) if is_ours else None
             if link is not None:
                 links.append(link)

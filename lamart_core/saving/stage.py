@@ -22,7 +22,6 @@ from lamart_core.storage import (
     StorageOptions,
     address_of,
     backend_at,
-    begin_flush,
     bucket_of,
     content_state,
     given_options,
@@ -236,14 +235,14 @@ def stage_stored(backend: Backend, relpath: str, *, algorithm: str, suffix: str)
         InvalidArgument: An empty folder, or no regular file.
         SourceChanged: It is written while it is read.
     """
-    if backend.is_local:
-        source = backend.local(relpath)
+    source = backend.path(relpath)
+    if isinstance(source, Path):
         if not source.exists():
             raise errors.PathNotFound(f"nothing was written to {source}")
         staged = _stage_local(source, algorithm, root=backend.root, in_place=relpath, suffix=suffix)
         return replace(staged, in_place=None, root=None, stored=relpath)
     stat = backend.stat(relpath)
-    kind = _kind_of(cast(UPath, backend.path(relpath)), suffix, stat)
+    kind = _kind_of(source, suffix, stat)
     digest = stat.digest
     if not stat.is_folder:
         with TemporaryDirectory() as folder:
@@ -253,7 +252,7 @@ def stage_stored(backend: Backend, relpath: str, *, algorithm: str, suffix: str)
             if backend.stat(relpath) != stat:
                 raise errors.SourceChanged(f"{backend.root}/{relpath} is still written to; save it when it is complete")
     return Staged(
-        source=backend.path(relpath),
+        source=source,
         suffix=suffix,
         is_folder=stat.is_folder,
         size=stat.size,
@@ -308,11 +307,12 @@ def stage_object(
     """
     file_format = formats.for_object(obj, suffix)
     chosen = suffix or file_format.default_suffix(obj)
-    path = backend.staging(cache_dir).new_path(chosen)
+    staging = backend.staging(cache_dir)
+    path = staging.new_path(chosen)
     try:
         file_format.write(obj, path, suffix=chosen, options=options)
-        if backend.is_local and not file_format.is_folder:
-            begin_flush(path)
+        if not file_format.is_folder:
+            staging.begin_flush(path)
         tree = hashing.hash_tree(path, algorithm) if file_format.is_folder else None
         digest = tree.digest if tree is not None else hashing.hash_file(path, algorithm)
         size = tree.size if tree is not None else path.stat().st_size

@@ -1,37 +1,27 @@
-"""Storage locations: where bytes lie, and how they get there."""
+"""Storage: where bytes lie, and how they get there."""
 
-from lamart_core.storage.backend import Backend, Local, ObjectStore, Staging, backend_at
+from lamart_core.storage.backend import Backend
 from lamart_core.storage.cache import Cache
 from lamart_core.storage.content_addressed import ContentAddressedFolder
-from lamart_core.storage.copying import begin_flush, check_state, content_state, state_at_rest
+from lamart_core.storage.copying import check_state, content_state, state_at_rest
 from lamart_core.storage.failures import reading, writing
-from lamart_core.storage.filesystem import PROTOCOLS
-from lamart_core.storage.keys import (
+from lamart_core.storage.local.backend import Local
+from lamart_core.storage.names.keys import (
     RESERVED,
     check_key,
-    check_place,
+    check_path,
     check_suffix,
     clean_key,
     is_reserved,
+    is_stored_name,
     normal_form,
     object_path,
     register_suffixes,
     suffix_of,
 )
-from lamart_core.storage.objects import (
-    FilePut,
-    KnownFile,
-    ObjectStat,
-    ReservedName,
-    StoredFile,
-    StoredName,
-    UnfinishedUpload,
-)
-from lamart_core.storage.options import OptionsSource, StorageOptions, given_options
-from lamart_core.storage.progress import NO_BAR, Bar, progress
-from lamart_core.storage.roots import (
+from lamart_core.storage.names.roots import (
     MARKER,
-    Marker,
+    PROTOCOLS,
     address_of,
     bucket_of,
     match_root,
@@ -40,8 +30,21 @@ from lamart_core.storage.roots import (
     relative_to,
     storage_type,
 )
-from lamart_core.storage.staging import maker_lives
-from lamart_core.storage.survey import is_stored_name
+from lamart_core.storage.objectstore.backend import ObjectStore
+from lamart_core.storage.objectstore.options import OptionsSource, StorageOptions, given_options
+from lamart_core.storage.opening import backend_at
+from lamart_core.storage.progress import NO_BAR, Bar, progress
+from lamart_core.storage.staging import Staging, maker_lives
+from lamart_core.storage.values import (
+    FilePut,
+    KnownFile,
+    Marker,
+    ObjectStat,
+    ReservedName,
+    StoredFile,
+    StoredName,
+    UnfinishedUpload,
+)
 from lamart_core.storage.verdicts import Depth, Expected, State, Verdict
 
 __all__ = [
@@ -72,10 +75,9 @@ __all__ = [
     "Verdict",
     "address_of",
     "backend_at",
-    "begin_flush",
     "bucket_of",
     "check_key",
-    "check_place",
+    "check_path",
     "check_state",
     "check_suffix",
     "clean_key",

@@ -2,31 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import ClassVar
 
+from upath import UPath
+
+from lamart_core import uids
+from lamart_core.errors import InvalidArgument, ObjectExists, PathNotFound, StorageError
 from lamart_core.hashing import Digest, TreeDigest
-from lamart_core.storage import presence, roots, staging, survey, transfer, within
-from lamart_core.storage.filesystem import Location
-from lamart_core.storage.keys import check_place
-from lamart_core.storage.objects import (
+from lamart_core.storage.copying import remove_quietly
+from lamart_core.storage.failures import reading, writing
+from lamart_core.storage.location import Location
+from lamart_core.storage.names.keys import check_path, is_stored_name, suffix_of
+from lamart_core.storage.names.roots import MARKER
+from lamart_core.storage.progress import NO_BAR, Bar
+from lamart_core.storage.staging import Staging
+from lamart_core.storage.threads import run_all
+from lamart_core.storage.values import (
     FilePut,
     KnownFile,
+    Marker,
     ObjectStat,
     ReservedName,
     StoredFile,
     StoredName,
     UnfinishedUpload,
 )
-from lamart_core.storage.progress import NO_BAR, Bar
 
 
 @dataclass(frozen=True)
-class Backend(Location):
-    """Where the bytes of a storage lie, and what can be done with them."""
+class Backend(Location, ABC):
+    """Where the bytes of a storage lie, and what can be done with them.
+
+    A path is relative to the root, with `/` between its parts. An object is a file or a folder: it appears whole or not
+    at all, and is never overwritten but by `publish`. What a kind of storage can do beside that is told by attributes,
+    so that nobody needs to ask which kind it is.
+
+    Attributes:
+        keeps_links: Whether files of folders that are equal share their bytes by links. Where they cannot, the files of
+            a folder that keeps versions are stored as objects of their own, each content once.
+        takes_staged: Whether what lies in `staging` is put by a rename.
+        is_cached: Whether reading copies bytes to this machine, so that it pays to keep them in a cache.
+        requests: How many requests are worth making at a time.
+    """
+
+    keeps_links: ClassVar[bool]
+    takes_staged: ClassVar[bool]
+    is_cached: ClassVar[bool]
+    requests: ClassVar[int]
+
+    @abstractmethod
+    def path(self, relpath: str = "") -> Path | UPath:
+        """Return the path of an object: a `Path` in a folder of this machine, a `UPath` elsewhere.
+
+        Raises:
+            InvalidArgument: The path would lead out of the storage.
+            MissingExtra: The library for this protocol is not installed.
+        """
+
+    @abstractmethod
+    def url(self, relpath: str = "") -> str:
+        """Return the URL of an object, without the endpoint that its server may have.
+
+        Raises:
+            InvalidArgument: The path would lead out of the storage.
+        """
 
     def put_file(
         self, source: Path, relpath: str, *, digest: Digest | None = None, move: bool = False, bar: Bar = NO_BAR
@@ -54,7 +101,8 @@ class Backend(Location):
             ReadOnlyStorage: Nothing may be written here.
             StorageError: The storage failed in another way.
         """
-        return transfer.put_file(source, self, relpath, digest=digest, move=move, bar=bar)
+        self._check_target(relpath)
+        return self._put_file(FilePut(source, relpath, digest, move), bar)
 
     def put_files(self, puts: Sequence[FilePut], *, bar: Bar = NO_BAR) -> list[ObjectStat]:
         """Store many files, several at a time: all of them or none.
@@ -72,7 +120,9 @@ class Backend(Location):
             ObjectExists, SourceChanged, StorageFull, ReadOnlyStorage, StorageError: As for `put_file`; what was stored
                 before is removed again. A file that was moved is then gone.
         """
-        return transfer.put_files(puts, self, bar=bar)
+        for put in puts:
+            self._check_target(put.relpath)
+        return self._put_files(puts, bar) if puts else []
 
     def put_folder(
         self,
@@ -103,7 +153,8 @@ class Backend(Location):
         Raises:
             ObjectExists, SourceChanged, StorageFull, ReadOnlyStorage, StorageError: As for `put_file`.
         """
-        return transfer.put_folder(source, self, relpath, tree=tree, move=move, known=known)
+        self._check_target(relpath)
+        return self._put_folder(source, relpath, tree=tree, move=move, known=known)
 
     def get(self, relpath: str, target: Path, *, is_folder: bool = False, bar: Bar = NO_BAR) -> None:
         """Copy an object out of the storage; the target appears whole or not at all.
@@ -119,10 +170,18 @@ class Backend(Location):
             StorageFull: The disk of the target is full.
             StorageError: The storage failed, or fewer bytes arrived than it said.
         """
-        transfer.get(self, relpath, target, is_folder=is_folder, bar=bar)
+        with writing(str(target.parent)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{uids.base62(20)}.part")
+        try:
+            self._get(relpath, temporary, is_folder=is_folder, bar=bar)
+            with writing(str(target.parent)):
+                _exchange(temporary, target)
+        finally:
+            remove_quietly(temporary)
 
     def get_files(self, files: Mapping[Path, StoredFile], *, bar: Bar = NO_BAR) -> None:
-        """Copy stored files out of an object store, several at a time; each appears whole or not at all.
+        """Copy stored files out of the storage, several at a time; each appears whole or not at all.
 
         Args:
             files: What goes where; a file that is there is replaced.
@@ -131,8 +190,25 @@ class Backend(Location):
         Raises:
             PathNotFound, StorageFull, StorageError: As for `get`.
         """
-        transfer.get_files(self, files, bar=bar)
+        with writing(str(next(iter(files), Path()).parent)):
+            for folder in {path.parent for path in files}:
+                folder.mkdir(parents=True, exist_ok=True)
 
+        def fetch(target: Path, file: StoredFile) -> None:
+            temporary = target.with_name(f".{uids.base62(20)}.part")
+            try:
+                if file.relpath is None:
+                    temporary.touch()
+                else:
+                    self._get_file(file.relpath, temporary, file.size, bar)
+                os.replace(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+        fetches = [partial(fetch, target, file) for target, file in files.items()]
+        run_all(fetches, self._threads(file.size for file in files.values()))
+
+    @abstractmethod
     def stat(self, relpath: str) -> ObjectStat:
         """Describe an object without reading its bytes.
 
@@ -144,10 +220,9 @@ class Backend(Location):
             PathNotFound: Nothing is there.
             StorageError: The storage failed or refused.
         """
-        return transfer.stat(self, relpath)
 
     def list_files(self, relpath: str) -> dict[str, ObjectStat]:
-        """Describe all files of a folder of an object store by one listing, without reading their bytes.
+        """Describe all files of a folder, without reading their bytes.
 
         Args:
             relpath: Path of the folder, relative to the root; "" for the root.
@@ -160,7 +235,7 @@ class Backend(Location):
             InvalidArgument: A name leads out of the folder.
             StorageError: The storage failed or refused.
         """
-        return transfer.stat_files(self, relpath)
+        return dict(sorted(self._list_files(relpath).items(), key=lambda item: item[0].encode()))
 
     def exists(self, relpath: str) -> bool:
         """Return whether an object is there.
@@ -168,7 +243,11 @@ class Backend(Location):
         Raises:
             StorageError: The storage failed or refused.
         """
-        return transfer.exists(self, relpath)
+        try:
+            self.stat(relpath)
+        except PathNotFound:
+            return False
+        return True
 
     def delete(self, relpath: str, *, is_folder: bool = False, missing_ok: bool = True) -> None:
         """Remove an object for good.
@@ -183,7 +262,8 @@ class Backend(Location):
             ReadOnlyStorage: Nothing may be removed here.
             StorageError: The storage failed in another way.
         """
-        transfer.delete(self, relpath, is_folder=is_folder, missing_ok=missing_ok)
+        self._check_target(relpath)
+        self._delete(relpath, is_folder=is_folder, missing_ok=missing_ok)
 
     def duplicate(self, source: str, target: str, *, is_folder: bool) -> None:
         """Give an object a second name.
@@ -201,7 +281,8 @@ class Backend(Location):
             ObjectExists: Something is at the target.
             StorageError: The storage failed; nothing is left at the target.
         """
-        within.duplicate(self, source, target, is_folder=is_folder)
+        self.check_writable()
+        self._publish(source, target, is_folder=is_folder, by_link=True, replace=False)
 
     def publish(self, source: str, target: str, *, is_folder: bool, by_link: bool, replace: bool = True) -> None:
         """Let the bytes of an object be those at another path too.
@@ -222,7 +303,8 @@ class Backend(Location):
             ObjectExists: Something is at the target, and `replace` is False.
             StorageError: The storage failed.
         """
-        within.place(self, source, target, is_folder=is_folder, by_link=by_link, replace=replace)
+        self.check_writable()
+        self._publish(source, target, is_folder=is_folder, by_link=by_link, replace=replace)
 
     def publish_files(self, files: Sequence[StoredFile], target: str, *, replace: bool = True) -> None:
         """Let the files of a content-addressed folder be those at a path too, as `publish` does for other folders.
@@ -235,7 +317,9 @@ class Backend(Location):
         Raises:
             PathNotFound, ObjectExists, StorageError: As for `publish`.
         """
-        within.place_files(self, files, target, replace=replace)
+        self.check_writable()
+        origins = {file.path: file.relpath for file in files}
+        self._publish_files(origins, target, size=sum(file.size for file in files), replace=replace)
 
     def make_parent(self, relpath: str) -> None:
         """Make the folder that an object will lie in, where there are folders.
@@ -244,7 +328,7 @@ class Backend(Location):
             ReadOnlyStorage: Nothing may be written here.
             StorageError: The storage is not there.
         """
-        within.make_parent(self, relpath)
+        self.check_writable()
 
     def flush(self, relpath: str) -> None:
         """Flush what others wrote at a path to the disk; servers have done so.
@@ -252,8 +336,9 @@ class Backend(Location):
         Raises:
             StorageError: The disk failed.
         """
-        within.make_durable(self, relpath)
+        return
 
+    @abstractmethod
     def staging(self, cache_dir: Path | None = None) -> Staging:
         """Return where bytes lie before they are put here: inside a local storage, so that putting is a rename.
 
@@ -261,7 +346,6 @@ class Backend(Location):
             cache_dir: Cache folder; staging files of remote storages lie in its `tmp`. Default: the system's folder
                 for temporary files.
         """
-        return Staging(self, cache_dir)
 
     def check_path(self, relpath: str) -> None:
         """Check that an object can lie at a path: what a database records and a storage takes as names.
@@ -269,8 +353,9 @@ class Backend(Location):
         Raises:
             InvalidArgument: It is the root itself, leads outside, is too long or not UTF-8.
         """
-        check_place(relpath, is_local=self.is_local)
+        check_path(relpath)
 
+    @abstractmethod
     def list_reserved(self) -> Iterator[ReservedName]:
         """Go through the names in the reserved folder, one level deep, in no order.
 
@@ -280,7 +365,6 @@ class Backend(Location):
         Raises:
             StorageError: The storage failed or refused.
         """
-        return survey.iter_reserved(self)
 
     def list_stored(self) -> list[StoredName]:
         """List the objects in the version store, whether or not a record claims them.
@@ -290,8 +374,11 @@ class Backend(Location):
         Raises:
             StorageError: The storage failed or refused.
         """
-        return survey.list_stored(self)
+        stored = (name for name in self.list_reserved() if is_stored_name(name.relpath))
+        measured = (self.measure(name) for name in stored)
+        return sorted((found for found in measured if found is not None), key=lambda found: found.relpath)
 
+    @abstractmethod
     def measure(self, name: ReservedName) -> StoredName | None:
         """Return size and age of what lies under a name, files of a folder included; None when it is gone.
 
@@ -300,8 +387,8 @@ class Backend(Location):
         Raises:
             StorageError: The storage failed or refused.
         """
-        return survey.measure(self, name)
 
+    @abstractmethod
     def mismatched(self, sizes: Mapping[str, int]) -> dict[str, int | None]:
         """Return those of many objects of a version store that are missing or have another size.
 
@@ -314,7 +401,6 @@ class Backend(Location):
         Raises:
             StorageError: The storage failed or refused.
         """
-        return presence.not_whole(self, sizes)
 
     def list_uploads(self) -> Iterator[UnfinishedUpload]:
         """Go through the multi-part uploads that were begun below an S3 root and neither finished nor aborted.
@@ -324,7 +410,7 @@ class Backend(Location):
         Raises:
             StorageError: The storage failed or refused.
         """
-        return survey.iter_uploads(self)
+        return iter(())
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Abort a multi-part upload; its parts are removed. One that has ended in the meantime is left alone.
@@ -332,17 +418,27 @@ class Backend(Location):
         Raises:
             StorageError: The storage failed or refused.
         """
-        survey.abort_upload(self, upload)
+        raise InvalidArgument(f"{self.root} has no multi-part uploads")
 
-    def read_marker(self) -> roots.Marker | None:
+    def read_marker(self) -> Marker | None:
         """Return the marker, or None when nobody manages the storage or it cannot be seen.
 
         Raises:
             StorageError: The storage failed.
         """
-        return roots.read_marker(self)
+        try:
+            with reading(self.root, MARKER):
+                lines = [line.strip() for line in self._read(MARKER).decode().splitlines() if line.strip()]
+        except PathNotFound:
+            return None
+        except StorageError as error:
+            # Object stores answer "forbidden" for what is not there when listing is not allowed.
+            if isinstance(error.__cause__, PermissionError):
+                return None
+            raise
+        return Marker(lines[0], lines[1]) if len(lines) > 1 else None
 
-    def write_marker(self, marker: roots.Marker) -> None:
+    def write_marker(self, marker: Marker) -> None:
         """Mark the storage as managed; a local folder is made when it is not there.
 
         Raises:
@@ -350,7 +446,12 @@ class Backend(Location):
             ReadOnlyStorage: Nothing may be written here.
             StorageError: The storage failed.
         """
-        roots.write_marker(self, marker)
+        self.check_writable()
+        with writing(self.root):
+            self._create_marker(f"{marker.storage_uid}\n{marker.registry_uid}\n")
+        found = self.read_marker()
+        if found is not None and found != marker:
+            raise ObjectExists(f"{self.root} is managed by another registry ({found.registry_uid}) already")
 
     def remove_marker(self, storage_uid: str) -> None:
         """Remove the marker, if it is (still) that of this storage.
@@ -359,94 +460,105 @@ class Backend(Location):
             ReadOnlyStorage: Nothing may be removed here.
             StorageError: The storage failed.
         """
-        roots.remove_marker(self, storage_uid)
+        self.check_writable()
+        found = self.read_marker()
+        if found is not None and found.storage_uid == storage_uid:
+            with writing(self.root):
+                self._remove_marker()
+
+    @abstractmethod
+    def check_reachable(self) -> None:
+        """Check that the place is there: the folder, or the bucket or container.
+
+        Raises:
+            PathNotFound: It is not.
+            StorageError: The storage failed or refused.
+        """
 
     @property
+    @abstractmethod
     def region(self) -> str | None:
-        """The region of an S3 bucket, or None where there is none or nobody says."""
-        return roots.bucket_region(self)
+        """Where the bytes are: the name of this machine, the region of a bucket; None where nobody says."""
 
+    @contextmanager
+    def on_disk(self, relpath: str, *, is_folder: bool) -> Generator[Path, None, None]:
+        """Return a path on this machine with the bytes of an object, to be read until the block ends.
 
-class Local(Backend):
-    """A folder of this machine."""
-
-
-class ObjectStore(Backend):
-    """A prefix of an object store, or another remote place."""
-
-
-def backend_at(root: str, options: Mapping[str, Any] | None = None, *, read_only: bool = False) -> Backend:
-    """Return the backend for a root.
-
-    Args:
-        root: Normalised root: an absolute local path, or a URL. An S3 root may carry `?endpoint_url=…`.
-        options: Options for the fsspec file system, for example credentials; `repr` does not show them.
-        read_only: Whether writing and deleting is refused.
-
-    Examples:
-        >>> backend_at("/data/lab").path("raw/counts.csv").as_posix()
-        '/data/lab/raw/counts.csv'
-    """
-    kind = Local if "://" not in root else ObjectStore
-    return kind(root, options if options is not None else {}, read_only)
-
-
-@dataclass(frozen=True)
-class Staging:
-    """Where bytes lie before they are put into a storage, under names that say which process made them.
-
-    Attributes:
-        backend: Where the bytes will go.
-        cache_dir: Cache folder, for a remote storage.
-    """
-
-    backend: Backend
-    cache_dir: Path | None = None
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder; None when that is not known."""
-        return staging.staging_folder(self.backend, self.cache_dir)
-
-    def new_path(self, suffix: str) -> Path:
-        """Return a path where nothing is, in a folder that is.
-
-        Args:
-            suffix: Suffix of the file or folder that will be written there.
+        In a local storage that is the object itself, else a copy that is removed afterwards.
 
         Raises:
-            ReadOnlyStorage: Nothing may be written to the storage.
-            StorageError: The storage is not there.
+            PathNotFound, StorageFull, StorageError: As for `get`.
         """
-        return transfer.staging_path(self.backend, suffix, self.cache_dir)
+        with TemporaryDirectory() as folder:
+            copy = Path(folder, f"object{suffix_of(relpath)}")
+            self.get(relpath, copy, is_folder=is_folder)
+            yield copy
 
-    def copy(self, source: Path, suffix: str) -> Path:
-        """Copy a local file or folder to a new path, to be written to: it shares nothing with the source.
+    # ------------------------------------------------------------------ what each kind does in its own way
 
-        Args:
-            source: A local file or folder.
-            suffix: Suffix of the copy.
+    @abstractmethod
+    def _put_file(self, put: FilePut, bar: Bar) -> ObjectStat: ...
 
-        Returns:
-            The copy, which is the caller's to put or to remove.
+    @abstractmethod
+    def _put_files(self, puts: Sequence[FilePut], bar: Bar) -> list[ObjectStat]: ...
 
-        Raises:
-            SourceChanged: The source is changed or removed while it is copied; as all others, it leaves no copy behind.
-            StorageFull, ReadOnlyStorage, StorageError: The copy cannot be written.
-        """
-        return within.private_copy(source, self.backend, suffix, self.cache_dir)
+    @abstractmethod
+    def _put_folder(
+        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+    ) -> ObjectStat: ...
 
-    def abandoned(self, *, older_than: timedelta) -> Iterator[StoredName]:
-        """List what processes that ended left here, with paths relative to the folder.
+    @abstractmethod
+    def _get(self, relpath: str, target: Path, *, is_folder: bool, bar: Bar) -> None:
+        """Copy an object to a path where nothing is, in a folder that is."""
 
-        Args:
-            older_than: Files that were modified more recently are left out.
+    @abstractmethod
+    def _get_file(self, relpath: str, target: Path, size: int | None, bar: Bar) -> None:
+        """Copy a file whose size is known to a path where nothing is, in a folder that is."""
 
-        Raises:
-            StorageError: The folder cannot be read.
-        """
-        return staging.abandoned_staging(self.backend, older_than=older_than, cache_dir=self.cache_dir)
+    @abstractmethod
+    def _list_files(self, relpath: str) -> dict[str, ObjectStat]: ...
 
-    def remove(self, found: StoredName) -> bool:
-        """Remove one of the files that `abandoned` found; return whether nothing is left of it."""
-        return staging.remove_staged(self.backend, found, cache_dir=self.cache_dir)
+    @abstractmethod
+    def _delete(self, relpath: str, *, is_folder: bool, missing_ok: bool) -> None: ...
+
+    @abstractmethod
+    def _publish(self, source: str, target: str, *, is_folder: bool, by_link: bool, replace: bool) -> None: ...
+
+    @abstractmethod
+    def _publish_files(self, origins: Mapping[str, str | None], target: str, *, size: int, replace: bool) -> None:
+        """Let files be those of a folder: by their path in it the object that has the bytes, None for an empty one."""
+
+    @abstractmethod
+    def _read(self, relpath: str) -> bytes:
+        """Return the bytes of a small file."""
+
+    @abstractmethod
+    def _create_marker(self, text: str) -> None:
+        """Write the marker whole or not at all, and only where there is none yet."""
+
+    @abstractmethod
+    def _remove_marker(self) -> None: ...
+
+    @abstractmethod
+    def _threads(self, sizes: Iterable[int | None]) -> int:
+        """Return how many files of some sizes are moved at a time."""
+
+    def _check_target(self, relpath: str) -> None:
+        self.check_writable()
+        if not relpath:
+            raise InvalidArgument("the path of an object cannot be empty: that is the root of the storage")
+
+
+def exists_already(name: str, location: Location) -> ObjectExists:
+    """Return the error for a path that is taken."""
+    return ObjectExists(f"{name!r} exists already in {location.root}; stored objects are never overwritten")
+
+
+def _exchange(temporary: Path, target: Path) -> None:
+    if not target.is_dir():
+        os.replace(temporary, target)
+        return
+    aside = target.with_name(f".{uids.base62(20)}.old")
+    os.rename(target, aside)
+    os.rename(temporary, target)
+    remove_quietly(aside)

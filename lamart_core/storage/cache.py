@@ -12,14 +12,13 @@ from pathlib import Path, PurePosixPath
 from lamart_core import uids
 from lamart_core.errors import PathNotFound
 from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes
-from lamart_core.storage import transfer
+from lamart_core.storage.backend import Backend
 from lamart_core.storage.content_addressed import ContentAddressedFolder
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
-from lamart_core.storage.filesystem import Location
-from lamart_core.storage.keys import RESERVED, suffix_of
-from lamart_core.storage.objects import StoredFile
+from lamart_core.storage.names.keys import RESERVED, suffix_of
 from lamart_core.storage.progress import progress
+from lamart_core.storage.values import StoredFile
 from lamart_core.storage.verdicts import Depth, Expected, State, Verdict, compare, verify_local
 
 _MAX_NAME = 200  # file systems take 255 bytes, object stores names of any length
@@ -27,7 +26,7 @@ _MAX_NAME = 200  # file systems take 255 bytes, object stores names of any lengt
 
 @dataclass(frozen=True)
 class _Wanted:
-    location: Location
+    backend: Backend
     relpath: str
     expected: Expected
 
@@ -48,7 +47,7 @@ class Cache:
 
     def fetch(
         self,
-        location: Location,
+        backend: Backend,
         relpath: str,
         *,
         size: int | None,
@@ -63,8 +62,8 @@ class Cache:
         In a local location that is the object itself. Processes that fetch the same object at once copy it once.
 
         Args:
-            location: Storage that holds the object.
-            relpath: Path of the object, relative to the root of the location.
+            backend: Storage that holds the object.
+            relpath: Path of the object, relative to the root of the backend.
             size: Size in bytes that the object must have; for a folder the sum over its files. None: not known.
             digest: What the object is known to be.
             is_folder: Whether it is a folder.
@@ -79,17 +78,17 @@ class Cache:
             StorageFull: The disk of the cache is full.
             StorageError: The storage failed.
         """
-        wanted = _Wanted(location, relpath, Expected(size, digest, is_folder, suffix=suffix))
+        wanted = _Wanted(backend, relpath, Expected(size, digest, is_folder, suffix=suffix))
         if verify and digest is not None and not digest.is_exact:
-            _check(wanted, compare(transfer.stat(location, relpath), wanted.expected, Depth.SIZE))
-        if location.is_local:
-            path = location.local(relpath)
-            _check(wanted, verify_local(path, wanted.expected, _depth(verify)))
-            return path
+            _check(wanted, compare(backend.stat(relpath), wanted.expected, Depth.SIZE))
+        if not backend.is_cached:
+            with backend.on_disk(relpath, is_folder=is_folder) as path:
+                _check(wanted, verify_local(path, wanted.expected, _depth(verify)))
+                return path
 
         def download(path: Path) -> None:
             with progress(f"downloading {path.name}", total=size, enabled=show_progress) as bar:
-                transfer.get(location, relpath, path, is_folder=is_folder, bar=bar)
+                backend.get(relpath, path, is_folder=is_folder, bar=bar)
 
         return self._fetch(wanted, download, verify=verify)
 
@@ -118,7 +117,7 @@ class Cache:
         Raises:
             PathNotFound, ContentMismatch, StorageFull, StorageError: As for `fetch`.
         """
-        wanted = _Wanted(folder.location, folder.relpath, Expected(size, digest, is_folder=True, suffix=suffix))
+        wanted = _Wanted(folder.backend, folder.relpath, Expected(size, digest, is_folder=True, suffix=suffix))
 
         def assemble(path: Path) -> None:
             temporary = path.with_name(f".{uids.base62(20)}.part")
@@ -138,12 +137,12 @@ class Cache:
     ) -> None:
         """Link the files of a folder together from what is here, after fetching what is not."""
         places = {
-            file: self.content_path(folder.location, file.relpath) for file in folder.files if file.relpath is not None
+            file: self.content_path(folder.backend, file.relpath) for file in folder.files if file.relpath is not None
         }
         missing = {place: file for file, place in places.items() if not _is_copy(place, file, algorithm)}
         total = sum(file.size for file in missing.values())
         with progress(f"downloading {folder.name}", total=total, enabled=show_progress) as bar:
-            transfer.get_files(folder.location, missing, bar=bar)
+            folder.backend.get_files(missing, bar=bar)
         rest: dict[Path, StoredFile] = {}
         with writing(str(self.root)):
             for path in missing:
@@ -155,19 +154,19 @@ class Cache:
                     os.link(places[file], target / file.path)
                 except (KeyError, OSError):  # empty; evicted in between, too many links, or no links here
                     rest[target / file.path] = file
-        transfer.get_files(folder.location, rest)
+        folder.backend.get_files(rest)
 
-    def content_path(self, location: Location, relpath: str) -> Path:
-        """Return where the copy of a file lies or would lie, however many content-addressed folders have it."""
-        return self._shared(location) / PurePosixPath(relpath).name
+    def content_path(self, backend: Backend, relpath: str) -> Path:
+        """Return where the copy of a file of content-addressed folders lies or would lie: one for all of them."""
+        return self._shared(backend) / PurePosixPath(relpath).name
 
-    def _shared(self, location: Location) -> Path:
+    def _shared(self, backend: Backend) -> Path:
         """Return the folder with the files that content-addressed folders are linked together from."""
-        return self._folder(location, RESERVED) / "files"
+        return self._folder(backend, RESERVED) / "files"
 
     def _fetch(self, wanted: _Wanted, download: Callable[[Path], None], *, verify: bool) -> Path:
         expected, depth = wanted.expected, _depth(verify)
-        path = self.path(wanted.location, wanted.relpath, size=expected.size, digest=expected.digest)
+        path = self.path(wanted.backend, wanted.relpath, size=expected.size, digest=expected.digest)
         if verify_local(path, expected, depth).is_whole:
             return path
         with writing(str(self.root)):
@@ -182,42 +181,42 @@ class Cache:
         _check(wanted, verdict)
         return path
 
-    def keep(self, file: Path, location: Location, relpath: str, *, size: int | None, digest: Digest | None) -> None:
+    def keep(self, file: Path, backend: Backend, relpath: str, *, size: int | None, digest: Digest | None) -> None:
         """Let a file that has the bytes of an object be its copy; it is moved, and must lie in the cache folder.
 
         Raises:
             StorageError: The cache folder cannot be changed.
         """
-        path = self.path(location, relpath, size=size, digest=digest)
+        path = self.path(backend, relpath, size=size, digest=digest)
         with writing(str(self.root)):
             path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(path.parent / ".lock"):
                 os.replace(file, path)
 
-    def path(self, location: Location, relpath: str, *, size: int | None, digest: Digest | None = None) -> Path:
+    def path(self, backend: Backend, relpath: str, *, size: int | None, digest: Digest | None = None) -> Path:
         """Return where the copy of an object lies or would lie."""
         content = f"{digest}/{size}"
         name = PurePosixPath(relpath).name or "object"
         if len(name.encode()) > _MAX_NAME:
             name = hash_bytes(name.encode(), "md5").value + suffix_of(name)
-        return self._folder(location, relpath) / hash_bytes(content.encode(), "md5").value / name
+        return self._folder(backend, relpath) / hash_bytes(content.encode(), "md5").value / name
 
-    def _folder(self, location: Location, relpath: str) -> Path:
-        bucket = location.url().partition("://")[2].partition("/")[0] or "-"
+    def _folder(self, backend: Backend, relpath: str) -> Path:
+        bucket = backend.url().partition("://")[2].partition("/")[0] or "-"
         # The root carries the endpoint: equal buckets of two servers are two objects.
-        endpoint = location.root.partition("?")[2] or str(location.options.get("endpoint_url", ""))
-        address = f"{location.url(relpath)}?{endpoint}"
-        return self.root / location.protocol / bucket.replace(":", "_") / hash_bytes(address.encode(), "md5").value
+        endpoint = backend.root.partition("?")[2] or str(backend.options.get("endpoint_url", ""))
+        address = f"{backend.url(relpath)}?{endpoint}"
+        return self.root / backend.protocol / bucket.replace(":", "_") / hash_bytes(address.encode(), "md5").value
 
-    def evict(self, location: Location, relpath: str) -> None:
+    def evict(self, backend: Backend, relpath: str) -> None:
         """Remove all copies of an object; a local object is no copy and stays.
 
         Raises:
             StorageError: The cache folder cannot be changed.
         """
-        if location.is_local:
+        if not backend.is_cached:
             return
-        folder = self._folder(location, relpath)
+        folder = self._folder(backend, relpath)
         with writing(str(self.root)):
             if folder.is_dir():
                 # Out of sight in one step: nobody finds a copy of which half is gone.
@@ -227,10 +226,10 @@ class Cache:
                     has_links = any(path.lstat().st_nlink > 1 for path in aside.rglob("*") if path.is_file())
                     remove_quietly(aside)
                     if has_links:
-                        self._drop_unused(location)
+                        self._drop_unused(backend)
 
-    def _drop_unused(self, location: Location) -> None:
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._shared(location)) as entries:
+    def _drop_unused(self, backend: Backend) -> None:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._shared(backend)) as entries:
             for entry in entries:
                 if entry.stat(follow_symlinks=False).st_nlink == 1:
                     os.unlink(entry.path)
@@ -247,7 +246,7 @@ def _depth(verify: bool) -> Depth:
 
 
 def _check(wanted: _Wanted, verdict: Verdict) -> None:
-    name = f"{wanted.relpath!r} of {wanted.location.root}"
+    name = f"{wanted.relpath!r} of {wanted.backend.root}"
     if verdict.state is State.MISSING:
         raise PathNotFound(f"there is no {'folder' if wanted.expected.is_folder else 'file'} {name}")
     verdict.check(f"the bytes of {name}")

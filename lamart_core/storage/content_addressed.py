@@ -1,4 +1,4 @@
-"""Folders whose files lie apart in an object store: to be read like any other folder."""
+"""Content-addressed folders: their files lie apart in an object store, each content once. Read like any other."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from fsspec import AbstractFileSystem
 from upath import UPath
 from upath.registry import register_implementation
 
-from lamart_core.errors import ReadOnlyStorage
-from lamart_core.storage.filesystem import Location
-from lamart_core.storage.objects import StoredFile
+from lamart_core.errors import InvalidArgument, ReadOnlyStorage
+from lamart_core.storage.backend import Backend
+from lamart_core.storage.objectstore.filesystem import Remote
+from lamart_core.storage.values import StoredFile
 
 PROTOCOL = "lamart"
 _PREFIX = f"{PROTOCOL}://"
@@ -24,21 +25,32 @@ _PREFIX = f"{PROTOCOL}://"
 
 @dataclass(frozen=True, repr=False)
 class ContentAddressedFolder:
-    """A folder of a remote location whose files are objects of their own.
+    """A folder of a remote storage whose files are objects of their own.
 
     Attributes:
-        location: Where the objects lie.
-        relpath: Path that stands for the folder in the location; nothing lies there.
+        backend: Where the objects lie: an object store.
+        relpath: Path that stands for the folder there; nothing lies there.
         files: Its files.
     """
 
-    location: Location
+    backend: Backend
     relpath: str
     files: Sequence[StoredFile]
 
     def __repr__(self) -> str:
         # fsspec makes tokens out of it.
-        return f"ContentAddressedFolder({self.location.root!r}, {self.name!r}, {len(self.files):,} files)"
+        return f"ContentAddressedFolder({self.backend.root!r}, {self.name!r}, {len(self.files):,} files)"
+
+    @property
+    def remote(self) -> Remote:
+        """How the store is reached.
+
+        Raises:
+            InvalidArgument: It is a folder of this machine, whose folders lie there as they are.
+        """
+        if not isinstance(self.backend, Remote):
+            raise InvalidArgument(f"{self.backend.root} keeps its folders whole; read {self.relpath!r} there")
+        return self.backend
 
     @property
     def name(self) -> str:
@@ -113,7 +125,7 @@ class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportU
         file = self._file(path)
         if file.relpath is None:
             return b""
-        content: Any = self._remote.cat_file(self.folder.location.url(file.relpath), start=start, end=end)
+        content: Any = self.folder.remote.fs.cat_file(self.folder.remote.url(file.relpath), start=start, end=end)
         return content
 
     def get_file(self, rpath: str, lpath: Any, *args: Any, **kwargs: Any) -> None:
@@ -122,7 +134,7 @@ class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportU
         if file.relpath is None:
             super().get_file(rpath, lpath, *args, **kwargs)
         else:
-            self._remote.get_file(self.folder.location.url(file.relpath), lpath, *args, **kwargs)
+            self.folder.remote.fs.get_file(self.folder.remote.url(file.relpath), lpath, *args, **kwargs)
 
     def _open(self, path: str, mode: str = "rb", *args: Any, **kwargs: Any) -> Any:
         if mode != "rb":
@@ -131,7 +143,7 @@ class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportU
         if file.relpath is None:
             return io.BytesIO()
         # The size is known: it need not be asked for.
-        return self._remote.open(self.folder.location.url(file.relpath), mode, size=file.size)
+        return self.folder.remote.fs.open(self.folder.remote.url(file.relpath), mode, size=file.size)
 
     def _rm(self, path: str) -> None:
         raise self._refusal(path)
@@ -147,10 +159,6 @@ class ContentAddressedFileSystem(AbstractFileSystem):  # pyright: ignore[reportU
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Refuse to write."""
         raise self._refusal(path)
-
-    @property
-    def _remote(self) -> AbstractFileSystem:
-        return self.folder.location.fs
 
     def _file(self, path: str) -> StoredFile:
         stripped = self._strip_protocol(path)
@@ -172,9 +180,9 @@ class ContentAddressedPath(UPath):
 
     @property
     def address(self) -> str:
-        """The URL that stands for it in the location of the folder, where nothing lies."""
+        """The URL that stands for it in the storage of the folder, where nothing lies."""
         folder: ContentAddressedFolder = self.storage_options["folder"]  # pyright: ignore[reportUnknownVariableType]
-        base, option, endpoint = folder.location.root.partition("?")
+        base, option, endpoint = folder.remote.root.partition("?")
         inside = self.path.removeprefix(folder.name)
         return f"{base.rstrip('/')}/{folder.relpath}{inside}{option}{endpoint}"
 

@@ -14,7 +14,17 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
-from lamart_core.hashing import Digest, FileState, Hasher, list_files, open_regular, reading_source, state_of
+from lamart_core.hashing import (
+    ALGORITHMS,
+    Digest,
+    FileState,
+    Hasher,
+    TreeDigest,
+    list_files,
+    open_regular,
+    reading_source,
+    state_of,
+)
 from lamart_core.storage.failures import writing
 from lamart_core.storage.progress import NO_BAR, Bar
 
@@ -280,3 +290,27 @@ def remove_quietly(path: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def check_entries(source: Path, tree: TreeDigest) -> None:
+    """Check that a folder still holds the files that were hashed.
+
+    Raises:
+        SourceChanged: Files were added, removed or changed their size.
+    """
+    try:
+        now = {file.path: file.size for file in list_files(source)}
+    except PathNotFound:
+        raise SourceChanged(f"{str(source)!r} is not there any more; it was removed since it was staged") from None
+    staged = {entry.path: entry.size for entry in tree.entries}
+    if now != staged:
+        different = sorted(path for path in now.keys() | staged.keys() if now.get(path) != staged.get(path))
+        raise SourceChanged(
+            f"{str(source)!r} was modified since it was staged ({', '.join(different[:5])}); nothing was stored. "
+            "Make the artifact again when the folder is at rest"
+        )
+
+
+def is_checkable(digest: Digest | None) -> bool:
+    """Whether a digest can be compared with one made from the bytes of a file."""
+    return digest is not None and digest.is_exact and digest.algorithm in ALGORITHMS

@@ -17,7 +17,7 @@ from lamart_core import formats
 from lamart_core.errors import ContentMismatch, LamartError, PathNotFound
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest, hash_file, hash_tree
 from lamart_core.storage.failures import reading
-from lamart_core.storage.objects import ObjectStat, StoredFile, describe_path
+from lamart_core.storage.values import ObjectStat, StoredFile, describe_path
 
 if TYPE_CHECKING:
     from lamart_core.storage.backend import Backend
@@ -135,12 +135,10 @@ def verify(backend: Backend, relpath: str, expected: Expected, depth: Depth) -> 
     """
 
     def look() -> Verdict:
-        if backend.is_local:
-            return verify_local(backend.local(relpath), expected, depth)
-        if depth is not Depth.DIGEST or expected.exact_digest is None:
+        if backend.is_cached and (depth is not Depth.DIGEST or expected.exact_digest is None):
             return compare(backend.stat(relpath), expected, depth)
-        with TemporaryDirectory() as folder:
-            return verify_local(_fetched(backend, relpath, folder, expected), expected, depth)
+        with backend.on_disk(relpath, is_folder=expected.is_folder) as path:
+            return verify_local(path, expected, depth)
 
     return _verdict(look)
 
@@ -210,10 +208,8 @@ def verify_any(backend: Backend, relpath: str, several: Sequence[Expected]) -> V
             return _WHOLE
         if not alike:
             return verdicts[-1] if verdicts else Verdict(State.ALTERED_CONTENT, "nobody knows it")
-        if backend.is_local:
-            return _first_equal(backend.local(relpath), alike)
-        with TemporaryDirectory() as folder:
-            return _first_equal(_fetched(backend, relpath, folder, alike[0]), alike)
+        with backend.on_disk(relpath, is_folder=found.is_folder) as path:
+            return _first_equal(path, alike)
 
     return _verdict(look)
 
@@ -255,12 +251,6 @@ def _unreachable(error: LamartError) -> Verdict:
 
 def _other_size(found: int, expected: int) -> str:
     return f"it has {found:,} bytes, but {expected:,} were stored"
-
-
-def _fetched(backend: Backend, relpath: str, folder: str, expected: Expected) -> Path:
-    copy = Path(folder) / f"object{expected.suffix}"
-    backend.get(relpath, copy, is_folder=expected.is_folder)
-    return copy
 
 
 def compare(found: ObjectStat, expected: Expected, depth: Depth) -> Verdict:

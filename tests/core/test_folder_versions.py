@@ -25,6 +25,7 @@ from lamart_core.models import StoredObject
 from lamart_core.objects import histories
 from lamart_core.records import FolderFile, FolderHistory
 from lamart_core.saving import create
+from lamart_core.storage import Local
 from tests.processes import run_together
 from tests.registries import contents, storage_root, tree
 from tests.storage.s3_server import credentials, shared_server
@@ -72,7 +73,7 @@ def inodes(folder: Path) -> dict[int, os.stat_result]:
 def stored_bytes(lab: Registry) -> int:
     """Return what the version store of the default storage takes."""
     backend = lab.Storage.get(lab.storage_id).backend
-    if backend.is_local:
+    if isinstance(backend, Local):
         return sum(status.st_blocks * 512 for status in inodes(Path(backend.root, ".lamart")).values())
     listed: Any = backend.fs.find(backend.url(".lamart"), detail=True)
     return sum(info["size"] for info in listed.values())
@@ -87,7 +88,7 @@ def check_bytes(lab: Registry, versions: Iterable[tuple[ln.Artifact, Files]]) ->
     with lab.read() as session:
         assert set(session.scalars(select(FolderHistory.id))) == set(histories)
         assert set(session.scalars(select(FolderFile.history_id).distinct())) == set(histories)
-    is_local = lab.Storage.get(lab.storage_id).backend.is_local
+    is_local = isinstance(lab.Storage.get(lab.storage_id).backend, Local)
     if not is_local:
         needed = {content for pairs in histories.values() for _, files in pairs for content in files.values()} - {""}
         assert len(contents(lab).files) == len(needed)
@@ -256,7 +257,7 @@ def test_a_version_writes_rows_for_what_changed(lab: Registry, tmp_path: Path) -
         save(lab, tmp_path / "source", files | {f"0/{number}.txt": f"new {number}" for number in range(10)})
     finally:
         event.remove(lab.engine, "after_cursor_execute", count)
-    is_local = lab.Storage.get(lab.storage_id).backend.is_local
+    is_local = isinstance(lab.Storage.get(lab.storage_id).backend, Local)
     # Ten rows closed and ten added, ten objects where each file is one; and what any save writes.
     assert sum(written) <= (20 if is_local else 30) + 10
 
@@ -479,7 +480,7 @@ def test_anndata_in_zarr_versions(lab: Registry) -> None:
     loaded = [artifact.load() for artifact in artifacts]
     assert [str(item.obs["batch"].iloc[0]) for item in loaded] == ["0-0", "1-0"]
     assert all(artifact.verify() for artifact in artifacts)
-    if lab.Storage.get(lab.storage_id).backend.is_local:
+    if isinstance(lab.Storage.get(lab.storage_id).backend, Local):
         both = [
             {path.stat().st_ino for path in Path(str(item.path)).rglob("*") if path.is_file()} for item in artifacts
         ]

@@ -17,7 +17,7 @@ from upath import UPath
 import lamart_core as ln
 from lamart_core.db import Registry
 from lamart_core.saving import bulk, resolve
-from lamart_core.storage import backend_at
+from lamart_core.storage import Local, backend_at
 from tests.processes import answers, release, start
 from tests.registries import contents, storage_root, tree, write
 from tests.storage.s3_server import S3Server
@@ -134,7 +134,7 @@ def test_runs_and_recreations(registry: Registry, tmp_path: Path) -> None:
 @pytest.mark.req("R150", "R153", "R155")
 def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Path) -> None:
     storage = ln.Storage.get(lab.storage_id)
-    if storage.backend.is_local:
+    if isinstance(storage.backend, Local):
         folder: Path | UPath = tree(Path(storage.root) / "seq" / "run_1", FILES)
         write(Path(storage.root) / "seq" / "other.txt", "not in the folder")
     else:
@@ -149,7 +149,7 @@ def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Pa
     assert contents(lab).files == before
     assert [str(artifact.path) for artifact in artifacts] == [str(folder / name) for name in ORDER]
     assert ln.Artifact.from_dir(folder).save() == artifacts
-    assert ln.Artifact.from_dir(str(folder) if storage.backend.is_local else folder) == artifacts
+    assert ln.Artifact.from_dir(str(folder) if isinstance(storage.backend, Local) else folder) == artifacts
     # Under other keys too, still in place.
     named = ln.Artifact.from_dir(folder, key="named").save()
     assert named.to_list("key") == [f"named/{name}" for name in ORDER]
@@ -175,7 +175,7 @@ def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Pa
     assert ln.Artifact.from_dir(folder).save()[2].version == "0003"
     # All of the location: its version store is no data.
     ln.Artifact(write(tmp_path / "stored.txt", "stored"), key="stored.txt").save()
-    everything = ln.Artifact.from_dir(storage.root if storage.backend.is_local else storage.path)
+    everything = ln.Artifact.from_dir(storage.root if isinstance(storage.backend, Local) else storage.path)
     assert everything.to_list("key") == ["seq/other.txt", *(f"seq/run_1/{name}" for name in ORDER)]
     assert [artifact.is_saved for artifact in everything] == [False, True, True, True, True]
 

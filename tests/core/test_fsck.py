@@ -18,7 +18,7 @@ from lamart_core.care import Finding, Kind, Severity, check_registry, iter_findi
 from lamart_core.db import Registry
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.records import FolderFile
-from lamart_core.storage import MARKER, Marker, verdicts
+from lamart_core.storage import MARKER, Local, Marker, verdicts
 from tests.core.test_gc import AT_ONCE, lease, leave_file, location_of
 from tests.registries import fresh_registry, tree, write
 
@@ -41,8 +41,8 @@ def only(registry: Registry, **options: Any) -> Finding:
 def overwrite(registry: Registry, relpath: str, content: bytes) -> None:
     """Damage an object behind the back of everybody."""
     backend = location_of(registry)
-    if backend.is_local:
-        backend.local(relpath).write_bytes(content)
+    if isinstance(backend, Local):
+        backend.path(relpath).write_bytes(content)
     else:
         backend.fs.pipe_file(backend.url(relpath), content)
 

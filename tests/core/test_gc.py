@@ -21,7 +21,7 @@ from lamart_core.objects.garbage import give_up
 from lamart_core.objects.tombstones import TOMBSTONE
 from lamart_core.records import Lease, Tombstone
 from lamart_core.saving import put
-from lamart_core.storage import Backend, object_path
+from lamart_core.storage import Backend, Local, object_path
 from tests.processes import answers, release, start
 from tests.registries import STORAGES, contents, fresh_registry, tree, write
 
@@ -281,7 +281,7 @@ tell([passes, taken])
 
 @pytest.mark.req("R258", "R267", "R291")
 def test_saves_beside_garbage_collection_without_grace_lose_nothing(lab: Registry, tmp_path: Path) -> None:
-    is_local = location_of(lab).is_local
+    is_local = isinstance(location_of(lab), Local)
     savers, turns = 2, 4 if is_local else 2
     processes = [start(lab, SAVER, number=n, folder=tmp_path, turns=turns) for n in range(savers)]
     collectors = [start(lab, COLLECTOR)]

@@ -20,7 +20,7 @@ from lamart_core.models import StoredObject
 from lamart_core.objects import histories
 from lamart_core.saving import create
 from lamart_core.saving import write as writing
-from lamart_core.storage import Backend
+from lamart_core.storage import Local, ObjectStore
 from tests.processes import run_together
 from tests.registries import contents as held
 from tests.registries import tree, write
@@ -156,7 +156,7 @@ def test_nobody_is_told_of_a_loss_that_is_none(
     def fail(*_: Any) -> set[str]:
         raise ln.errors.StorageError(5, "the server does not answer")
 
-    monkeypatch.setattr(Backend, "mismatched", fail)
+    monkeypatch.setattr(ObjectStore, "mismatched", fail)
     assert ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save() == first
     assert "does not answer" in caplog.text
     assert "storing them again" not in caplog.text
@@ -366,7 +366,7 @@ def test_what_moves_to_where_equal_bytes_are_not_whole_keeps_its_own(
 ) -> None:
     source = folder_of(tmp_path, FILES)
     path, key = (source, "k") if kind == "folder" else (source / "a.txt", "k.txt")
-    is_local = lab.Storage.get(lab.storage_id).backend.is_local
+    is_local = isinstance(lab.Storage.get(lab.storage_id).backend, Local)
     target = ln.Storage(root=str(tmp_path / "second") if is_local else shared_server().new_root()).save()
     there = ln.Artifact(path, key=key, storage=target).save()
     harm(there, there.object.path + ("/a.txt" if kind == "folder" else ""), damage)

@@ -15,7 +15,7 @@ import pytest
 from lamart_core.connect import connect
 from lamart_core.db import Registry
 from lamart_core.errors import StorageError
-from lamart_core.storage import limits
+from lamart_core.storage.objectstore import limits
 from lamart_dagster import LamartIOManager, LamartRegistry
 from tests.databases import fresh_database
 from tests.registries import create_tables

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.storage.keys import check_key, suffix_of
+from lamart_core.storage import check_key, suffix_of
 from lamart_dagster.keys import AssetPartition, asset_name, escape, run_output_name
 
 # Asset parts as Dagster allows them and beyond, and values with everything that separates anything in a key.

@@ -25,6 +25,7 @@ from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry, set_default_registry
 from lamart_core.models import Artifact, ArtifactBlock
 from lamart_core.places.publish import finish_publication, publish_pending
+from lamart_core.storage import Local
 from tests.databases import fresh_database
 from tests.faults.record_scenarios import SCENARIOS
 from tests.registries import create_tables
@@ -164,7 +165,7 @@ def check_readable() -> None:
 def stored(registry: Registry) -> set[str]:
     """Return the objects in the version store of the default storage, and what lies at real keys."""
     backend = registry.Storage.get(registry.storage_id).backend
-    if backend.is_local:
+    if isinstance(backend, Local):
         root = Path(backend.root)
         names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     else:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,20 +14,33 @@ from tests.storage.s3_server import S3Server, rclone, s3, s3_server
 __all__ = ["azurite", "cloud", "rclone", "s3", "s3_server"]
 
 
-@pytest.fixture(params=["local", "s3", "rclone", *CLOUDS])
+class AnyBackend:
+    """An empty storage on each kind of storage, by name."""
+
+    params = ("local", "s3", "rclone", *CLOUDS)
+
+    @staticmethod
+    @contextmanager
+    def at(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Backend, None, None]:
+        """Make the one that the parameter of a fixture names."""
+        if request.param == "local":
+            root = tmp_path / "storage"
+            root.mkdir()
+            yield backend_at(normalise_root(str(root)))
+        elif request.param in CLOUDS:
+            server = shared_cloud(request.param)
+            with reaching(server):
+                yield backend_at(server.new_root(), {"token": "anon"} if request.param == "gs" else {})
+        else:
+            s3_like: S3Server = request.getfixturevalue(request.param)
+            yield backend_at(normalise_root(s3_like.new_root()))
+
+
+@pytest.fixture(params=AnyBackend.params)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Backend, None, None]:
-    """An empty storage location, on each kind of storage."""
-    if request.param == "local":
-        root = tmp_path / "storage"
-        root.mkdir()
-        yield backend_at(normalise_root(str(root)))
-    elif request.param in CLOUDS:
-        server = shared_cloud(request.param)
-        with reaching(server):
-            yield backend_at(server.new_root(), {"token": "anon"} if request.param == "gs" else {})
-    else:
-        s3_like: S3Server = request.getfixturevalue(request.param)
-        yield backend_at(normalise_root(s3_like.new_root()))
+    """An empty storage, on each kind of storage."""
+    with AnyBackend.at(request, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

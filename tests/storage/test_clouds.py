@@ -20,9 +20,9 @@ from lamart_core.storage import (
     Backend,
     Marker,
     backend_at,
-    limits,
     object_path,
 )
+from lamart_core.storage.objectstore import limits
 from tests.storage.clouds import CloudServer, FakeGcs, serve_azurite
 from tests.storage.proxy import Proxy, proxied
 
@@ -158,7 +158,7 @@ def test_a_large_upload_that_fails_leaves_nothing(
 def test_a_copy_that_azure_makes_in_its_own_time_is_waited_for(
     azurite: CloudServer, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamart_core.storage.store_azure._BETWEEN_LOOKS", 0.02)
+    monkeypatch.setattr("lamart_core.storage.objectstore.azure._BETWEEN_LOOKS", 0.02)
     container = azurite.new_container()
     with proxied(azurite.endpoint_url) as proxy:
         backend = backend_at(f"az://{container}/lab", azurite.options(proxy.endpoint_url))
@@ -235,8 +235,8 @@ def test_azure_names_that_would_be_others_are_refused_before_anything_is_written
 def test_listings_go_page_by_page(
     cloud: CloudServer, behind: Backend, proxy: Proxy, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("store_azure", "store_google"):
-        monkeypatch.setattr(f"lamart_core.storage.{module}.PAGE", 5)
+    for module in ("azure", "google"):
+        monkeypatch.setattr(f"lamart_core.storage.objectstore.{module}.PAGE", 5)
     stored = [object_path(STEM, ".txt") for _ in range(12)]
     for relpath in (*stored, ".lamart/run/a.txt", ".lamart/run/b/c.txt", ".lamart2/x", "y"):
         cloud.put(container, f"lab/{relpath}", b"123")

@@ -75,7 +75,7 @@ def test_unchanged_files_are_linked(local: Backend, tmp_path: Path, move: bool) 
     source = local.staging().new_path("") if move else tmp_path / "two"
     digest = hash_tree(tree(source, files))
     local.put_folder(source, "second", tree=digest, move=move, known=known)
-    first, second = local.local("first"), local.local("second")
+    first, second = local.path("first"), local.path("second")
     assert hash_tree(second).digest == digest.digest
     assert contents_of(first) == {name: str(content).encode() for name, content in FILES.items()}
     assert (second / "b/c.txt").samefile(first / "b/c.txt")
@@ -84,13 +84,13 @@ def test_unchanged_files_are_linked(local: Backend, tmp_path: Path, move: bool) 
     assert (first / "b/same.txt").samefile(first / "b/c.txt")
     assert not (second / "empty").samefile(first / "empty")
     assert not any(path.name.startswith(".") for path in second.rglob("*"))
-    assert list(local.temporary.iterdir()) == []
+    assert list(local.staging().folder.iterdir()) == []
 
 
 @pytest.mark.req("R70")
 def test_folders_that_others_may_write_to_share_nothing(local: Backend, tmp_path: Path) -> None:
     local.put_folder(tmp_path / "one", "real", tree=hash_tree(tree(tmp_path / "one", FILES)))
-    assert {path.stat().st_nlink for path in local.local("real").rglob("*") if path.is_file()} == {1}
+    assert {path.stat().st_nlink for path in local.path("real").rglob("*") if path.is_file()} == {1}
 
 
 @pytest.mark.req("R70")
@@ -99,9 +99,9 @@ def test_a_name_that_others_write_to_never_shares_with_other_versions(local: Bac
     digest = hash_tree(tree(tmp_path / "two", FILES | {"new.txt": "new"}))
     local.put_folder(tmp_path / "two", "second", tree=digest, known=known)
     local.publish("second", "key/run", is_folder=True, by_link=True)
-    assert local.local("key/run/new.txt").samefile(local.local("second/new.txt"))
-    assert not local.local("key/run/a.txt").samefile(local.local("first/a.txt"))
-    assert hash_tree(local.local("key/run")).digest == digest.digest
+    assert local.path("key/run/new.txt").samefile(local.path("second/new.txt"))
+    assert not local.path("key/run/a.txt").samefile(local.path("first/a.txt"))
+    assert hash_tree(local.path("key/run")).digest == digest.digest
 
 
 @pytest.mark.req("R70")
@@ -113,8 +113,8 @@ def test_without_links_files_are_copied(local: Backend, tmp_path: Path, number: 
     digest = hash_tree(tree(source, FILES))
     with failing("os.link", number):
         local.put_folder(source, "second", tree=digest, move=move, known=known)
-    assert hash_tree(local.local("second")).digest == digest.digest
-    assert not local.local("second/a.txt").samefile(local.local("first/a.txt"))
+    assert hash_tree(local.path("second")).digest == digest.digest
+    assert not local.path("second/a.txt").samefile(local.path("first/a.txt"))
 
 
 @pytest.mark.req("R70")
@@ -123,22 +123,22 @@ def test_a_full_disk_is_no_reason_to_copy(local: Backend, tmp_path: Path) -> Non
     digest = hash_tree(tree(tmp_path / "two", FILES))
     with failing("os.link", errno.ENOSPC), pytest.raises(StorageFull):
         local.put_folder(tmp_path / "two", "second", tree=digest, known=known)
-    assert not local.local("second").exists()
-    assert list(local.temporary.iterdir()) == []
+    assert not local.path("second").exists()
+    assert list(local.staging().folder.iterdir()) == []
 
 
 @pytest.mark.req("R70")
 @pytest.mark.parametrize("harm", ["longer", "later", "gone", "link"])
 def test_a_stored_file_that_was_altered_is_not_shared(local: Backend, tmp_path: Path, harm: str) -> None:
     known = stored_first(local, tmp_path / "one")
-    victim = local.local("first/a.txt")
+    victim = local.path("first/a.txt")
     if harm == "longer":
         before = victim.stat()
         victim.write_text("longer")
         os.utime(victim, ns=(before.st_atime_ns, before.st_mtime_ns))
     elif harm == "later":
         victim.write_text("ONE")
-        os.utime(victim, ns=(0, local.local("first").stat().st_mtime_ns + 1))
+        os.utime(victim, ns=(0, local.path("first").stat().st_mtime_ns + 1))
     elif harm == "gone":
         victim.unlink()
     else:
@@ -146,8 +146,8 @@ def test_a_stored_file_that_was_altered_is_not_shared(local: Backend, tmp_path: 
         victim.symlink_to("b/c.txt")
     digest = hash_tree(tree(tmp_path / "two", FILES))
     local.put_folder(tmp_path / "two", "second", tree=digest, known=known)
-    assert hash_tree(local.local("second")).digest == digest.digest
-    assert local.local("second/b/c.txt").samefile(local.local("first/b/c.txt"))
+    assert hash_tree(local.path("second")).digest == digest.digest
+    assert local.path("second/b/c.txt").samefile(local.path("first/b/c.txt"))
 
 
 @pytest.mark.req("R70", "R71")

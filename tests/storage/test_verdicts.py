@@ -10,7 +10,7 @@ import pytest
 
 from lamart_core import errors
 from lamart_core.hashing import Digest, hash_file, hash_tree
-from lamart_core.storage import Backend, Depth, Expected, State, backend_at
+from lamart_core.storage import Backend, Depth, Expected, Local, State, backend_at
 from lamart_core.storage.verdicts import verify, verify_any, verify_local
 
 SIZE = 100_000
@@ -53,7 +53,7 @@ def test_what_cannot_be_seen_is_neither_whole_nor_damaged(
     def refuse(*args: object, **options: object) -> None:
         raise PermissionError(13, "no")
 
-    if backend.is_local:
+    if isinstance(backend, Local):
         monkeypatch.setattr(Path, "stat", refuse)
     else:
         for name in ("info", "get_file"):

@@ -1,4 +1,4 @@
-"""What lies at a path of a storage."""
+"""What a storage is told and tells: values without any access to it."""
 
 from __future__ import annotations
 
@@ -159,3 +159,11 @@ class FilePut:
     digest: Digest | None = None
     move: bool = False
     size: int | None = None
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What the marker file of a location says: the uid of the storage, and of the registry that manages it."""
+
+    storage_uid: str
+    registry_uid: str

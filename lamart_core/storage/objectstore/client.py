@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lamart_core.hashing import Digest, encode, hash_bytes
-from lamart_core.storage.filesystem import Location
-from lamart_core.storage.limits import PART
-from lamart_core.storage.local import run_all
+from lamart_core.storage.objectstore.filesystem import Remote
+from lamart_core.storage.objectstore.limits import PART
 from lamart_core.storage.progress import BarCallback
+from lamart_core.storage.threads import run_all
+from lamart_core.storage.values import UnfinishedUpload
 
 PARTS_AT_ONCE = 4
 THREADS = 16
@@ -61,17 +62,22 @@ class Listed:
     digest: Digest | None = None
 
 
-class Store:
+@dataclass(frozen=True)
+class Client:
     """The requests to a store, by fsspec's own verbs; subclasses have better words for theirs.
 
     What goes wrong is raised as the client raises it, with FileNotFoundError for what is not there; whoever asks turns
     it into errors of ours, by `reading` and `writing`.
 
     Attributes:
+        remote: Where the store is.
         keeps_marks: Whether an object keeps the mark of the upload that made it.
+        lists_in_pages: Whether a listing of the version store is read page by page, so that one can stop early.
     """
 
-    keeps_marks = False
+    keeps_marks: ClassVar[bool] = False
+    lists_in_pages: ClassVar[bool] = False
+    remote: Remote
 
     def check_name(self, relpath: str) -> None:
         """Refuse a path that the store would not keep as it is.
@@ -80,63 +86,58 @@ class Store:
             InvalidArgument: It is one.
         """
 
-    def head(self, location: Location, relpath: str) -> Head | None:
+    def head(self, relpath: str) -> Head | None:
         """Ask for one object: one request. None when there is no file, and there may be a folder.
 
         Raises:
             FileNotFoundError: Neither is there; only from stores that know at once.
         """
-        info: Mapping[str, Any] = location.fs.info(location.url(relpath))
-        return None if info["type"] == "directory" else Head(size_in(info), None, digest_in(location.protocol, info))
+        info: Mapping[str, Any] = self.remote.fs.info(self.remote.url(relpath))
+        return None if info["type"] == "directory" else Head(size_in(info), None, digest_in(self.remote.protocol, info))
 
-    def create(self, location: Location, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
+    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
         """Upload a file in one atomic step.
 
         Raises:
             ObjectExists: Something is there; only from stores with conditional writes.
         """
-        filesystem: Any = location.fs
-        filesystem.put_file(str(source), location.url(relpath), callback=callback)
+        filesystem: Any = self.remote.fs
+        filesystem.put_file(str(source), self.remote.url(relpath), callback=callback)
 
-    def create_empty(self, location: Location, relpath: str) -> None:
+    def create_empty(self, relpath: str) -> None:
         """Store an empty file, over what is there."""
-        location.fs.pipe_file(location.url(relpath), b"")
+        self.remote.fs.pipe_file(self.remote.url(relpath), b"")
 
-    def download(
-        self, location: Location, relpath: str, place: Path, *, size: int | None, callback: BarCallback
-    ) -> int | None:
+    def download(self, relpath: str, place: Path, *, size: int | None, callback: BarCallback) -> int | None:
         """Download a file.
 
         Returns:
             How many bytes arrived, where the size of the file that was written does not tell.
         """
-        filesystem: Any = location.fs
-        filesystem.get_file(location.url(relpath), str(place), callback=callback)
+        filesystem: Any = self.remote.fs
+        filesystem.get_file(self.remote.url(relpath), str(place), callback=callback)
         return None
 
-    def read(self, location: Location, relpath: str) -> bytes:
+    def read(self, relpath: str) -> bytes:
         """Return the bytes of a small file."""
-        content: Any = location.fs.cat_file(location.url(relpath))
+        content: Any = self.remote.fs.cat_file(self.remote.url(relpath))
         return bytes(content)
 
-    def pages(
-        self, location: Location, relpath: str, *, deep: bool = True, beginning: str = ""
-    ) -> Iterator[list[Listed]]:
+    def pages(self, relpath: str, *, deep: bool = True, beginning: str = "") -> Iterator[list[Listed]]:
         """Go through what lies below a path, page by page; nothing where nothing is.
 
         Args:
-            location: The location.
             relpath: Path of a folder; "" for the root.
             deep: All files, or else files and folders one level deep.
             beginning: What their paths begin with.
         """
-        url, prefix = location.url(relpath), location.stored_name(relpath) + "/"
+        url, prefix = self.remote.url(relpath), self.remote.stored_name(relpath) + "/"
         if deep:
-            listed: Any = location.fs.find(url, detail=True)
+            listed: Any = self.remote.fs.find(url, detail=True)
             infos = list(listed.values())
         else:
             try:
-                infos = location.fs.ls(url, detail=True)
+                infos = self.remote.fs.ls(url, detail=True)
             except FileNotFoundError:
                 return
         page: list[Listed] = []
@@ -150,38 +151,50 @@ class Store:
                         is_folder,
                         None if is_folder else size_in(info),
                         modified_in(info),
-                        digest_in(location.protocol, info),
+                        digest_in(self.remote.protocol, info),
                     )
                 )
         yield page
 
-    def copy(self, location: Location, source: str, target: str) -> None:
+    def copy(self, source: str, target: str) -> None:
         """Let the store copy a file, over what is there."""
-        location.fs.cp_file(location.url(source), location.url(target))
+        self.remote.fs.cp_file(self.remote.url(source), self.remote.url(target))
 
-    def remove(self, location: Location, relpath: str) -> None:
+    def remove(self, relpath: str) -> None:
         """Remove a file.
 
         Raises:
             FileNotFoundError: It is not there; not from all stores.
         """
-        location.fs.rm_file(location.url(relpath))
+        self.remote.fs.rm_file(self.remote.url(relpath))
 
-    def remove_all(self, location: Location, relpaths: Sequence[str]) -> None:
+    def remove_all(self, relpaths: Sequence[str]) -> None:
         """Remove files; it is no error when one is gone."""
-        urls = [location.url(relpath) for relpath in relpaths]
+        urls = [self.remote.url(relpath) for relpath in relpaths]
         # One by one, what the call for many would take for a pattern, or cannot say in XML.
         odd = [url for url in urls if _ODD.search(url)]
-        run_all([partial(location.fs.rm_file, url) for url in odd], THREADS)
+        run_all([partial(self.remote.fs.rm_file, url) for url in odd], THREADS)
         if len(odd) < len(urls):
-            location.fs.rm([url for url in urls if not _ODD.search(url)])
+            self.remote.fs.rm([url for url in urls if not _ODD.search(url)])
 
-    def remove_each(self, location: Location, relpaths: Sequence[str]) -> None:
+    def uploads(self) -> Iterator[UnfinishedUpload]:
+        """Go through the unfinished uploads in parts, where the store tells them."""
+        return iter(())
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Abort one of the `uploads`; it is no error when it has ended."""
+        raise NotImplementedError(f"{self.remote.protocol} tells no unfinished uploads")
+
+    def region(self) -> str | None:
+        """Return the region that the bytes lie in, where there are any and the server says it."""
+        return None
+
+    def remove_each(self, relpaths: Sequence[str]) -> None:
         """Remove files by a request each, several at a time; it is no error when one is gone."""
 
         def remove(relpath: str) -> None:
             with suppress(FileNotFoundError):
-                self.remove(location, relpath)
+                self.remove(relpath)
 
         run_all([partial(remove, relpath) for relpath in relpaths], THREADS)
 

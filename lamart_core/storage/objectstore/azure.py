@@ -11,16 +11,24 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from fsspec.asyn import sync
 
 from lamart_core.errors import InvalidArgument, ObjectExists
 from lamart_core.hashing import Digest
 from lamart_core.storage.failures import NoContainer
-from lamart_core.storage.filesystem import Location
+from lamart_core.storage.objectstore.client import (
+    PAGE,
+    PARTS_AT_ONCE,
+    Client,
+    Head,
+    Listed,
+    digest_of_etag,
+    digest_of_md5,
+)
+from lamart_core.storage.objectstore.filesystem import Remote
 from lamart_core.storage.progress import BarCallback
-from lamart_core.storage.store import PAGE, PARTS_AT_ONCE, Head, Listed, Store, digest_of_etag, digest_of_md5
 
 _MARK = "lamart_put"  # names of metadata are identifiers there
 _FOLDERS = {"hdi_isfolder", "Hdi_isfolder"}  # accounts with real folders list them like empty files
@@ -29,10 +37,10 @@ _NOT_KEPT = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ufffe\uffff]")
 _BETWEEN_LOOKS = 0.5  # seconds
 
 
-class AzureStore(Store):
+class AzureClient(Client):
     """A container of Azure Blob Storage, or of a server that speaks its protocol."""
 
-    keeps_marks = True
+    keeps_marks: ClassVar[bool] = True
 
     def check_name(self, relpath: str) -> None:
         """Refuse what Azure makes another name of, and characters that its listings cannot say."""
@@ -41,19 +49,19 @@ class AzureStore(Store):
                 f"{relpath!r} cannot be stored on Azure, which keeps no name with {found[0]!r} in it; rename the file"
             )
 
-    def head(self, location: Location, relpath: str) -> Head | None:
+    def head(self, relpath: str) -> Head | None:
         """Ask for one blob."""
         if not relpath:
             return None
         try:
-            found = _run(location, _blob(location, relpath).get_blob_properties)
+            found = _run(self.remote, _blob(self.remote, relpath).get_blob_properties)
         except FileNotFoundError:
             return None
         if _is_folder(found):
             return None
         return Head(int(found.size), (found.metadata or {}).get(_MARK), _digest(found))
 
-    def create(self, location: Location, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
+    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
         """Upload a file, in blocks where it is large; the request that makes it a blob refuses to replace one."""
 
         async def progress(moved: int, _: int | None) -> None:
@@ -67,17 +75,15 @@ class AzureStore(Store):
                 "length": source.stat().st_size,
                 "progress_hook": progress,
             }
-            _run(location, _blob(location, relpath).upload_blob, file, **options)
+            _run(self.remote, _blob(self.remote, relpath).upload_blob, file, **options)
 
-    def create_empty(self, location: Location, relpath: str) -> None:
+    def create_empty(self, relpath: str) -> None:
         """Store an empty blob."""
-        _run(location, _blob(location, relpath).upload_blob, b"", overwrite=True)
+        _run(self.remote, _blob(self.remote, relpath).upload_blob, b"", overwrite=True)
 
-    def download(
-        self, location: Location, relpath: str, place: Path, *, size: int | None, callback: BarCallback
-    ) -> int | None:
+    def download(self, relpath: str, place: Path, *, size: int | None, callback: BarCallback) -> int | None:
         """Download a blob, in parts where it is large; all are of the same state of the blob."""
-        blob = _blob(location, relpath)
+        blob = _blob(self.remote, relpath)
 
         async def progress(moved: int, _: int | None) -> None:
             callback.absolute_update(moved)
@@ -87,78 +93,76 @@ class AzureStore(Store):
             with place.open("wb") as file:
                 return await stream.readinto(file)
 
-        return _run(location, fetch)
+        return _run(self.remote, fetch)
 
-    def read(self, location: Location, relpath: str) -> bytes:
+    def read(self, relpath: str) -> bytes:
         """Return the bytes of a small blob."""
-        blob = _blob(location, relpath)
+        blob = _blob(self.remote, relpath)
 
         async def fetch() -> bytes:
             return await (await blob.download_blob()).readall()
 
-        return _run(location, fetch)
+        return _run(self.remote, fetch)
 
-    def pages(
-        self, location: Location, relpath: str, *, deep: bool = True, beginning: str = ""
-    ) -> Iterator[list[Listed]]:
+    def pages(self, relpath: str, *, deep: bool = True, beginning: str = "") -> Iterator[list[Listed]]:
         """Go through a listing, a page for each request."""
-        container, folder = _address(location, relpath)
+        container, folder = _address(self.remote, relpath)
         prefix = f"{folder}/" if folder else ""
-        filesystem: Any = location.fs
+        filesystem: Any = self.remote.fs
         client = filesystem.service_client.get_container_client(container)
         token: str | None = None
         while True:
-            found, token = _run(location, _page, client, prefix + beginning, token, deep)
+            found, token = _run(self.remote, _page, client, prefix + beginning, token, deep)
             yield [_listed(item, prefix) for item in found if not _is_folder(item)]
             if not token:
                 return
 
-    def copy(self, location: Location, source: str, target: str) -> None:
+    def copy(self, source: str, target: str) -> None:
         """Let the server copy a blob. It may do so in its own time, and is waited for."""
-        origin, copied = _blob(location, source), _blob(location, target)
-        status = _run(location, copied.start_copy_from_url, origin.url)["copy_status"]
+        origin, copied = _blob(self.remote, source), _blob(self.remote, target)
+        status = _run(self.remote, copied.start_copy_from_url, origin.url)["copy_status"]
         while status == "pending":
             time.sleep(_BETWEEN_LOOKS)
-            status = _run(location, copied.get_blob_properties).copy.status
+            status = _run(self.remote, copied.get_blob_properties).copy.status
         if status != "success":
             raise OSError(errno.EIO, f"the copy of {source!r} to {target!r} ended as {status!r}")
 
-    def remove(self, location: Location, relpath: str) -> None:
+    def remove(self, relpath: str) -> None:
         """Remove a blob."""
-        _run(location, _blob(location, relpath).delete_blob)
+        _run(self.remote, _blob(self.remote, relpath).delete_blob)
 
-    def remove_all(self, location: Location, relpaths: Sequence[str]) -> None:
+    def remove_all(self, relpaths: Sequence[str]) -> None:
         """Remove blobs, each by its name: the verb of adlfs takes names for patterns."""
-        self.remove_each(location, relpaths)
+        self.remove_each(relpaths)
 
 
-def _address(location: Location, relpath: str) -> tuple[str, str]:
+def _address(remote: Remote, relpath: str) -> tuple[str, str]:
     """Return container and name of a blob. The name is taken as it is, whatever it would mean in a URL."""
-    host, _, name = location.url(relpath).partition("://")[2].partition("/")
+    host, _, name = remote.url(relpath).partition("://")[2].partition("/")
     return host.partition("@")[0], name
 
 
-def _blob(location: Location, relpath: str) -> Any:
-    container, name = _address(location, relpath)
-    filesystem: Any = location.fs
+def _blob(remote: Remote, relpath: str) -> Any:
+    container, name = _address(remote, relpath)
+    filesystem: Any = remote.fs
     return filesystem.service_client.get_blob_client(container, name)
 
 
-def _run(location: Location, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+def _run(remote: Remote, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Run a coroutine of the SDK in the file system's event loop."""
     from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-    filesystem: Any = location.fs
+    filesystem: Any = remote.fs
     try:
         return sync(filesystem.loop, call, *args, **options)
     except ResourceNotFoundError as error:
         if _code(error) in _NO_CONTAINER:
-            raise NoContainer(errno.ENOENT, "there is no such container", location.root) from error
-        raise FileNotFoundError(errno.ENOENT, "there is no such blob", location.root) from error
+            raise NoContainer(errno.ENOENT, "there is no such container", remote.root) from error
+        raise FileNotFoundError(errno.ENOENT, "there is no such blob", remote.root) from error
     except ResourceExistsError as error:
         if _code(error) != "BlobAlreadyExists":
             raise
-        raise ObjectExists(f"a blob exists already in {location.root}; stored objects are never overwritten") from error
+        raise ObjectExists(f"a blob exists already in {remote.root}; stored objects are never overwritten") from error
 
 
 def _code(error: Any) -> str:

@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lamart_core.errors import ObjectExists
-from lamart_core.storage.filesystem import Location
+from lamart_core.storage.objectstore.client import (
+    PARTS_AT_ONCE,
+    Client,
+    Head,
+    Listed,
+    digest_in,
+    modified_in,
+    part_size,
+)
+from lamart_core.storage.objectstore.filesystem import Remote
 from lamart_core.storage.progress import BarCallback
-from lamart_core.storage.store import PARTS_AT_ONCE, Head, Listed, Store, digest_in, modified_in, part_size
+from lamart_core.storage.values import UnfinishedUpload
 
 _NO_CONDITIONS = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501", "400"}
+# What servers answer that have no unfinished uploads, or never any.
+_NO_UPLOADS = {"NoSuchUpload", "NotImplemented", "MethodNotAllowed"}
 _MARK = "lamart-put"
 
 
-class S3Store(Store):
+class S3Client(Client):
     """A bucket of S3, or of a server that speaks its protocol."""
 
-    keeps_marks = True
+    keeps_marks: ClassVar[bool] = True
+    lists_in_pages: ClassVar[bool] = True
 
-    def head(self, location: Location, relpath: str) -> Head | None:
+    def head(self, relpath: str) -> Head | None:
         """Ask for one object; the file system's own question lists too when nothing is there."""
         if not relpath:
             return None
-        filesystem: Any = location.fs
-        bucket, key, _ = filesystem.split_path(location.url(relpath))
+        filesystem: Any = self.remote.fs
+        bucket, key, _ = filesystem.split_path(self.remote.url(relpath))
         try:
             answer: Mapping[str, Any] = filesystem.call_s3("head_object", Bucket=bucket, Key=key)
         except FileNotFoundError:
             return None
         return Head(int(answer["ContentLength"]), answer.get("Metadata", {}).get(_MARK), digest_in("s3", answer))
 
-    def create(self, location: Location, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
+    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
         """Upload a file, in parts where it is large; never over an object, where the server knows conditions."""
-        filesystem: Any = location.fs
-        url = location.url(relpath)
+        filesystem: Any = self.remote.fs
+        url = self.remote.url(relpath)
         options = {
             "chunksize": part_size(source.stat().st_size),
             "max_concurrency": PARTS_AT_ONCE,
@@ -51,25 +64,21 @@ class S3Store(Store):
                 raise
             filesystem.put_file(str(source), url, **options)  # a server that knows no conditional writes
 
-    def download(
-        self, location: Location, relpath: str, place: Path, *, size: int | None, callback: BarCallback
-    ) -> int | None:
+    def download(self, relpath: str, place: Path, *, size: int | None, callback: BarCallback) -> int | None:
         """Download a file, in parts where it is large."""
-        filesystem: Any = location.fs
+        filesystem: Any = self.remote.fs
         part = part_size(size or 0)
         if size is None or size <= part:
-            return super().download(location, relpath, place, size=size, callback=callback)
+            return super().download(relpath, place, size=size, callback=callback)
         filesystem.get_file(
-            location.url(relpath), str(place), callback=callback, chunksize=part, max_concurrency=PARTS_AT_ONCE
+            self.remote.url(relpath), str(place), callback=callback, chunksize=part, max_concurrency=PARTS_AT_ONCE
         )
         # The file has its full size before its parts arrive; what was moved is what is really there.
         return min(place.stat().st_size, callback.moved)
 
-    def pages(
-        self, location: Location, relpath: str, *, deep: bool = True, beginning: str = ""
-    ) -> Iterator[list[Listed]]:
+    def pages(self, relpath: str, *, deep: bool = True, beginning: str = "") -> Iterator[list[Listed]]:
         """Go through a listing, a page for each request."""
-        for page in answers(location, "list_objects_v2", relpath, beginning, **({} if deep else {"Delimiter": "/"})):
+        for page in answers(self.remote, "list_objects_v2", relpath, beginning, **({} if deep else {"Delimiter": "/"})):
             prefix = str(page["Prefix"])
             listed = [
                 Listed(str(folder["Prefix"]).removeprefix(prefix).rstrip("/"), is_folder=True)
@@ -86,13 +95,38 @@ class S3Store(Store):
             ]
             yield listed
 
+    def uploads(self) -> Iterator[UnfinishedUpload]:
+        """Go through the uploads in parts; they cost what their parts cost, and no listing of objects shows them."""
+        try:
+            for page in answers(self.remote, "list_multipart_uploads", ""):
+                for info in page.get("Uploads", ()):
+                    relpath = str(info["Key"]).removeprefix(str(page["Prefix"]))
+                    yield UnfinishedUpload(relpath, str(info["UploadId"]), info["Initiated"])
+        except OSError as error:
+            if server_code(error) not in _NO_UPLOADS:
+                raise
+
+    def abort(self, upload: UnfinishedUpload) -> None:
+        """Abort an upload in parts; the server removes them."""
+        filesystem: Any = self.remote.fs
+        bucket, key, _ = filesystem.split_path(self.remote.url(upload.relpath))
+        with suppress(FileNotFoundError):
+            filesystem.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload.upload_id)
+
+    def region(self) -> str | None:
+        """Return the region of the bucket."""
+        filesystem: Any = self.remote.fs
+        bucket, _, _ = filesystem.split_path(self.remote.url())
+        answer = filesystem.call_s3("head_bucket", Bucket=bucket)
+        return answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+
 
 def answers(
-    location: Location, operation: str, relpath: str, beginning: str = "", **options: Any
+    remote: Remote, operation: str, relpath: str, beginning: str = "", **options: Any
 ) -> Iterator[Mapping[str, Any]]:
     """Go through the pages of a listing of S3 below a path; `Prefix` is that of the path."""
-    filesystem: Any = location.fs
-    bucket, key, _ = filesystem.split_path(location.url(relpath))
+    filesystem: Any = remote.fs
+    bucket, key, _ = filesystem.split_path(remote.url(relpath))
     prefix = f"{key}/" if key else ""
     following: dict[str, Any] = {}
     while True:

@@ -11,9 +11,9 @@ from pathlib import Path
 from lamart_core import uids
 from lamart_core.hashing import FileEntry
 from lamart_core.storage.copying import remove_quietly
-from lamart_core.storage.filesystem import Location
-from lamart_core.storage.keys import check_inside
-from lamart_core.storage.objects import KnownFile
+from lamart_core.storage.location import Location
+from lamart_core.storage.names.keys import check_inside
+from lamart_core.storage.values import KnownFile
 
 # What a copy would meet as well. Whatever else refuses a link (no links here, too many of one file, another device,
 # somebody else's file), a copy may still do.
@@ -50,7 +50,8 @@ def link_known(
             continue
         try:
             if file.folder not in published:
-                published[file.folder] = location.local(file.folder).stat().st_mtime_ns
+                check_inside(file.folder)
+                published[file.folder] = Path(location.root, file.folder).stat().st_mtime_ns
             check_inside(file.relpath)
             origin, place = os.path.join(location.root, file.relpath), os.path.join(folder, entry.path)
             linked = _link(origin, place, entry.size, published[file.folder])

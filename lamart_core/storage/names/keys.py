@@ -127,12 +127,8 @@ def check_inside(relpath: str) -> None:
         raise errors.InvalidArgument(f"{relpath!r} is no path below a storage root")
 
 
-def check_place(relpath: str, *, is_local: bool) -> None:
-    """Check that an object can lie at a path: what a database records and a storage takes as names.
-
-    Args:
-        relpath: Path relative to the root of the location.
-        is_local: Whether the location is a folder of this machine.
+def check_path(relpath: str) -> None:
+    """Check that an object can lie at a path below the root of a storage: what a database records.
 
     Raises:
         InvalidArgument: It is the root itself, leads outside, is too long or not UTF-8.
@@ -149,8 +145,16 @@ def check_place(relpath: str, *, is_local: bool) -> None:
             f"the path {relpath[:100]!r}… has {len(relpath):,} characters and {size:,} bytes below the root of its "
             f"storage location, more than {MAX_PATH_LENGTH:,} and {MAX_KEY_BYTES:,}"
         )
+
+
+def check_names(relpath: str) -> None:
+    """Check that a file system takes each part of a path as a name.
+
+    Raises:
+        InvalidArgument: One is too long.
+    """
     longest = max(relpath.split("/"), key=lambda segment: len(segment.encode()))
-    if is_local and len(longest.encode()) > MAX_NAME_BYTES:
+    if len(longest.encode()) > MAX_NAME_BYTES:
         raise errors.InvalidArgument(
             f"the name {longest[:100]!r}… has {len(longest.encode()):,} bytes, file systems take {MAX_NAME_BYTES}"
         )
@@ -225,3 +229,13 @@ def object_path(stem: str, suffix: str) -> str:
         suffix: Suffix of the object.
     """
     return f"{RESERVED}/{stem}{uids.base62(RANDOM_LENGTH)}{suffix}"
+
+
+# Only names that `object_path` makes: the reserved folder may hold other things, such as the embedded database.
+_STORED = re.compile(rf"[0-9A-Za-z]{{{uids.STEM_LENGTH + RANDOM_LENGTH}}}(\..*)?", re.DOTALL)
+
+
+def is_stored_name(relpath: str) -> bool:
+    """Return whether `object_path` may have made a path: whether it is an object of a version store."""
+    folder, _, name = relpath.partition("/")
+    return folder == RESERVED and _STORED.fullmatch(name) is not None

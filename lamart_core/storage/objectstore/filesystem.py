@@ -1,12 +1,11 @@
-"""Locations: a root, how to reach it, and paths below it."""
+"""Remote locations: their names as fsspec takes them, and the file system that reaches them."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import fsspec
@@ -14,18 +13,17 @@ from fsspec import AbstractFileSystem
 from upath import UPath
 
 from lamart_core import errors
-from lamart_core.storage.keys import RESERVED, check_inside
-from lamart_core.storage.limits import BY_INSTANCE, limit
-from lamart_core.storage.options import complete, fingerprint
+from lamart_core.storage.location import Location
+from lamart_core.storage.names.keys import check_inside
+from lamart_core.storage.objectstore.limits import BY_INSTANCE, limit
+from lamart_core.storage.objectstore.options import complete, fingerprint
 
-PROTOCOLS = ("file", "s3", "gs", "az", "abfs", "http", "https", "hf", "memory")
 _EXTRA = {"s3": "aws", "gs": "gcs", "az": "azure", "abfs": "azure", "http": "http", "https": "http", "hf": "hf"}
 _ACCOUNT = (
     "; Azure needs an account_name and what proves it, or a connection_string: there, or in the environment as "
     "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, …"
 )
 _NEEDED = {"az": _ACCOUNT, "abfs": _ACCOUNT}
-_READ_ONLY_PROTOCOLS = ("http", "https")
 
 # One instance a process and location. fsspec would make one a thread, each with connections of its own; and a child
 # process must not use the event loop and the sockets of its parent, so they are found by process id.
@@ -35,60 +33,21 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Location:
-    """A storage location.
+class Remote(Location):
+    """A remote location, and how to reach it."""
 
-    Attributes:
-        root: Normalised root: an absolute local path, or a URL. An S3 root may carry `?endpoint_url=…`.
-        options: Options for the fsspec file system, for example credentials; `repr` does not show them.
-        read_only: Whether writing and deleting is refused.
-
-    Examples:
-        >>> Location("/data/lab").path("raw/counts.csv").as_posix()
-        '/data/lab/raw/counts.csv'
-    """
-
-    root: str
-    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False, repr=False)
-    read_only: bool = False
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the location is a folder of this machine."""
-        return "://" not in self.root
-
-    @property
-    def protocol(self) -> str:
-        """Protocol of the root; `file` for a local one."""
-        return "file" if self.is_local else self.root.partition("://")[0]
-
-    def path(self, relpath: str = "") -> Path | UPath:
-        """Return the path of an object: a `Path` in a local location, a `UPath` elsewhere.
+    def path(self, relpath: str = "") -> UPath:
+        """Return the path of an object as a path object.
 
         Raises:
             InvalidArgument: The path would lead out of the location.
             MissingExtra: The library for this protocol is not installed.
         """
-        if self.is_local:
-            return self.local(relpath)
         filesystem = self.fs  # a missing library is an error here, and not where the path is used
         path = UPath(self.url(relpath), **complete(self.root, self.options))
         if self.protocol in BY_INSTANCE:
             path._fs_cached = filesystem  # one that it made itself would have no limits
         return path
-
-    def local(self, relpath: str = "") -> Path:
-        """Return the path of an object in a local location.
-
-        Raises:
-            InvalidArgument: The path would lead out of the location, or the location is not local.
-        """
-        if not self.is_local:
-            raise errors.InvalidArgument(f"{self.root} is not a folder of this machine")
-        if not relpath:
-            return Path(self.root)
-        check_inside(relpath)
-        return Path(self.root, relpath)
 
     def url(self, relpath: str = "") -> str:
         """Return the URL of an object in a remote location, as `fs` takes it.
@@ -147,23 +106,6 @@ class Location:
             ) from None
         limit(self.protocol, made, options)
         return made
-
-    @property
-    def temporary(self) -> Path:
-        """Folder of a local location for files that are not complete yet."""
-        return Path(self.root, RESERVED, "tmp")
-
-    def check_writable(self) -> None:
-        """Refuse to write to a location that is only read.
-
-        Raises:
-            ReadOnlyStorage: Nothing may be written here.
-        """
-        if self.read_only or self.protocol in _READ_ONLY_PROTOCOLS:
-            raise errors.ReadOnlyStorage(
-                f"the storage {self.root} is only read: another registry manages it, or its protocol cannot write; "
-                "choose another storage location"
-            )
 
     def _missing(self, error: ImportError) -> errors.MissingExtra:
         library = error.name or str(error)

@@ -1,40 +1,30 @@
-"""Roots of storage locations: their normal form, which of them covers a path, who manages them."""
+"""Roots of storage locations: their normal form, and which of them covers a path."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qsl, unquote
 
 from upath import UPath
 
-from lamart_core import errors, uids
-from lamart_core.storage import uploads
-from lamart_core.storage.content_addressed import ContentAddressedPath
-from lamart_core.storage.copying import sync_file
-from lamart_core.storage.failures import reading, writing
-from lamart_core.storage.filesystem import PROTOCOLS, Location
-from lamart_core.storage.keys import RESERVED, is_reserved
-from lamart_core.storage.progress import NO_BAR
-from lamart_core.storage.stores import store_of
+from lamart_core import errors
+from lamart_core.storage.names.keys import RESERVED, is_reserved
 
 MARKER = f"{RESERVED}/storage_uid.txt"
+PROTOCOLS = ("file", "s3", "gs", "az", "abfs", "http", "https", "hf", "memory")
 _EMBEDDED = f"/{RESERVED}/storage"  # the storage of an embedded registry lies beside its database
 _OPTION = "?endpoint_url="
 _ALIASES = {"s3a": "s3", "gcs": "gs", "local": "file"}
 
 
-@dataclass(frozen=True)
-class Marker:
-    """What the marker file of a location says: the uid of the storage, and of the registry that manages it."""
+@runtime_checkable
+class _Addressed(Protocol):
+    """A path object that says itself which URL stands for it."""
 
-    storage_uid: str
-    registry_uid: str
+    @property
+    def address(self) -> str: ...
 
 
 def normalise_root(root: str) -> str:
@@ -111,7 +101,7 @@ def address_of(path: str | os.PathLike[str] | UPath) -> str:
         >>> address_of(UPath("s3://bucket/a.csv", endpoint_url="http://localhost:9000"))
         's3://bucket/a.csv?endpoint_url=http://localhost:9000'
     """
-    if isinstance(path, ContentAddressedPath):
+    if isinstance(path, _Addressed):
         return path.address
     text = str(path)
     if not isinstance(path, UPath) or not text.startswith("s3://"):
@@ -176,105 +166,3 @@ def _covers(root: str, path: str) -> bool:
     if ("://" in root) != ("://" in path) or _server(root) != _server(path):
         return False
     return _bare(path) == _bare(root) or _bare(path).startswith(_bare(root) + "/")
-
-
-def read_marker(location: Location) -> Marker | None:
-    """Return the marker of a location, or None when nobody manages it or it cannot be seen.
-
-    Raises:
-        StorageError: The storage failed.
-    """
-    try:
-        with reading(location.root, MARKER):
-            if location.is_local:
-                text = location.local(MARKER).read_text()
-            else:
-                text = str(store_of(location).read(location, MARKER), "utf-8")
-    except errors.PathNotFound:
-        return None
-    except errors.StorageError as error:
-        # Object stores answer "forbidden" for what is not there when listing is not allowed.
-        if isinstance(error.__cause__, PermissionError):
-            return None
-        raise
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return Marker(lines[0], lines[1]) if len(lines) > 1 else None
-
-
-def write_marker(location: Location, marker: Marker) -> None:
-    """Mark a location as managed; a local folder is made when it is not there.
-
-    Raises:
-        ObjectExists: Another registry has marked it in the meantime.
-        ReadOnlyStorage: The location cannot be written to.
-        StorageError: The storage failed.
-    """
-    location.check_writable()
-    text = f"{marker.storage_uid}\n{marker.registry_uid}\n"
-    with writing(location.root):
-        if location.is_local:
-            _create(location.local(MARKER), text)
-        elif read_marker(location) is None:
-            _create_remote(location, text)
-    found = read_marker(location)
-    if found is not None and found != marker:
-        raise errors.ObjectExists(f"{location.root} is managed by another registry ({found.registry_uid}) already")
-
-
-def _create_remote(location: Location, text: str) -> None:
-    """Write the marker into a store; where that knows conditional writes, only if there is none yet."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "marker.txt")
-        path.write_text(text)
-        with contextlib.suppress(errors.ObjectExists):
-            uploads.upload(path, location, MARKER, bar=NO_BAR)
-
-
-def remove_marker(location: Location, storage_uid: str) -> None:
-    """Remove the marker of a location, if it is (still) that of this storage.
-
-    Raises:
-        ReadOnlyStorage: The location cannot be written to.
-        StorageError: The storage failed.
-    """
-    location.check_writable()
-    found = read_marker(location)
-    if found is None or found.storage_uid != storage_uid:
-        return
-    with writing(location.root):
-        if location.is_local:
-            location.local(MARKER).unlink(missing_ok=True)
-        else:
-            store_of(location).remove(location, MARKER)
-
-
-def bucket_region(location: Location) -> str | None:
-    """Return the region of an S3 bucket, or None where there is none or nobody says."""
-    if location.protocol != "s3":
-        return None
-    with contextlib.suppress(Exception):  # a description only: not worth an error
-        filesystem: Any = location.fs
-        bucket, _, _ = filesystem.split_path(location.url())
-        answer = filesystem.call_s3("head_bucket", Bucket=bucket)
-        return answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
-    return None
-
-
-def _create(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and only if it is not there yet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uids.base62(20)}.part")
-    try:
-        temporary.write_text(text)
-        sync_file(temporary)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-        except OSError:  # no hard links here
-            if not path.exists():
-                os.rename(temporary, path)
-        sync_file(path.parent)
-        sync_file(path.parent.parent)  # which has the folder of the marker since, or since an attempt that was killed
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,44 @@
+"""Where bytes lie: a root, how to reach it, and whether it may be written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lamart_core import errors
+
+READ_ONLY_PROTOCOLS = ("http", "https")
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the bytes of a storage lie.
+
+    Attributes:
+        root: Normalised root: an absolute local path, or a URL. An S3 root may carry `?endpoint_url=…`.
+        options: Options for the fsspec file system, for example credentials; `repr` does not show them.
+        read_only: Whether writing and deleting is refused.
+    """
+
+    root: str
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False, repr=False)
+    read_only: bool = False
+
+    @property
+    def protocol(self) -> str:
+        """Protocol of the root; `file` for a local one."""
+        protocol, separator, _ = self.root.partition("://")
+        return protocol if separator else "file"
+
+    def check_writable(self) -> None:
+        """Refuse to write to a location that is only read.
+
+        Raises:
+            ReadOnlyStorage: Nothing may be written here.
+        """
+        if self.read_only or self.protocol in READ_ONLY_PROTOCOLS:
+            raise errors.ReadOnlyStorage(
+                f"the storage {self.root} is only read: another registry manages it, or its protocol cannot write; "
+                "choose another storage location"
+            )

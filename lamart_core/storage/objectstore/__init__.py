@@ -1,0 +1,1 @@
+"""Object stores as a backend: S3, Azure, Google, and whatever else fsspec reaches."""
