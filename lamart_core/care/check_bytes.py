@@ -98,9 +98,9 @@ class BytesCheck:
         if self.storage.is_managed:
             yield from self._listed(seen)
         with ThreadPoolExecutor(self.storage.backend.requests) as pool:
-            for rows in self._pages(OBJECT.c.is_scattered):
-                yield from (found for row in rows if (found := self._scattered(row)) is not None)
-            for rows in self._pages(~OBJECT.c.is_scattered):
+            for rows in self._pages(OBJECT.c.is_content_addressed):
+                yield from (found for row in rows if (found := self._content_addressed(row)) is not None)
+            for rows in self._pages(~OBJECT.c.is_content_addressed):
                 todo = [row for row in rows if self.verify or row.id not in seen]
                 for row, found in zip(todo, pool.map(self._look, todo), strict=True):
                     # What was deleted or moved while it was looked at is not missing.
@@ -132,7 +132,7 @@ class BytesCheck:
                         path=relpath,
                     )
 
-    def _scattered(self, row: Row[Any]) -> Finding | None:
+    def _content_addressed(self, row: Row[Any]) -> Finding | None:
         """Check that the files of a folder are those that its record counts; each is an object, and checked as one."""
         file = _FILE.c
         query = select(func.count(), func.coalesce(func.sum(file.size), 0), func.count(file.object_id)).where(
@@ -208,9 +208,9 @@ def is_superseded() -> ColumnElement[bool]:
         later.c.storage_id == OBJECT.c.storage_id,
         later.c.path == OBJECT.c.path,
         later.c.id > OBJECT.c.id,
-        later.c.fate.is_(None),
+        later.c.state.is_(None),
     )
-    return ~OBJECT.c.is_managed & (OBJECT.c.fate.is_not(None) | has_later)
+    return ~OBJECT.c.is_managed & (OBJECT.c.state.is_not(None) | has_later)
 
 
 def first_artifact(registry: Registry, object_id: int) -> str | None:

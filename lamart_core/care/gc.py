@@ -14,11 +14,11 @@ from sqlalchemy import Connection, select
 from lamart_core import errors
 from lamart_core.db import Registry, batches
 from lamart_core.logging import logger
-from lamart_core.objects.copies import OBSOLETE
 from lamart_core.objects.garbage import abandoned_paths, give_up, held_paths, purge, recorded_paths
-from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
-from lamart_core.objects.unreferenced import is_referred
-from lamart_core.records import Storage, artifact_table, storage_locations
+from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, is_referred
+from lamart_core.records import Storage, storage_locations
+from lamart_core.records.stored_object import OBSOLETE
 from lamart_core.storage import RESERVED, ReservedName, Staging, StoredName, is_reserved, is_stored_name
 
 GRACE = timedelta(hours=24)
@@ -159,7 +159,7 @@ class _Collector:
         columns = OBJECT.c
         unnamed = [columns.storage_id == self.storage.id, ~columns.is_managed, ~is_referred()]
         # What is obsolete at a real key still has to be removed by whoever completes the work there.
-        unnamed.append(columns.fate.is_(None) | (columns.fate != OBSOLETE))
+        unnamed.append(columns.state.is_(None) | (columns.state != OBSOLETE))
         connection.execute(OBJECT.delete().where(*unnamed, columns.created_at <= self._limit))
 
     @property
@@ -177,7 +177,7 @@ class _Collector:
                     columns.n_files,
                     columns.size,
                     columns.created_at,
-                    columns.is_scattered,
+                    columns.is_content_addressed,
                 )
                 .where(columns.storage_id == self.storage.id, columns.is_managed, columns.id > last, ~is_referred())
                 .where(columns.created_at <= self._limit)
@@ -200,10 +200,9 @@ class _Collector:
     def _delete_rows(self, rows: Sequence[Any]) -> list[Unclaimed]:
         """Delete rows that nothing refers to; return what was theirs, without those that somebody named meanwhile."""
         if self.dry_run:
-            return [Unclaimed(row.path, row.n_files is not None) for row in rows if not row.is_scattered]
-        artifacts = artifact_table()
+            return [Unclaimed(row.path, row.n_files is not None) for row in rows if not row.is_content_addressed]
         ids = {row.id for row in rows}
-        return self.registry.unit_of_work(lambda connection: delete_unreferenced(connection, artifacts, ids))
+        return self.registry.unit_of_work(lambda connection: delete_unreferenced(connection, ids))
 
     def _unclaimed(self) -> Iterator[Garbage]:
         backend = self.storage.backend

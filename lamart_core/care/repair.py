@@ -109,7 +109,7 @@ def _refresh_copies(registry: Registry, found: Finding) -> bool:
     with registry.engine.connect() as connection:
         query = select(OBJECT).join(table, table.c.object_id == OBJECT.c.id).where(table.c.id == found.row_id)
         row = connection.execute(query).first()
-    if row is None or row.is_scattered or not row.is_exact:
+    if row is None or row.is_content_addressed or not row.is_exact:
         return False
     if not verify(_storage(registry, row.storage_id), row._asdict(), Depth.DIGEST).is_whole:
         return False
@@ -128,7 +128,7 @@ def _put_again(registry: Registry, found: Finding) -> bool:
     if row is None:
         return False
     storage = _storage(registry, row.storage_id)
-    if not storage.is_managed or row.is_scattered:
+    if not storage.is_managed or row.is_content_addressed:
         return False
     with TemporaryDirectory() as folder:
         for copy in _copies(registry, storage, row, Path(folder)):

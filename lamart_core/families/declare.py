@@ -11,6 +11,7 @@ from sqlalchemy import (
     FromClause,
     Index,
     Integer,
+    String,
     Table,
     TextClause,
     func,
@@ -111,7 +112,8 @@ def stem(source: FromClause, uid: ColumnElement[str] | None = None) -> ColumnEle
     """
     of = source.c.uid if uid is None else uid
     # Written as in the index: Postgres does not find a parameter in its expression again.
-    return func.substr(of, literal_column("1"), literal_column(str(_uid_length(source) - uids.VERSION_LENGTH)))
+    length = literal_column(str(_uid_length(source) - uids.VERSION_LENGTH))
+    return func.substr(of, literal_column("1"), length, type_=String)
 
 
 def is_latest(source: FromClause) -> ColumnElement[bool]:

@@ -15,8 +15,8 @@ from lamart_core.families.family import Family, promote_newest
 from lamart_core.families.remove import delete_rows
 from lamart_core.logging import logger
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, forget_foreign
-from lamart_core.objects.unreferenced import leave_places
+from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, forget_foreign, leave_places
 from lamart_core.places.publish import publish
 from lamart_core.records import ArtifactRecord
 from lamart_core.records.removal import read_row
@@ -124,10 +124,10 @@ def _remove_rows(
     promote_newest(connection, row["branch_id"], Family.of(table, row["uid"]))
     objects = {item.object_id for item in rows}
     if storage is False:
-        forget_foreign(connection, table, objects)
+        forget_foreign(connection, objects)
         return _Removed()
-    gone = delete_unreferenced(connection, table, objects)
+    gone = delete_unreferenced(connection, objects)
     paths = leave_places(connection, objects, remove=bool(storage))
-    in_use = select(OBJECT.c.path).where(OBJECT.c.id.in_(objects), OBJECT.c.fate.is_(None))
+    in_use = select(OBJECT.c.path).where(OBJECT.c.id.in_(objects), OBJECT.c.state.is_(None))
     shared = tuple(connection.execute(in_use).scalars())
     return _Removed(tuple(gone), paths, (), shared) if storage else _Removed(tuple(gone), (), paths, shared)

@@ -15,7 +15,7 @@ from lamart_core.families.family import Family
 from lamart_core.hashing import FileEntry, TreeDigest, tree_digest
 from lamart_core.objects import histories
 from lamart_core.objects.histories import FILE, HISTORY, OBJECT, NewFolder
-from lamart_core.objects.rows import forget_foreign
+from lamart_core.objects.unreferenced import forget_foreign
 from lamart_core.records import StoredObject
 from lamart_core.storage import suffix_of
 
@@ -77,12 +77,12 @@ def record_folder(
     place = connection.execute(query).one()
     is_new = place.history_id is None
     if is_new or not _has_files(connection, object_id, folder):
-        new = NewFolder(object_id, storage_id, folder.tree, is_scattered=True)
+        new = NewFolder(object_id, storage_id, folder.tree, is_content_addressed=True)
         base_id = _base(connection, table, uid, storage_id) if is_new else object_id
         difference = histories.compare(connection, new, base_id)
         histories.record(connection, new, difference, contents)
         if not is_new:
-            forget_foreign(connection, table, histories.forget(connection, place.history_id, [place.position]))
+            forget_foreign(connection, histories.forget(connection, place.history_id, [place.position]))
     _follow(connection, table, object_id, contents)
 
 
@@ -99,7 +99,10 @@ def _base(connection: Connection, table: Table, uid: str, storage_id: int) -> in
         select(columns.id)
         .join(table, table.c.object_id == columns.id)
         .where(
-            Family.of(table, uid).members, columns.storage_id == storage_id, columns.is_scattered, ~columns.is_managed
+            Family.of(table, uid).members,
+            columns.storage_id == storage_id,
+            columns.is_content_addressed,
+            ~columns.is_managed,
         )
         .where(columns.history_id.is_not(None))
     )
@@ -157,4 +160,4 @@ def _follow(connection: Connection, table: Table, object_id: int, contents: Mapp
     if moved:
         change = update(FILE).where(FILE.c.id == bindparam("row_id")).values(object_id=bindparam("content"))
         connection.execute(change, moved)
-        forget_foreign(connection, table, left)
+        forget_foreign(connection, left)

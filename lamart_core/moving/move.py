@@ -10,15 +10,16 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry, attempting, now
 from lamart_core.families.branches import check_unlocked
 from lamart_core.families.family import Family, check_key_free, lock, rename
-from lamart_core.objects.copies import LOST, Copy, copy_object, record_copy
+from lamart_core.objects.copies import Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
-from lamart_core.objects.unreferenced import leave_places
+from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, leave_places
 from lamart_core.places.key_state import is_real
 from lamart_core.places.publish import publish
 from lamart_core.places.real_keys import Reservation, check_free, leave, release
 from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.records.stored_object import LOST
 from lamart_core.storage import clean_key, suffix_of
 
 
@@ -174,7 +175,7 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
         if family.real_key is not None:
             check_free(registry, storage, family.real_key)
         for row in family.objects.values():
-            if row["fate"] != LOST:
+            if row["state"] != LOST:
                 stem, kept = uids.stem_of(record.uid), family.keeps_versions
                 copies.append(copy_object(registry, row, source, storage, stem, before=copies, keeps_versions=kept))
         return registry.unit_of_work(
@@ -237,5 +238,5 @@ def _record_move(
     values = {"storage_id": storage.id, "_real_key": None, "updated_at": now()}
     connection.execute(update(table).where(columns.id.in_(family.rows)).values(values))
     old = {copy.row["id"] for copy in copies}
-    gone = delete_unreferenced(connection, table, old)
+    gone = delete_unreferenced(connection, old)
     return _Moved(frozenset(used), tuple(gone), leave_places(connection, old, remove=True), family.real_key)

@@ -14,7 +14,8 @@ from lamart_core.families.deleted import DELETED
 from lamart_core.families.family import Family, lock, promote_newest, rename
 from lamart_core.lineage import RunSpec, TransformSpec, current_run, open_run
 from lamart_core.moving.foreign import ForeignFolder, read_folder, record_folder
-from lamart_core.objects.rows import OBJECT, forget_foreign
+from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.unreferenced import forget_foreign
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
 from lamart_core.records.mixins import new_row
 from lamart_core.storage import is_reserved
@@ -91,7 +92,7 @@ def _read(record: ArtifactRecord) -> _Foreign:
         storage={name: getattr(storage, name) for name in ("uid", "root", "type", "region", "instance_uid")},
         object={name: getattr(stored, name) for name in _OBJECT_FIELDS},
         created_at=record.created_at,
-        folder=read_folder(record.registry, stored) if stored.is_scattered else None,
+        folder=read_folder(record.registry, stored) if stored.is_content_addressed else None,
     )
 
 
@@ -159,7 +160,7 @@ def _update(
     one = update(table).where(table.c.id == present["id"])
     connection.execute(one.values(**changed, updated_at=now()))
     if "object_id" in changed:
-        forget_foreign(connection, table, {present["object_id"]})
+        forget_foreign(connection, {present["object_id"]})
 
 
 def _is_managed(connection: Connection, registry: Registry, storage_id: int) -> bool:

@@ -55,7 +55,7 @@ def candidates(registry: Registry, row: Row[Any]) -> list[Candidate]:
     same = (columns.hash == row.hash, columns.hash_type == row.hash_type, columns.is_exact, columns.id != row.id)
     is_folder = row.n_files is not None
     kind = columns.n_files.is_not(None) if is_folder else columns.n_files.is_(None)
-    query = select(columns.storage_id, columns.path).where(*same, kind, ~columns.is_scattered).limit(_MOST)
+    query = select(columns.storage_id, columns.path).where(*same, kind, ~columns.is_content_addressed).limit(_MOST)
     with registry.engine.connect() as connection:
         found = [Candidate(item.storage_id, item.path, is_folder) for item in connection.execute(query)]
         if is_folder:
@@ -65,7 +65,7 @@ def candidates(registry: Registry, row: Row[Any]) -> list[Candidate]:
         files = (
             select(columns.storage_id, columns.path, FILE.c.path.label("name"))
             .join(OBJECT, OBJECT.c.history_id == FILE.c.history_id)
-            .where(FILE.c.history_id.in_(histories), FILE.c.hash == row.hash, ~columns.is_scattered)
+            .where(FILE.c.history_id.in_(histories), FILE.c.hash == row.hash, ~columns.is_content_addressed)
         )
         rows = connection.execute(of_folder(files, columns.position).limit(_MOST)).all()
     return found + [Candidate(item.storage_id, f"{item.path}/{item.name}", is_folder=False) for item in rows]

@@ -7,25 +7,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors, hashing, uids
-from lamart_core.db import Registry, now
+from lamart_core.db import Registry
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
 from lamart_core.logging import logger
 from lamart_core.objects.folder_contents import PutFile, put_contents
-from lamart_core.objects.histories import NewFolder, content_addressed_folder
-from lamart_core.objects.plan import Row
+from lamart_core.objects.histories import content_addressed_folder
+from lamart_core.objects.plan import Put, Row, Staged
 from lamart_core.objects.put_again import NewPlace, held_contents, switch_places
+from lamart_core.objects.record import ToRecord, record_objects
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import OBJECT, Recording, insert_files
+from lamart_core.objects.rows import OBJECT, Recording
 from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.objects.verify import digest_of, is_damaged, verify, verify_copy
 from lamart_core.records import Storage
 from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, object_path
-
-LOST = "lost"
-OBSOLETE = "doomed"
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Copy:
         path: Path of the copy, relative to the root.
         digest: Digest of the copy; another one than that of the object where that was inexact.
         tree: Files of a folder, where they are to be known one by one.
-        is_scattered: Whether its files are objects of their own.
+        is_content_addressed: Whether its files are objects of their own.
         contents: Those that were put for it and for the copies before it, by hash.
         is_in_use: Whether an object of equal content, whose own bytes were not whole, has these now.
     """
@@ -48,7 +45,7 @@ class Copy:
     path: str
     digest: Digest | None
     tree: TreeDigest | None = None
-    is_scattered: bool = False
+    is_content_addressed: bool = False
     contents: Mapping[str, PutFile] = field(default_factory=dict[str, PutFile])
     is_in_use: bool = False
 
@@ -61,7 +58,7 @@ class Copy:
         """Remove the copy, which no record refers to."""
         for content in self.contents.values():
             remove_bytes(self.storage, content.relpath, is_folder=False)
-        if not self.is_scattered and not self.is_in_use:
+        if not self.is_content_addressed and not self.is_in_use:
             remove_bytes(self.storage, self.path, is_folder=self.is_folder)
 
 
@@ -114,7 +111,7 @@ def _copy_over(
     found = tree.digest if tree is not None else hashing.hash_file(local, chosen)
     copy = copy if digest is not None and digest.is_exact else Copy(row, target, path, found)
     if tree is not None:
-        return _put_copied_folder(copy, local, tree, before, is_scattered=keeps_versions)
+        return _put_copied_folder(copy, local, tree, before, is_content_addressed=keeps_versions)
     target.backend.put_file(local, path, digest=found)
     return copy
 
@@ -122,7 +119,7 @@ def _copy_over(
 def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None) -> Path:
     cache = Cache(registry.settings.cache_dir)
     size, path = row["size"], row["path"]
-    if row["is_scattered"]:
+    if row["is_content_addressed"]:
         with registry.engine.connect() as connection:
             folder = content_addressed_folder(connection, row["id"], path, source.backend)
         return cache.fetch_content_addressed(folder, size=size, digest=digest)
@@ -133,15 +130,15 @@ def _fetch(registry: Registry, row: Row, source: Storage, digest: Digest | None)
 
 
 def _put_copied_folder(
-    copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_scattered: bool
+    copy: Copy, local: Path, tree: TreeDigest, before: Sequence[Copy], *, is_content_addressed: bool
 ) -> Copy:
     backend = copy.storage.backend
-    if is_scattered and not backend.keeps_links:
+    if is_content_addressed and not backend.keeps_links:
         already = {value: put for other in before for value, put in other.contents.items()}
         held = held_contents(local, tree, copy.storage)
         stem = PurePosixPath(copy.path).name[: uids.STEM_LENGTH]
         contents = put_contents(local, tree, copy.storage, stem, held, already, NO_BAR)
-        return replace(copy, tree=tree, is_scattered=True, contents=contents)
+        return replace(copy, tree=tree, is_content_addressed=True, contents=contents)
     known = {
         entry.value: KnownFile(f"{other.path}/{entry.path}", other.path)
         for other in before
@@ -177,11 +174,11 @@ def _replace_damaged(registry: Registry, copy: Copy) -> Copy:
 
     Otherwise the last whole bytes would go with what was copied.
     """
-    if copy.is_scattered or copy.digest is None or not copy.digest.is_exact or not copy.row["size"]:
+    if copy.is_content_addressed or copy.digest is None or not copy.digest.is_exact or not copy.row["size"]:
         return copy
     with registry.engine.connect() as connection:
         found = connection.execute(select(OBJECT).where(_equal_to(copy))).first()
-    if found is None or found.is_scattered or not is_damaged(copy.storage, found._asdict()):
+    if found is None or found.is_content_addressed or not is_damaged(copy.storage, found._asdict()):
         return copy
     place = NewPlace(found.id, found.path, copy.path, copy.row["size"], copy.row["n_files"])
     try:
@@ -232,38 +229,19 @@ def record_copy(
         BytesCollected: Garbage collection has taken the copy.
         ObjectVanished: Contents of a folder that the storage had are not there any more.
     """
-    row, digest = copy.row, copy.digest
-    values = {name: row[name] for name in ("suffix", "size", "n_files")} | {
-        "storage_id": copy.storage.id,
-        "path": copy.path,
-        "hash": digest.value if digest is not None else None,
-        "hash_type": digest.algorithm if digest is not None else None,
-        "is_exact": digest is not None and digest.is_exact,
-        "is_managed": True,
-        "created_at": now(),
-    }
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    inserted = dialect.insert(OBJECT).values(values).on_conflict_do_nothing().returning(OBJECT.c.id)
-    object_id = connection.execute(inserted).scalar_one_or_none()
-    path = copy.path
-    sizes: Row = {}
-    if object_id is None:
-        columns = (OBJECT.c.id, OBJECT.c.path, OBJECT.c.size, OBJECT.c.n_files)
-        query = select(*columns).where(_equal_to(copy))
-        shared = connection.execute(query.with_for_update()).first()
-        if shared is None:
-            raise errors.Conflict("an object of equal content was deleted in this moment")
-        object_id, path = shared.id, shared.path
-        # Equal contents of some formats differ in their bytes.
-        sizes = {"size": shared.size, "n_files": shared.n_files}
-    elif copy.tree is not None:
-        folder = NewFolder(object_id, copy.storage.id, copy.tree, copy.is_scattered)
-        insert_files(connection, folder, copy.contents, base_id)
-    check_not_collected(connection, copy.storage.id, [path])
-    changes = {"object_id": object_id, **sizes}
+    row, digest, tree = copy.row, copy.digest, copy.tree
+    content = Staged(
+        copy.storage.backend.path(copy.path), row["suffix"], copy.is_folder, row["size"], row["n_files"], digest, tree
+    )
+    put = Put(copy.path, is_managed=True, is_content_addressed=copy.is_content_addressed, files=copy.contents)
+    to_record = ToRecord(content, copy.storage, put, tree is not None, base_id)
+    # An object of equal content was looked at when the copy was made.
+    (recording,) = record_objects(connection, [to_record], verified=None)
+    check_not_collected(connection, copy.storage.id, [recording.path])
+    changes = {"object_id": recording.object_id, **recording.sizes}
     if digest is not None and digest != digest_of(row):
         changes |= {"hash": digest.value, "_hash_type": digest.algorithm}
     columns = table.c
     refer = columns.object_id == row["id"] if artifact_ids is None else columns.id.in_(artifact_ids)
     connection.execute(update(table).where(refer).values(changes))
-    return Recording(object_id, path)
+    return recording

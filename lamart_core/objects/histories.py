@@ -31,13 +31,13 @@ class NewFolder:
         object_id: Id of its row.
         storage_id: Id of its storage location.
         tree: Its files.
-        is_scattered: Whether its files are objects of their own.
+        is_content_addressed: Whether its files are objects of their own.
     """
 
     object_id: int
     storage_id: int
     tree: TreeDigest
-    is_scattered: bool
+    is_content_addressed: bool
 
     @property
     def algorithm(self) -> str:
@@ -184,7 +184,7 @@ def _next_position(connection: Connection, folder: NewFolder, base_id: int) -> t
     base = select(OBJECT.c.history_id).where(
         OBJECT.c.id == base_id,
         OBJECT.c.storage_id == folder.storage_id,
-        OBJECT.c.is_scattered == folder.is_scattered,
+        OBJECT.c.is_content_addressed == folder.is_content_addressed,
     )
     locked = (
         update(HISTORY)
@@ -220,14 +220,18 @@ def record(connection: Connection, folder: NewFolder, difference: Difference, ob
             "path": entry.path,
             "size": entry.size,
             "hash": entry.value,
-            "object_id": objects[entry.value] if folder.is_scattered and entry.size else None,
+            "object_id": objects[entry.value] if folder.is_content_addressed and entry.size else None,
             "since": difference.position,
         }
         for entry in difference.added
     ]
     if rows:
         connection.execute(insert(FILE), rows)
-    place = {"history_id": difference.history_id, "position": difference.position, "is_scattered": folder.is_scattered}
+    place = {
+        "history_id": difference.history_id,
+        "position": difference.position,
+        "is_content_addressed": folder.is_content_addressed,
+    }
     connection.execute(update(OBJECT).where(OBJECT.c.id == folder.object_id).values(place))
 
 

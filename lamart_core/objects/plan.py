@@ -171,5 +171,5 @@ class Put:
 
     relpath: str
     is_managed: bool
-    is_scattered: bool = False
+    is_content_addressed: bool = False
     files: Mapping[str, PutFile] = field(default_factory=dict[str, "PutFile"])

@@ -18,6 +18,7 @@ from lamart_core.objects.plan import Put, Row, Staged
 from lamart_core.objects.rows import OBJECT, Recording, insert_files, note_sizes, object_values
 from lamart_core.query.sql.dialects import among, dialect_of
 from lamart_core.records import Storage
+from lamart_core.records.stored_object import LOST
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def may_be_shared(storage_id: int) -> ColumnElement[bool]:
 
 
 def record_objects(
-    connection: Connection, wanted: Sequence[ToRecord], verified: Collection[int] = frozenset()
+    connection: Connection, wanted: Sequence[ToRecord], verified: Collection[int] | None = frozenset()
 ) -> list[Recording]:
     """Return the stored object of each content: the one that was put, or one of equal bytes that is there.
 
@@ -114,7 +115,7 @@ def record_objects(
     Args:
         connection: Connection in a write transaction.
         wanted: The contents.
-        verified: Ids of objects that are known to be whole.
+        verified: Ids of objects that are known to be whole; None where nobody has to look.
 
     Raises:
         ObjectVanished: Equal bytes that were found before are not there any more.
@@ -143,7 +144,7 @@ def record_objects(
         row = shared.get(key) if key is not None else None
         if row is None:
             raise ObjectVanished if item.put is None else errors.Conflict("equal bytes were deleted in this moment")
-        if row["id"] not in verified:
+        if verified is not None and row["id"] not in verified:
             unverified.append(Share(item.storage, row, item.staged))
         # In some formats the bytes of equal contents differ.
         recorded.append(Recording(row["id"], row["path"], sizes={name: row[name] for name in ("size", "n_files")}))
@@ -232,14 +233,14 @@ def _note_lying(
     columns = OBJECT.c
     are_there = dialect_of(connection.dialect.name).among(columns.id, sorted({found.object_id for _, found in there}))
     if lying:
-        connection.execute(update(OBJECT).where(are_there, columns.fate.is_not(None)).values(fate=None))
+        connection.execute(update(OBJECT).where(are_there, columns.state.is_not(None)).values(state=None))
     before = {row["id"]: row["size"] for row in lying.values()}
     for item, found in there:
         if before.get(found.object_id, item.staged.size) != item.staged.size:
             note_sizes(connection, found.object_id, item.staged.size, item.staged.n_files)
     for storage_id, names in _by_storage((item.storage.id, found.path) for item, found in there).items():
         here = among(connection, columns.path, names) & (columns.storage_id == storage_id) & ~columns.is_managed
-        connection.execute(update(OBJECT).where(here, ~are_there, columns.fate.is_(None)).values(fate="lost"))
+        connection.execute(update(OBJECT).where(here, ~are_there, columns.state.is_(None)).values(state=LOST))
 
 
 # ---------------------------------------------------------------------- folders
@@ -255,7 +256,7 @@ def _list_files(connection: Connection, wanted: Sequence[ToRecord], recorded: Se
             found.append(recording)
             continue
         listed.add(recording.object_id)
-        folder = histories.NewFolder(recording.object_id, item.storage.id, tree, put.is_scattered)
+        folder = histories.NewFolder(recording.object_id, item.storage.id, tree, put.is_content_addressed)
         spare = insert_files(connection, folder, put.files, item.base_id)
         found.append(Recording(recording.object_id, recording.path, is_new=True, spare=spare))
     return found

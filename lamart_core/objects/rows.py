@@ -1,21 +1,19 @@
-"""Rows of stored objects: which bytes lie in a storage, and who refers to them."""
+"""Rows of stored objects: which bytes lie in a storage."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
 
-from lamart_core.db import batches
 from lamart_core.families.family import Family
 from lamart_core.objects import histories
 from lamart_core.objects.folder_contents import PutFile, Recorded, record_contents
-from lamart_core.objects.histories import FILE, OBJECT
+from lamart_core.objects.histories import OBJECT
 from lamart_core.objects.plan import Row, Staged
 from lamart_core.records import artifact_table
-from lamart_core.storage import RESERVED
 
 
 @dataclass(frozen=True)
@@ -35,19 +33,6 @@ class Recording:
     is_new: bool = False
     spare: tuple[str, ...] = ()
     sizes: Row = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True)
-class Unclaimed:
-    """Bytes whose row was deleted: to be removed after the commit.
-
-    Attributes:
-        path: Path relative to the root of the storage location.
-        is_folder: Whether it is a folder.
-    """
-
-    path: str
-    is_folder: bool
 
 
 def object_values(staged: Staged) -> dict[str, Any]:
@@ -93,7 +78,7 @@ def insert_files(
     """
     difference = histories.compare(connection, folder, base_id)
     contents = Recorded({})
-    if folder.is_scattered:
+    if folder.is_content_addressed:
         needed = {entry.value for entry in difference.added if entry.size} - difference.objects.keys()
         contents = record_contents(connection, folder.storage_id, folder.tree, needed, put)
     histories.record(connection, folder, difference, {**difference.objects, **contents.objects})
@@ -127,46 +112,3 @@ def repoint_overwritten(
     if before:
         connection.execute(update(table).where(older).values(object_id=object_id))
     return before
-
-
-def delete_unreferenced(connection: Connection, table: Table, object_ids: Collection[int]) -> list[Unclaimed]:
-    """Delete the rows of managed objects that no artifact and no folder refers to any more.
-
-    Returns:
-        The bytes that nobody needs now, those of files that only the deleted folders had included.
-    """
-    return _delete_rows(connection, table, object_ids, OBJECT.c.is_managed)
-
-
-def forget_foreign(connection: Connection, table: Table, object_ids: Collection[int]) -> None:
-    """Delete the rows of what lies in version stores of other registries, and that nothing here refers to any more.
-
-    The bytes are theirs. Rows of files in place stay.
-    """
-    in_store = OBJECT.c.path.startswith(f"{RESERVED}/", autoescape=True)
-    _delete_rows(connection, table, object_ids, in_store & ~OBJECT.c.is_managed)
-
-
-def _delete_rows(
-    connection: Connection, table: Table, object_ids: Collection[int], wanted: ColumnElement[bool]
-) -> list[Unclaimed]:
-    """Delete those rows of a kind that nothing refers to, then those of contents that only they had."""
-    if not object_ids:
-        return []
-    has_folders = histories.lock_histories(connection, object_ids)
-    named = select(table.c.id).where(table.c.object_id == OBJECT.c.id).exists()
-    part = select(FILE.c.id).where(FILE.c.object_id == OBJECT.c.id).exists()
-    columns = (OBJECT.c.path, OBJECT.c.n_files, OBJECT.c.is_scattered, OBJECT.c.history_id, OBJECT.c.position)
-    gone: list[Unclaimed] = []
-    positions: dict[int, list[int]] = {}
-    for ids in batches(sorted(object_ids)):
-        delete = OBJECT.delete().where(OBJECT.c.id.in_(ids), wanted, ~named, ~part)
-        for row in connection.execute(delete.returning(*columns)).all():
-            if not row.is_scattered:
-                gone.append(Unclaimed(row.path, row.n_files is not None))
-            if has_folders and row.history_id is not None:
-                positions.setdefault(row.history_id, []).append(row.position)
-    contents: set[int] = set()
-    for history_id, deleted in positions.items():
-        contents |= histories.forget(connection, history_id, deleted)
-    return gone + _delete_rows(connection, table, contents, wanted)

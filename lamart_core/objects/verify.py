@@ -41,7 +41,7 @@ def verify(storage: Storage, row: Row, depth: Depth, *, files: Sequence[StoredFi
     Returns:
         The verdict; of a folder it names the files that differ, where they are known one by one.
     """
-    if not row["is_scattered"]:
+    if not row["is_content_addressed"]:
         return _naming(storage, row, verdicts.verify(storage.backend, row["path"], expected(row), depth))
     if files is None:
         with storage.registry.engine.connect() as connection:
@@ -118,7 +118,7 @@ def damaged_objects(storage: Storage, rows: Sequence[Row]) -> set[int]:
     listed = {content.id: content for found in contents.values() for content in found}
     wrong = {content.id for content in damaged_contents(storage, list(listed.values()))}
     damaged = {row_id for row_id, found in contents.items() if any(content.id in wrong for content in found)}
-    alone = [row for row in rows if not row["is_scattered"] and row["id"] not in contents]
+    alone = [row for row in rows if not row["is_content_addressed"] and row["id"] not in contents]
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
         found = pool.map(partial(is_damaged, storage), alone)
         return damaged | {row["id"] for row, is_wrong in zip(alone, found, strict=True) if is_wrong}
@@ -133,7 +133,7 @@ def _in_version_store(storage: Storage, rows: Sequence[Row]) -> dict[int, list[C
         for row in rows
         if row["is_managed"] and row["n_files"] is None and row["size"] is not None
     }
-    folders = [row["id"] for row in rows if row["is_scattered"]]
+    folders = [row["id"] for row in rows if row["is_content_addressed"]]
     if folders:
         with storage.registry.engine.connect() as connection:
             found |= {row_id: contents_of(connection, row_id) for row_id in folders}

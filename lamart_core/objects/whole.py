@@ -49,7 +49,7 @@ def repair_artifact(record: ArtifactRecord, pending: Pending) -> bool:
     storage = record.registry.Storage.get(stored["storage_id"])
     staged = pending.staged
     if staged.in_place is not None:
-        if not stored["is_scattered"] and is_damaged(storage, stored):
+        if not stored["is_content_addressed"] and is_damaged(storage, stored):
             _follow(record, stored, staged)
         return True
     if not repair_object(storage, stored, staged):
@@ -78,7 +78,7 @@ def repair_object(storage: Storage, stored: Row, staged: Staged) -> bool:
     source = staged.source
     if not storage.is_managed or not isinstance(source, Path) or not source.exists():
         return False
-    if stored["is_scattered"]:
+    if stored["is_content_addressed"]:
         return repair_folder(storage, stored, staged)
     if not is_damaged(storage, stored):
         return False
@@ -134,7 +134,7 @@ def damaged_artifacts(registry: Registry, records: Sequence[ArtifactRecord]) -> 
         if stored is None:
             continue
         staged, storage = record._pending.staged, locations[stored["storage_id"]]
-        if not stored["is_scattered"] and (staged.root, staged.in_place) == (storage.root, stored["path"]):
+        if not stored["is_content_addressed"] and (staged.root, staged.in_place) == (storage.root, stored["path"]):
             if stored["size"] not in (None, staged.size):
                 damaged.add(stored["id"])
         else:

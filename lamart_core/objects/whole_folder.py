@@ -16,9 +16,10 @@ from lamart_core.objects.folder_contents import ObjectVanished, PutFile, put_con
 from lamart_core.objects.plan import Row, Staged
 from lamart_core.objects.put_again import held_contents, put_contents_again
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced, insert_files, note_sizes
+from lamart_core.objects.rows import OBJECT, insert_files, note_sizes
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced
 from lamart_core.objects.verify import damaged_contents
-from lamart_core.records import Storage, artifact_table
+from lamart_core.records import Storage
 from lamart_core.storage import NO_BAR
 
 
@@ -64,12 +65,11 @@ def _take_files(storage: Storage, stored: Row, staged: Staged) -> None:
         row = connection.execute(place).first()
         if row is None:
             return [Unclaimed(put.relpath, is_folder=False) for put in puts.values()]
-        folder = histories.NewFolder(stored["id"], storage.id, tree, is_scattered=True)
+        folder = histories.NewFolder(stored["id"], storage.id, tree, is_content_addressed=True)
         spare = insert_files(connection, folder, puts, stored["id"])
         before = histories.forget(connection, row.history_id, [row.position])
         note_sizes(connection, stored["id"], tree.size, tree.n_files)
-        table = artifact_table()
-        gone = delete_unreferenced(connection, table, before)
+        gone = delete_unreferenced(connection, before)
         return [*(Unclaimed(path, is_folder=False) for path in spare), *gone]
 
     def step() -> list[Unclaimed]:

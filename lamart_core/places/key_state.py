@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, select
 
 from lamart_core.objects import leases
-from lamart_core.objects.copies import OBSOLETE
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
 from lamart_core.records import artifact_table
+from lamart_core.records.stored_object import OBSOLETE
 
 
 def is_real(row: Row) -> bool:
@@ -21,7 +21,7 @@ def is_real(row: Row) -> bool:
 def live_object(connection: Connection, storage_id: int, key: str, *, lock: bool = False) -> Row | None:
     """Return the object that is registered at a path and whose bytes are there, as far as anybody knows."""
     columns = OBJECT.c
-    here = and_(columns.storage_id == storage_id, columns.path == key, ~columns.is_managed, columns.fate.is_(None))
+    here = and_(columns.storage_id == storage_id, columns.path == key, ~columns.is_managed, columns.state.is_(None))
     query = select(OBJECT).where(here).order_by(columns.id.desc()).limit(1)
     row = connection.execute(query.with_for_update() if lock else query).first()
     return row._asdict() if row is not None else None
@@ -60,7 +60,7 @@ def unpublished(connection: Connection, storage_id: int, key: str) -> Owner | No
 def obsolete_objects(connection: Connection, storage_id: int, key: str | None = None) -> list[Row]:
     """Return the objects whose bytes are going to be removed or replaced: at a key, or in a whole location."""
     columns = OBJECT.c
-    query = select(OBJECT).where(columns.storage_id == storage_id, ~columns.is_managed, columns.fate == OBSOLETE)
+    query = select(OBJECT).where(columns.storage_id == storage_id, ~columns.is_managed, columns.state == OBSOLETE)
     if key is not None:
         query = query.where(columns.path == key)
     return [row._asdict() for row in connection.execute(query)]

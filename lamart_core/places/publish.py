@@ -18,13 +18,14 @@ from lamart_core.db import Registry, now
 from lamart_core.families.family import Family
 from lamart_core.logging import logger
 from lamart_core.objects import leases
-from lamart_core.objects.copies import OBSOLETE
 from lamart_core.objects.histories import files_of
 from lamart_core.objects.remove import remove_bytes
-from lamart_core.objects.rows import OBJECT, Unclaimed, delete_unreferenced
+from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced
 from lamart_core.objects.verify import is_any_of
 from lamart_core.places.key_state import Owner, live_object, obsolete_objects, read_state, unpublished
 from lamart_core.records import Storage, artifact_table, storage_locations
+from lamart_core.records.stored_object import OBSOLETE
 
 _LEASE = timedelta(days=1)
 
@@ -100,7 +101,7 @@ def _publish_once(registry: Registry, storage: Storage, key: str, *, force: bool
     for row in obsolete:
         if not is_taken and is_any_of(storage, key, [row]):
             storage.backend.delete(key, is_folder=row["n_files"] is not None)
-        gone = OBJECT.delete().where(OBJECT.c.id == row["id"], OBJECT.c.fate == OBSOLETE)
+        gone = OBJECT.delete().where(OBJECT.c.id == row["id"], OBJECT.c.state == OBSOLETE)
         registry.unit_of_work(lambda connection, gone=gone: connection.execute(gone).rowcount)
     return True
 
@@ -114,7 +115,7 @@ def _publish_latest(registry: Registry, storage: Storage, key: str, owner: Owner
                        "away or registered with Artifact(path)", storage.root, key, owner.uid)  # fmt: skip
         return False
     try:
-        if owner.object["is_scattered"]:
+        if owner.object["is_content_addressed"]:
             with registry.engine.connect() as connection:
                 files = files_of(connection, owner.object["id"])
             backend.publish_files(files, key, replace=not is_free)
@@ -139,10 +140,10 @@ def _record_publication(connection: Connection, storage: Storage, key: str, owne
         raise _Superseded(f"{key} was registered in place meanwhile")
     values = {
         name: old[name] for name in ("storage_id", "suffix", "hash", "hash_type", "is_exact", "size", "n_files")
-    } | {"path": key, "is_managed": False, "created_at": now(), "fate": None}
+    } | {"path": key, "is_managed": False, "created_at": now(), "state": None}
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(OBJECT).values(values)
     revived = insert.on_conflict_do_update(
-        index_elements=["storage_id", "path", "hash"], set_={"fate": None, "is_managed": False}
+        index_elements=["storage_id", "path", "hash"], set_={"state": None, "is_managed": False}
     )
     object_id = connection.execute(revived.returning(columns.id)).scalar_one()
     here = and_(table.c.id == owner.artifact_id, table.c.is_latest, table.c.key == key)
@@ -155,8 +156,8 @@ def _record_publication(connection: Connection, storage: Storage, key: str, owne
         update(table).where(Family.of(table, owner.uid).members, overwritten).values(object_id=object_id)
     )
     at_key = and_(columns.storage_id == storage.id, columns.path == key, ~columns.is_managed, columns.id != object_id)
-    connection.execute(OBJECT.delete().where(at_key, columns.fate == OBSOLETE))
-    return delete_unreferenced(connection, table, {old["id"]})
+    connection.execute(OBJECT.delete().where(at_key, columns.state == OBSOLETE))
+    return delete_unreferenced(connection, {old["id"]})
 
 
 # ---------------------------------------------------------------------- what a process left that died

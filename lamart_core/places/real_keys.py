@@ -17,12 +17,13 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.families.family import Family
 from lamart_core.logging import logger
-from lamart_core.objects.copies import LOST, OBSOLETE, Copy, copy_object, record_copy
+from lamart_core.objects.copies import Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.verify import is_any_of
 from lamart_core.places.key_state import KeyState, live_object, obsolete_objects, read_state
 from lamart_core.records import Storage, artifact_table
+from lamart_core.records.stored_object import LOST, OBSOLETE
 
 
 class KeyChanged(errors.Overtaken):
@@ -190,7 +191,7 @@ def release(connection: Connection, table: Table, reservation: Reservation) -> s
     referred = connection.execute(_needing(table, row["id"])).first() is not None
     if referred and not reservation.is_lost:
         raise KeyChanged(f"another artifact began to refer to what lies at {reservation.key}")
-    connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(fate=LOST if referred else OBSOLETE))
+    connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(state=LOST if referred else OBSOLETE))
     return kept
 
 

@@ -212,7 +212,7 @@ def _where(record: ArtifactRecord) -> _Where:
     later = OBJECT.alias("later")
     overwritten = (
         select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
-    ).where(later.c.storage_id == columns.storage_id, later.c.fate.is_(None))
+    ).where(later.c.storage_id == columns.storage_id, later.c.state.is_(None))
     query = (
         select(
             OBJECT,
@@ -233,17 +233,17 @@ def _where(record: ArtifactRecord) -> _Where:
             f"{record.uid} is an outdated version: its files were overwritten by a later one. "
             f"Get the latest with get(key={record.key!r}), or save with overwrite_versions=False to keep all"
         )
-    if row.fate is not None or (not row.is_managed and row.later):
+    if row.state is not None or (not row.is_managed and row.later):
         raise errors.ContentMismatch(
             f"{record.uid} is no longer available: its file at {row.path} was changed in place since, by others or by "
             "a later version that was registered there"
         )
     storage = _storage(record.registry, row.storage_id, row.root)
-    scattered = None
-    if row.is_scattered:
+    folder = None
+    if row.is_content_addressed:
         with record.registry.engine.connect() as connection:
-            scattered = histories.content_addressed_folder(connection, row.id, row.path, storage.backend)
-    return _Where(storage, row._asdict(), scattered)
+            folder = histories.content_addressed_folder(connection, row.id, row.path, storage.backend)
+    return _Where(storage, row._asdict(), folder)
 
 
 def _storage(registry: Registry, storage_id: int, root: str) -> Storage:

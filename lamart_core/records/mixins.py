@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core import uids
 from lamart_core.db import TRASH_BRANCH_ID, Json, Registry, UtcDateTime, now
+from lamart_core.families.declare import stem
 from lamart_core.families.deleted import explain
 from lamart_core.query import QueryRegistry, QuerySet, ToOne, virtual
 from lamart_core.records import removal
@@ -118,11 +119,6 @@ def new_row(registry: Registry) -> dict[str, Any]:
     }
 
 
-def _stem(table: FromClause) -> ColumnElement[str]:
-    uid: Any = table.c.uid
-    return func.substr(uid, 1, uid.type.length - uids.VERSION_LENGTH, type_=String)
-
-
 def _version(table: FromClause) -> ColumnElement[str]:
     uid: Any = table.c.uid
     number = func.substr(uid, uid.type.length - uids.VERSION_LENGTH + 1, type_=String)
@@ -137,7 +133,7 @@ class IsVersioned:
 
     uid: Mapped[str]
 
-    @virtual(_stem, prefix_of="uid")
+    @virtual(stem, prefix_of="uid")
     def stem_uid(self) -> str:
         """The part of the uid that all versions share."""
         return self.uid[: -uids.VERSION_LENGTH]

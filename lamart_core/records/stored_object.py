@@ -14,6 +14,11 @@ from lamart_core.records.base import SQLRecord
 # Empty files have equal hashes and mean nothing by it; inexact digests are a server's word.
 _SHARED = text("is_managed AND is_exact AND size > 0")
 
+# Its place holds other bytes by now.
+LOST = "lost"
+# The bytes at its place are going to be removed or replaced, and no artifact refers to it any more.
+OBSOLETE = "obsolete"
+
 
 class StoredObject(SQLRecord):
     """A file or folder in a storage location. Artifacts are names for objects; equal bytes are stored once.
@@ -24,9 +29,10 @@ class StoredObject(SQLRecord):
             Objects at real keys and registered in place are not managed in this sense: others may write there.
         history_id: For a folder whose files are known one by one: the history that it is a part of.
         position: Its place in that history.
-        is_scattered: Whether the files of the folder are stored objects of their own, so that nothing lies at `path`.
-        fate: Of an object that is not managed: `lost` when its place holds other bytes by now, `doomed` when the bytes
-            at its place are going to be removed or replaced and no artifact refers to it any more; else None.
+        is_content_addressed: Whether the files of the folder are stored objects of their own, so that nothing lies at
+            `path`.
+        state: Of an object that is not managed: `lost` when its place holds other bytes by now, `obsolete` when the
+            bytes at its place are going to be removed or replaced and no artifact refers to it any more; else None.
     """
 
     __tablename__ = "lamart_storedobject"
@@ -58,8 +64,8 @@ class StoredObject(SQLRecord):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     history_id: Mapped[int | None] = mapped_column(ForeignKey("lamart_folderhistory.id"))
     position: Mapped[int | None]
-    is_scattered: Mapped[bool] = mapped_column(Boolean, server_default=false())
-    fate: Mapped[str | None] = mapped_column(String(10))
+    is_content_addressed: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    state: Mapped[str | None] = mapped_column(String(10))
 
     storage = ToOne("Storage", "storage_id")
     artifacts = ToMany("Artifact", column="object_id", fixed="an artifact keeps its content")

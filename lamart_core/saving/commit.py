@@ -21,11 +21,11 @@ from lamart_core.families.family import rename
 from lamart_core.families.following import give_way, insert_versions
 from lamart_core.lineage.edges import Made, record_makers
 from lamart_core.objects import leases
-from lamart_core.objects.copies import LOST
 from lamart_core.objects.plan import Outcome, Plan, Put, Resolution, Row, Staged
 from lamart_core.objects.record import ToRecord, record_objects
-from lamart_core.objects.rows import OBJECT, Recording, Unclaimed, delete_unreferenced, repoint_overwritten
+from lamart_core.objects.rows import Recording, repoint_overwritten
 from lamart_core.objects.tombstones import BytesCollected, check_not_collected, was_collected
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, leave_places
 from lamart_core.places.key_state import is_real
 from lamart_core.places.real_keys import KeyChanged, Reservation, release
 from lamart_core.query.sql.dialects import dialect_of
@@ -301,7 +301,7 @@ def _finish(connection: Connection, table: Table, decision: _Decision, recording
     if plan.overwrite_versions and outcome is Outcome.NEW_VERSION:
         here = table.c.storage_id == plan.storage.id
         before = repoint_overwritten(connection, table, decision.row["uid"], recording.object_id, here)
-        gone = delete_unreferenced(connection, table, before)
+        gone = delete_unreferenced(connection, before)
     site = decision.item.place
     kept = release(connection, table, site) if site is not None else None
     if staged.stored is not None:
@@ -335,9 +335,10 @@ def _replace(connection: Connection, table: Table, item: Item, verified: Collect
         same = table.c.object_id == old["object_id"]
         repoint_overwritten(connection, table, item.uid, recording.object_id, same)
     kept = release(connection, table, site) if site is not None else None
-    gone = delete_unreferenced(connection, table, {old["object_id"]})
+    gone = delete_unreferenced(connection, {old["object_id"]})
     if site is None:
-        _forget_in_place(connection, table, old["object_id"])
+        # A file that was registered where it lies is its owner's: only its row goes.
+        leave_places(connection, [old["object_id"]], remove=False)
     row = connection.execute(select(table).where(table.c.id == item.artifact_id)).one()._asdict()
     return Committed(row, Outcome.REPLACED, recording.path, (*gone, *_spare(recording)), kept)
 
@@ -364,13 +365,6 @@ def lock_replaced(connection: Connection, table: Table, artifact_id: int, uid: s
             "save a new version instead of replacing this one"
         )
     return row._asdict()
-
-
-def _forget_in_place(connection: Connection, table: Table, object_id: int) -> None:
-    """Delete the row of a file that was registered where it lies; the file is its owner's."""
-    referred = select(table.c.id).where(table.c.object_id == OBJECT.c.id).exists()
-    fate = OBJECT.c.fate.is_(None) | (OBJECT.c.fate == LOST)
-    connection.execute(OBJECT.delete().where(OBJECT.c.id == object_id, ~OBJECT.c.is_managed, fate, ~referred))
 
 
 # ---------------------------------------------------------------------- lineage

@@ -86,7 +86,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
             before = item.put if item.put is not None else Put(relpath, is_managed=True)
             held = held_contents(source, tree, plan.storage)
             files = put_contents(source, tree, plan.storage, stem, held, before.files, bar)
-            return Put(before.relpath, is_managed=True, is_scattered=True, files=files)
+            return Put(before.relpath, is_managed=True, is_content_addressed=True, files=files)
         move = staged.is_owned and backend.takes_staged
         known = _known_files(registry, item, tree)
         backend.put_folder(source, relpath, tree=tree, move=move, known=known)
@@ -187,7 +187,7 @@ def _take_back(item: Item, put: Put) -> None:
     staged, storage = item.staged, item.plan.storage
     if staged.in_place is not None or staged.stored is not None:
         return
-    if put.is_scattered:
+    if put.is_content_addressed:
         for file in put.files.values():
             remove_bytes(storage, file.relpath, is_folder=False)
         return

@@ -153,8 +153,8 @@ class _Attempt:
         if isinstance(error, ObjectVanished):
             self._stored.clear()
             # Parts of a folder that were put are still needed.
-            self._parts = {index: put for index, put in self._puts.items() if put.is_scattered}
-            self._puts = {index: put for index, put in self._puts.items() if not put.is_scattered}
+            self._parts = {index: put for index, put in self._puts.items() if put.is_content_addressed}
+            self._puts = {index: put for index, put in self._puts.items() if not put.is_content_addressed}
         elif isinstance(error, Unverified):
             self._to_verify = list(error.shares)
             shared = {content_key(share.staged, share.storage) for share in error.shares}

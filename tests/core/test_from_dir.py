@@ -169,8 +169,8 @@ def test_inside_a_location_files_stay_where_they_are(lab: Registry, tmp_path: Pa
     back = ln.Artifact.from_dir(folder).save()
     assert back[2].version == "0002"
     assert ln.Artifact.get(artifacts[2].uid).cache().read_text() == "bee"
-    fates = [item.object.fate for item in ln.Artifact.filter(key=back[2].key).order_by("uid")]
-    assert fates == [None, "lost", None]
+    states = [item.object.state for item in ln.Artifact.filter(key=back[2].key).order_by("uid")]
+    assert states == [None, "lost", None]
     (folder / "b.txt").write_text("another bee")
     assert ln.Artifact.from_dir(folder).save()[2].version == "0003"
     # All of the location: its version store is no data.

@@ -305,7 +305,7 @@ def test_saves_beside_garbage_collection_without_grace_lose_nothing(lab: Registr
     stored = {"/".join(name.split("/")[:2]) for name in contents(lab).files}
     with lab.read() as session:
         # Where the files of a folder are objects of their own, nothing lies at its own path.
-        assert stored == set(session.scalars(select(StoredObject.path).where(~StoredObject.is_scattered)))
+        assert stored == set(session.scalars(select(StoredObject.path).where(~StoredObject.is_content_addressed)))
 
 
 # ---------------------------------------------------------------- memory

@@ -78,7 +78,7 @@ def check(artifact: ln.Artifact, files: Files) -> None:
 def check_nothing_left(lab: Registry) -> None:
     """Check that nothing lies in the storage that no record names."""
     with lab.read() as session:
-        paths = set(session.scalars(select(StoredObject.path).where(~StoredObject.is_scattered)))
+        paths = set(session.scalars(select(StoredObject.path).where(~StoredObject.is_content_addressed)))
     assert {"/".join(name.split("/")[:2]) for name in held(lab).files} == paths
     assert collect_garbage(lab, grace=AT_ONCE) == []
     assert check_registry(lab, verify=True, grace=AT_ONCE).is_clean

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 import lamart_core as ln
 from lamart_core import hashing
 from lamart_core.cli import main
 from lamart_core.db import Registry, schema
 from lamart_core.db.schema import HEAD, MIGRATIONS, schema_version, upgrade
+from lamart_core.records import StoredObject
 from lamart_core.settings import Settings
 from tests.databases import BACKENDS, fresh_database
 from tests.registries import fresh_registry, write
@@ -88,7 +89,7 @@ def write_old_version(registry: Registry, folder: Path, version: str) -> None:
 
 
 def write_what_0002_added(connection: Connection, common: Mapping[str, Any]) -> list[str]:
-    """Insert a collection of both artifacts, a note and a label; return the tables that have ids now."""
+    """Insert a collection of both artifacts, a note, a label and lost bytes; return the tables that have ids now."""
     collection = {"uid": "OldCollectionOfA0000", "key": "old", "hash": "h", "is_latest": True}
     insert(connection, "collection", {"id": 1, **collection, **common})
     for number in (1, 2):
@@ -98,6 +99,10 @@ def write_what_0002_added(connection: Connection, common: Mapping[str, Any]) -> 
     made = {name: value for name, value in common.items() if name != "updated_at"}
     insert(connection, "artifactblock", {"id": 1, **note, "is_latest": True, **made})
     insert(connection, "artifactuser", {"id": 1, "artifact_id": 2, "user_id": 1, "created_at": WHEN})
+    for number, fate in ((3, "lost"), (4, "doomed")):
+        row = {"storage_id": 1, "path": f"{fate}.txt", "suffix": ".txt", "is_exact": False, "is_managed": False}
+        kept = {"fate": fate, "is_scattered": number == 3, "created_at": WHEN}
+        insert(connection, "storedobject", {"id": number, **row, **kept})
     return ["collection", "collectionartifact", "artifactblock", "artifactuser"]
 
 
@@ -132,6 +137,13 @@ def test_an_old_database_is_upgraded_and_keeps_everything(backend: str, version:
                 assert [member.uid[-1] for member in ln.Collection.get(key="old").ordered_artifacts] == ["1", "0"]
                 assert artifact.notes == "A note."
                 assert artifact.users.to_list("handle") == ["anonymous"]
+                columns = StoredObject.__table__.c
+                stored = select(columns.state, columns.is_content_addressed).where(columns.id.in_([3, 4]))
+                with registry.engine.connect() as connection:
+                    rows = connection.execute(stored.order_by(columns.id)).all()
+                assert rows == [("lost", True), ("obsolete", False)]
+                remove = StoredObject.__table__.delete().where(columns.id.in_([3, 4]))
+                registry.unit_of_work(lambda connection: connection.execute(remove).rowcount)
             source = tmp_path / "new.txt"
             source.write_text("third")
             # What was deleted before the upgrade is not given again.

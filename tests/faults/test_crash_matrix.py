@@ -184,7 +184,7 @@ def stored(registry: Registry) -> set[str]:
 
 def referred(registry: Registry) -> set[str]:
     """Return the paths that rows refer to in the default storage."""
-    objects = registry.StoredObject.filter(storage_id=registry.storage_id, is_scattered=False)
+    objects = registry.StoredObject.filter(storage_id=registry.storage_id, is_content_addressed=False)
     return set(objects.to_list("path"))
 
 

@@ -168,7 +168,7 @@ def test_a_store_copies_what_it_has(s3: S3Server, tmp_path: Path) -> None:
     assert backend.fs.cat_file(backend.url("second/moved.txt")) == b"two"
 
 
-def scattered(backend: Backend, folder: Path) -> ContentAddressedFolder:
+def content_addressed(backend: Backend, folder: Path) -> ContentAddressedFolder:
     """Store files as objects of their own, and return the folder that they make."""
     names = {"a b.txt": "one", "b/c #1.txt": "two", "b/deep/version": "three"}
     tree(folder, dict(names))
@@ -183,9 +183,9 @@ def scattered(backend: Backend, folder: Path) -> ContentAddressedFolder:
 
 @pytest.mark.req("R70")
 @pytest.mark.parametrize("protocol", ["s3", "memory"])
-def test_a_scattered_folder_reads_as_a_folder(s3: S3Server, tmp_path: Path, protocol: str) -> None:
+def test_a_content_addressed_folder_reads_as_a_folder(s3: S3Server, tmp_path: Path, protocol: str) -> None:
     backend = backend_at(s3.new_root() if protocol == "s3" else f"memory://{tmp_path.name}")
-    folder = scattered(backend, tmp_path / "files")
+    folder = content_addressed(backend, tmp_path / "files")
     path = folder.path
     assert (path.name, path.suffix, path.exists(), path.is_dir()) == ("run.zarr", ".zarr", True, True)
     found = {str(item).removeprefix(f"{path}/"): item.read_text() for item in path.rglob("*") if item.is_file()}
