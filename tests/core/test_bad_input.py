@@ -160,5 +160,5 @@ def test_other_records_are_checked_the_same_way(registry: Registry, make: Callab
 
 def test_a_storage_location_is_checked_before_its_folder_is_made(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidArgument):
-        ln.Storage(root=tmp_path / "lab", description="\0").save()
-    assert not (tmp_path / "lab").exists()
+        ln.Storage(root=tmp_path / "other", description="\0").save()
+    assert not (tmp_path / "other").exists()
