@@ -23,7 +23,6 @@ from lamart_core.records import (
     Typed,
     ULabel,
     User,
-    links,
 )
 from lamart_core.saving.lazy import LazyArtifact
 from lamart_core.saving.lists import SQLRecordList
