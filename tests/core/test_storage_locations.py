@@ -364,7 +364,7 @@ def test_credentials_are_used_and_never_stored_or_shown(rclone: S3Server, no_cre
         with pytest.raises(errors.AccessDenied) as caught:
             artifact.verify()
         shown = [repr(registry), repr(registry.options), repr(registry.storage_options), repr(artifact.path)]
-        shown += [repr(artifact.storage.storage), repr(artifact), f"{caught.value}{caught.value!r}"]
+        shown += [repr(artifact.storage.backend), repr(artifact), f"{caught.value}{caught.value!r}"]
         for table in ("lamart_storage", "lamart_artifact", "lamart_registry", "lamart_storedobject"):
             shown.append(rows(registry, table))
         assert "very-secret-word" not in "\n".join(shown)

@@ -1,4 +1,4 @@
-"""Expressions whose paths were walked: what the model decides is decided before anything becomes SQL."""
+"""Expressions whose paths were walked: what only the model knows is decided before anything becomes SQL."""
 
 from __future__ import annotations
 
