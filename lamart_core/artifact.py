@@ -14,8 +14,7 @@ from lamart_core.describe import describe
 from lamart_core.lineage import view_lineage
 from lamart_core.lineage.edges import track_input
 from lamart_core.logging import logger
-from lamart_core.moving import delete
-from lamart_core.moving import transfer as transfers
+from lamart_core.moving import delete, registry_transfer
 from lamart_core.query import QuerySet
 from lamart_core.reading import lookup, read
 from lamart_core.reading.artifact_set import ArtifactSet
@@ -295,7 +294,7 @@ class Artifact(ArtifactConstructors):
         if kwargs:
             raise errors.FieldValidationError(f"save() got unknown keywords {sorted(kwargs)}")
         if self.registry.is_read_only and self.is_saved:
-            transfers.transfer(self, current_registry())
+            registry_transfer.transfer(self, current_registry())
         else:
             save.save(self, show_progress=print_progress)
         if upload:

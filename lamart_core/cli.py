@@ -107,7 +107,7 @@ def gc(db: str | None, grace: float, delete: bool, yes: bool, as_json: bool) -> 
 @_db
 @click.option("--storage", default=None, metavar="ROOT", help="Check the bytes of this storage location only.")
 @click.option("--verify", is_flag=True, help="Read and hash all bytes, and not only look at their size.")
-@click.option("--repair", is_flag=True, help="Mend what can be mended without losing anything.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--gc", "with_gc", is_flag=True, help="Remove what no record refers to, as `lamart gc --delete` does.")
 @_grace
 @_as_json
@@ -205,7 +205,7 @@ def _verdict(item: Finding) -> str:
     if item.is_repaired:
         state = click.style("repaired", fg="green")
     else:
-        state = click.style(item.severity, fg=colour) + (" (--repair mends it)" if item.is_repairable else "")
+        state = click.style(item.severity, fg=colour) + (" (--repair repairs it)" if item.is_repairable else "")
     return f"{item.kind}: {item.detail}  [{state}]"
 
 

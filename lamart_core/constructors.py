@@ -349,8 +349,8 @@ def _check_content(path: Any, otype: str) -> None:
     local = Path(str(path)).expanduser()
     suffix = suffix_of(str(path), is_folder=local.is_dir())
     if "://" in str(path):
-        known = formats.for_suffix(suffix)
-        fits = known is None or known.otype in (otype, None)
+        file_format = formats.for_suffix(suffix)
+        fits = file_format is None or file_format.otype in (otype, None)
     else:
         fits = (
             not local.exists()

@@ -37,9 +37,9 @@ class CurrentSettings:
             root = normalise_root(str(value))
             found = QuerySet(Storage, registry).filter(root=root).one_or_none()
             if found is None:
-                known = ", ".join(item.root for item in QuerySet(Storage, registry).filter().to_list())
+                roots = ", ".join(item.root for item in QuerySet(Storage, registry).filter().to_list())
                 raise errors.UnknownStorageLocation(
-                    f"{root} is no registered storage location; known are: {known}. "
+                    f"{root} is no registered storage location; known are: {roots}. "
                     "Create it with Storage(root=…).save()"
                 )
             value = found

@@ -23,13 +23,13 @@ from lamart_core.records import (
     Typed,
     ULabel,
     User,
-    links,
+    core_links,
 )
 from lamart_core.saving.lazy import LazyArtifact
 from lamart_core.saving.lists import SQLRecordList
 
-RunInput = links.RunInput.model
-Recreation = links.Recreation.model
+RunInput = core_links.RunInput.model
+Recreation = core_links.Recreation.model
 
 __all__ = [
     "Artifact",

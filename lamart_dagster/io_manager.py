@@ -13,7 +13,7 @@ from lamart_core.logging import logger
 from lamart_dagster import metadata, reading, storing, targets
 from lamart_dagster.dagster_internals import collects_outputs, current_step_context, set_data_version, step_context_of
 from lamart_dagster.lineage import step_id
-from lamart_dagster.loading import Request, item_request_of, request_of
+from lamart_dagster.loading import LoadRequest, item_request_of, request_of
 from lamart_dagster.resources import LamartRegistry
 from lamart_dagster.snapshot import View
 from lamart_dagster.steps import OpenStep, StepRuns
@@ -136,7 +136,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
         if step is not None:
             step.record_uses(registry, found.uses)
         if as_dict:
-            each = request.values or Request()
+            each = request.values or LoadRequest()
             return {
                 str(use.partition): reading.hand_over(use, each, allow_pickle=self.allow_pickle) for use in found.uses
             }
@@ -184,7 +184,7 @@ def _upstream_step(context: dg.InputContext) -> str | None:
     return None if run_id.startswith("__") or step_key == "none" else step_id(run_id, step_key)
 
 
-def _request(context: dg.InputContext) -> Request:
+def _request(context: dg.InputContext) -> LoadRequest:
     """Return what the annotation of an input asks for; collected outputs are loaded one by one."""
     try:
         annotation = context.dagster_type.typing_type
@@ -196,7 +196,7 @@ def _request(context: dg.InputContext) -> Request:
     return request_of(annotation)
 
 
-def _may_be_missing(context: dg.InputContext, request: Request) -> bool:
+def _may_be_missing(context: dg.InputContext, request: LoadRequest) -> bool:
     """Return whether what has no artifact is None, or left out of a dict."""
     if request.is_optional or (request.values is not None and request.values.is_optional):
         return True

@@ -31,7 +31,7 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True)
-class Request:
+class LoadRequest:
     """What one input wants.
 
     Attributes:
@@ -45,7 +45,7 @@ class Request:
     shape: Shape = Shape.OBJECT
     as_type: Any = None
     is_optional: bool = False
-    values: Request | None = None
+    values: LoadRequest | None = None
     annotation: Any = None
 
     @property
@@ -54,7 +54,7 @@ class Request:
         return self.shape is Shape.OBJECT and (self.as_type is None or _bare(self.as_type) in _PLAIN)
 
 
-def request_of(annotation: Any) -> Request:
+def request_of(annotation: Any) -> LoadRequest:
     """Return what an annotation asks for.
 
     Args:
@@ -73,7 +73,7 @@ def request_of(annotation: Any) -> Request:
     return replace(request, is_optional=is_optional, annotation=annotation)
 
 
-def item_request_of(annotation: Any) -> Request:
+def item_request_of(annotation: Any) -> LoadRequest:
     """Return what an annotation such as `list[T]` asks for of each item, where several outputs are collected.
 
     Args:
@@ -84,7 +84,7 @@ def item_request_of(annotation: Any) -> Request:
     return request_of(arguments[0] if arguments else None)
 
 
-def fetch(artifact: Artifact, request: Request) -> Any:
+def fetch(artifact: Artifact, request: LoadRequest) -> Any:
     """Return an artifact in the form that was asked for.
 
     Does not record it as an input of any run: who calls it knows which.
@@ -110,18 +110,18 @@ def fetch(artifact: Artifact, request: Request) -> Any:
         return Path(artifact.cache(is_run_input=False))
 
 
-def _plain_request(annotation: Any) -> Request:
+def _plain_request(annotation: Any) -> LoadRequest:
     if annotation in (None, Any, object):
-        return Request()
+        return LoadRequest()
     bare = _bare(annotation)
     if isinstance(bare, type):
         if issubclass(bare, Path | UPath):
-            return Request(Shape.PATH, annotation)
+            return LoadRequest(Shape.PATH, annotation)
         if _is_record(bare):
-            return Request(Shape.RECORD, annotation)
+            return LoadRequest(Shape.RECORD, annotation)
     elif not _names_classes(annotation):
-        return Request()  # a type variable, a literal, …: nothing that a format could follow
-    return Request(Shape.OBJECT, annotation)
+        return LoadRequest()  # a type variable, a literal, …: nothing that a format could follow
+    return LoadRequest(Shape.OBJECT, annotation)
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

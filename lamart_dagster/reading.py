@@ -15,7 +15,7 @@ from lamart_core.errors import InvalidArgument
 from lamart_core.lineage import find_run
 from lamart_dagster.errors import MissingMaterialization, NoValue, SeveralPartitions
 from lamart_dagster.keys import ArtifactName
-from lamart_dagster.loading import Request, Shape, fetch
+from lamart_dagster.loading import LoadRequest, Shape, fetch
 from lamart_dagster.metadata import InputUse
 from lamart_dagster.snapshot import View, made_by, names_below, pinned, resolve
 from lamart_dagster.storing import PICKLE_SUFFIX, returned_none
@@ -131,7 +131,7 @@ def missing_error(registry: Registry, found: Found, branch: str) -> MissingMater
     )
 
 
-def is_collection(request: Request, n_targets: int, *, maps_many: Callable[[], bool]) -> bool:
+def is_collection(request: LoadRequest, n_targets: int, *, maps_many: Callable[[], bool]) -> bool:
     """Return whether an input wants a dict of partitions rather than one object.
 
     Without any partition, what wants one object gets None. With one partition, `dict[str, T]` can mean a dict with
@@ -160,7 +160,7 @@ def is_collection(request: Request, n_targets: int, *, maps_many: Callable[[], b
     return not request.values.is_plain or maps_many()
 
 
-def hand_over(use: InputUse, request: Request, *, allow_pickle: bool = False) -> Any:
+def hand_over(use: InputUse, request: LoadRequest, *, allow_pickle: bool = False) -> Any:
     """Return an artifact in the form that an input asks for.
 
     Args:

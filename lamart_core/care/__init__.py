@@ -1,4 +1,4 @@
-"""Caretakers: checking a registry, mending it, and collecting garbage."""
+"""Caretakers: checking a registry, repairing it, and collecting garbage."""
 
 from lamart_core.care.findings import Finding, Kind, Report, Severity
 from lamart_core.care.fsck import check_registry, iter_findings

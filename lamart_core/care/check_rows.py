@@ -108,8 +108,8 @@ def _same_uids(registry: Registry, table: Table) -> Iterator[Finding]:
     for row in _rows(registry, query):
         yield Finding(
             Kind.SAME_UID,
-            f"{row.count} rows of {table.name} have the uid {row.uid}; this cannot be mended here: which one is right "
-            "only their makers can say",
+            f"{row.count} rows of {table.name} have the uid {row.uid}; this cannot be repaired here: which one is "
+            "right only their makers can say",
             artifact=row.uid,
             table=table.name,
         )

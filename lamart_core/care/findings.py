@@ -80,8 +80,8 @@ class Finding:
         storage: Root of the storage location.
         path: Path relative to the root.
         artifact: Uid of an artifact (or other record) that is concerned; the first one, where several are.
-        is_repairable: Whether a repair can mend it without losing anything.
-        is_repaired: Whether it was mended.
+        is_repairable: Whether a repair can repair it without losing anything.
+        is_repaired: Whether it was repaired.
         table: Table of the row that is concerned.
         row_id: Id of the row of that table that is concerned; None where it is a family, a key or a location.
         branch_id: Id of the branch that a family has no latest version on, or several.
@@ -118,7 +118,7 @@ class Report:
 
     @property
     def remaining(self) -> tuple[Finding, ...]:
-        """What was not mended."""
+        """What was not repaired."""
         return tuple(found for found in self.findings if not found.is_repaired)
 
     @property

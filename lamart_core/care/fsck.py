@@ -1,4 +1,4 @@
-"""Checking a registry: whether rows and bytes are what they say of each other, and mending what can be mended."""
+"""Checking a registry: whether rows and bytes are what they say of each other, and repairing what can be repaired."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def check_registry(
         registry: The registry.
         storage: Root of the one storage location whose bytes are checked; default: all of them.
         verify: Whether all bytes are read and hashed; without it, only that they are there and have the right size.
-        repair: Whether to mend what can be mended without losing anything: no record is deleted, and no bytes that a
-            record claims.
+        repair: Whether to repair what can be repaired without losing anything: no record is deleted, and no bytes that
+            a record claims.
         gc: Whether to remove what no record refers to.
         grace: Age that something must have to count as left over; younger things may belong to a save that is running.
         progress: Called with the number of objects that were looked at since the last call.
 
     Returns:
-        What was found, and what of it was mended.
+        What was found, and what of it was repaired.
 
     Raises:
         UnknownStorageLocation: No storage location has this root.
@@ -79,13 +79,13 @@ def iter_findings(
     grace: timedelta = GRACE,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Finding]:
-    """Check and mend as `check_registry` does, one finding after the other, and in bounded memory.
+    """Check and repair as `check_registry` does, one finding after the other, and in bounded memory.
 
     Args:
         registry: The registry.
         storage: Root of the one storage location whose bytes are checked; default: all of them.
         verify: Whether all bytes are read and hashed.
-        repair: Whether to mend what can be mended without losing anything.
+        repair: Whether to repair what can be repaired without losing anything.
         gc: Whether to remove what no record refers to.
         grace: Age that something must have to count as left over.
         progress: Called with the number of objects that were looked at since the last call.
@@ -105,8 +105,8 @@ def _storages(registry: Registry, root: str | None) -> list[Storage]:
     normalised = normalise_root(root)
     chosen = [storage for storage in found if storage.root == normalised]
     if not chosen:
-        known = ", ".join(storage.root for storage in found)
-        raise errors.UnknownStorageLocation(f"no storage location has the root {normalised!r}; there are: {known}")
+        roots = ", ".join(storage.root for storage in found)
+        raise errors.UnknownStorageLocation(f"no storage location has the root {normalised!r}; there are: {roots}")
     return chosen
 
 

@@ -189,9 +189,9 @@ class _Collector:
             if not rows:
                 return
             last = rows[-1].id
-            known = {row.path: row for row in rows}
+            by_path = {row.path: row for row in rows}
             for item in self._delete_rows(rows):
-                row = known.get(item.path)  # None: a content of a folder that went along
+                row = by_path.get(item.path)  # None: a content of a folder that went along
                 created, size = (row.created_at, row.size) if row is not None else (datetime.now(UTC), None)
                 yield self._removed(
                     Garbage(self.storage.root, item.path, item.is_folder, created, size, Reason.UNNAMED)

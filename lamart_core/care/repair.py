@@ -1,4 +1,4 @@
-"""Mending what a check found, where that loses nothing: no record is deleted, and no bytes that a record claims."""
+"""Repairing what a check found, where that loses nothing: no record is deleted, and no bytes that a record claims."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lamart_core.storage import Depth, Marker
 
 
 def repair_finding(registry: Registry, found: Finding) -> Finding:
-    """Mend one finding if it can be mended without losing anything.
+    """Repair one finding if it can be repaired without losing anything.
 
     Returns:
         The finding: repaired, or as it was, with the reason in the log.

@@ -50,7 +50,7 @@ def ensure_schema(registry: Registry) -> bool:
         return upgrade(registry)
     if version == HEAD:
         return False
-    if version in _known_versions():
+    if version in _versions():
         raise errors.DatabaseTooOld(
             f"{registry!r} has schema version {version}, this code needs {HEAD}: "
             "make a backup and run `lamart migrate --db URL`"
@@ -133,7 +133,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _known_versions() -> set[str]:
+def _versions() -> set[str]:
     from alembic.script import ScriptDirectory
 
     return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}

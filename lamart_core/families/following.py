@@ -122,11 +122,11 @@ def give_way(connection: Connection, table: Table, heads: Sequence[Row], others:
     """
     columns = table.c
     places = [name for name in ("storage_id", "branch_id") if name in columns]
-    together: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
+    by_place: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
     for head in heads:
-        together[tuple(head[name] for name in places)].append(head["id"])
+        by_place[tuple(head[name] for name in places)].append(head["id"])
     among = dialect_of(connection.dialect.name).among
-    for place, ids in together.items():
+    for place, ids in by_place.items():
         # What moved to another storage or was merged into another branch meanwhile stays the latest version there.
         there = and_(*(columns[name] == value for name, value in zip(places, place, strict=True)))
         demoted = update(table).where(among(columns.id, sorted(ids)), columns.is_latest, there)

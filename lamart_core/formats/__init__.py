@@ -21,7 +21,7 @@ from lamart_core.formats.registry import (
     known_suffixes,
     register,
 )
-from lamart_core.formats.soma.source import experiment_source
+from lamart_core.formats.soma.location import experiment_source
 
 __all__ = [
     "COMPRESSIONS",

@@ -20,8 +20,8 @@ from lamart_core.formats.tables.base import (
     require_polars,
     scan_dataset,
 )
+from lamart_core.formats.tables.datasets import open_dataset
 from lamart_core.formats.tables.flat import with_unnamed_index
-from lamart_core.formats.tables.remote import open_dataset
 
 _PREVIEWED = 50
 _TABLES = (PANDAS, ARROW, DATASET, POLARS, LAZY)

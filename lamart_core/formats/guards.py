@@ -22,7 +22,7 @@ from lamart_core.errors import (
 )
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-_SETTLE_SECONDS = 5.0
+_WAIT_SECONDS = 5.0
 _CHECK_SECONDS = 0.02
 _QUIET_CHECKS = 5
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -104,7 +104,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     # Writers of folders (zarr) write chunks in the background, and go on for a moment after one of them failed.
-    deadline = time.monotonic() + _SETTLE_SECONDS
+    deadline = time.monotonic() + _WAIT_SECONDS
     quiet = 0
     while quiet < _QUIET_CHECKS and time.monotonic() < deadline:
         quiet = 0 if path.exists() else quiet + 1

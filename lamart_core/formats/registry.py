@@ -56,11 +56,11 @@ class _Registry:
     def add(self, new: Format) -> None:
         with self._lock:
             taken = {suffix: f for f in self.formats() for suffix in f.suffixes}
-            for known in self.formats():
-                if known.name == new.name:
-                    if type(known) is type(new):
+            for registered in self.formats():
+                if registered.name == new.name:
+                    if type(registered) is type(new):
                         return
-                    raise InvalidArgument(f"A format named {new.name!r} is registered: {type(known).__qualname__}")
+                    raise InvalidArgument(f"A format named {new.name!r} is registered: {type(registered).__qualname__}")
             clash = next((s for s in new.suffixes if s in taken), None)
             if clash is not None:
                 raise InvalidArgument(

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, current_registry
-from lamart_core.lineage import source
+from lamart_core.lineage import source_code
 from lamart_core.lineage.context import current_run, run_context
 from lamart_core.lineage.edges import add_inputs, track_collection_input
 from lamart_core.lineage.params import json_params, records_in
@@ -137,7 +137,7 @@ def _decorator(role: str, key: Any, name: str | None, global_run: GlobalRun) -> 
 def _decorated(function: Any, role: str, key: str | None, name: str | None, global_run: GlobalRun) -> Any:
     if not inspect.isroutine(function):
         raise errors.InvalidArgument(f"@{role} decorates functions, got {function!r}")
-    of_function = source.of_function(function)
+    of_function = source_code.of_function(function)
     summary = (inspect.getdoc(function) or "").partition("\n")[0]
     spec = TransformSpec(
         key or of_function.key, kind="function", source_code=of_function.code, description=summary or None

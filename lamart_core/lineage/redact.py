@@ -54,8 +54,8 @@ def is_secret_name(name: str) -> bool:
         >>> is_secret_name("DB_PASSWORD"), is_secret_name("apiKey"), is_secret_name("tokenizer")
         (True, True, False)
     """
-    together = re.sub(r"[^a-z0-9]", "", name.lower())
-    if any(part in together for part in _SECRET_PARTS) or together.endswith("token"):
+    joined = re.sub(r"[^a-z0-9]", "", name.lower())
+    if any(part in joined for part in _SECRET_PARTS) or joined.endswith("token"):
         return True
     return any(word.lower() in _SECRET_WORDS for word in _WORDS.findall(name))
 

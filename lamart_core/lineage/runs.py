@@ -128,14 +128,14 @@ def continue_run(registry: Registry, spec: RunSpec, *, prefix: str, run: Run | N
     def work(connection: Connection) -> int:
         columns = _RUN.c
         if run is None:
-            known = select(_RUN).where(
+            runs = select(_RUN).where(
                 columns.transform_id == _upsert_transform(connection, registry, spec.transform),
                 columns.created_by_id == registry.user_id,
                 columns.external_id.startswith(prefix),
             )
         else:
-            known = select(_RUN).where(columns.id == run.id)
-        present = connection.execute(known.order_by(columns.id.desc()).limit(1)).mappings().one_or_none()
+            runs = select(_RUN).where(columns.id == run.id)
+        present = connection.execute(runs.order_by(columns.id.desc()).limit(1)).mappings().one_or_none()
         if present is None:
             return _upsert_run(connection, registry, spec)
         values: dict[str, Any] = {"_status_code": int(RunStatus.RESTARTED), "finished_at": None, "updated_at": now()}

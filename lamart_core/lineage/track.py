@@ -12,11 +12,11 @@ from typing import Any
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, current_registry
-from lamart_core.lineage import source
+from lamart_core.lineage import source_code
 from lamart_core.lineage.params import json_params
 from lamart_core.lineage.redact import redacted_arguments
 from lamart_core.lineage.runs import RunSpec, TransformSpec, continue_run, finish_run, open_run, set_transform
-from lamart_core.lineage.source import Source
+from lamart_core.lineage.source_code import Source
 from lamart_core.logging import logger
 from lamart_core.records import Run, RunStatus, Transform
 from lamart_core.records.run import innermost_run
@@ -88,8 +88,8 @@ def track(
         key, transform = None, transform or key
     file = _check(key, transform, params, path)
     registry = current_registry()
-    code = source.of_file(file) if file is not None else source.running()
-    source.begin_session()
+    code = source_code.of_file(file) if file is not None else source_code.running()
+    source_code.begin_session()
     spec: TransformSpec | Transform = transform or _spec_of(code, key, description)
     run_spec = RunSpec(
         f"{_PREFIX}{uids.base62(16)}",
@@ -159,7 +159,7 @@ def _spec_of(code: Source, key: str | None, description: str | None) -> Transfor
 
 
 def _cli_args(code: Source) -> str | None:
-    is_script = not code.grows and source.running_script() is not None
+    is_script = not code.grows and source_code.running_script() is not None
     return redacted_arguments(sys.argv[1:]) or None if is_script else None
 
 
@@ -178,7 +178,7 @@ def _end(tracked: _Tracked, status: RunStatus, error: BaseException | None = Non
 def _take_final_code(tracked: _Tracked, spec: TransformSpec) -> None:
     """Give the run the version of the code that the notebook or session has come to."""
     try:
-        code = source.of_file(tracked.path) if tracked.path is not None else source.running()
+        code = source_code.of_file(tracked.path) if tracked.path is not None else source_code.running()
     except OSError as error:
         logger.warning("the code of the run %s cannot be read any more: %s", tracked.run.uid, error)
         return

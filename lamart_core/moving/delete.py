@@ -11,15 +11,14 @@ from sqlalchemy import Connection, Table, or_, select
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
 from lamart_core.families.branches import check_unlocked, place
+from lamart_core.families.delete_rows import delete_rows
 from lamart_core.families.family import Family, promote_newest
-from lamart_core.families.remove import delete_rows
 from lamart_core.logging import logger
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT
-from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, forget_foreign, leave_places
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, forget_foreign, leave_places, remove_bytes
 from lamart_core.places.publish import publish
 from lamart_core.records import ArtifactRecord
-from lamart_core.records.removal import read_row
+from lamart_core.records.trash import read_row
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,10 @@ def delete(
         check_unlocked(connection, table, [record.id])
         in_trash = known_as_trash and row["branch_id"] == TRASH_BRANCH_ID
         if permanent is False or (permanent is None and not in_trash):
-            place(connection, table, record._placed_together(connection), TRASH_BRANCH_ID)
+            place(connection, table, record._rows_that_move(connection), TRASH_BRANCH_ID)
             return None
         _check_managed(record, storage)
-        return _remove_rows(connection, table, row, _deleted_together(connection, table, row), storage)
+        return _remove_rows(connection, table, row, _rows_to_delete(connection, table, row), storage)
 
     removed = record.registry.unit_of_work(work)
     if removed is None:
@@ -91,7 +90,7 @@ def _check_managed(record: ArtifactRecord, storage: bool | None) -> None:
         )
 
 
-def _deleted_together(connection: Connection, table: Table, row: dict[str, Any]) -> list[Any]:
+def _rows_to_delete(connection: Connection, table: Table, row: dict[str, Any]) -> list[Any]:
     """Return (id, object) of the rows to delete: of an overwritten folder, the latest takes all others along.
 
     They share its files. What is on other branches stays; so do the files, as long as anything refers to them.

@@ -88,8 +88,8 @@ def record_folder(
 
 def _has_files(connection: Connection, object_id: int, folder: ForeignFolder) -> bool:
     """Return whether the files that are known here are those of the folder: equal contents of some formats differ."""
-    known = {(file.path, file.value) for file in histories.files_of(connection, object_id)}
-    return known == {(entry.path, entry.value) for entry in folder.tree.entries}
+    recorded = {(file.path, file.value) for file in histories.files_of(connection, object_id)}
+    return recorded == {(entry.path, entry.value) for entry in folder.tree.entries}
 
 
 def _base(connection: Connection, table: Table, uid: str, storage_id: int) -> int | None:

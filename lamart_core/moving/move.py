@@ -12,9 +12,8 @@ from lamart_core.families.branches import check_unlocked
 from lamart_core.families.family import Family, check_key_free, lock, rename
 from lamart_core.objects.copies import Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT
-from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, leave_places
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, leave_places, remove_bytes
 from lamart_core.places.key_state import is_real
 from lamart_core.places.publish import publish
 from lamart_core.places.real_keys import Reservation, check_free, leave, release

@@ -17,9 +17,9 @@ from lamart_core.objects.histories import content_addressed_folder
 from lamart_core.objects.plan import Put, Row, Staged
 from lamart_core.objects.put_again import NewPlace, held_contents, switch_places
 from lamart_core.objects.record import ToRecord, record_objects
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, Recording
 from lamart_core.objects.tombstones import check_not_collected
+from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import digest_of, is_damaged, verify, verify_copy
 from lamart_core.records import Storage
 from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, object_path

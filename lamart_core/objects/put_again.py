@@ -20,9 +20,9 @@ from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.logging import logger
 from lamart_core.objects.contents import Content, find_contents
 from lamart_core.objects.plan import Row
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, note_sizes
 from lamart_core.objects.tombstones import check_not_collected, none_collected
+from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import damaged_contents
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import Storage

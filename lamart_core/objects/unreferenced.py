@@ -9,8 +9,10 @@ from functools import cache
 from sqlalchemy import ColumnElement, Connection, and_, exists, update
 
 from lamart_core.db import Base, batches
+from lamart_core.logging import logger
 from lamart_core.objects import histories
 from lamart_core.objects.histories import OBJECT
+from lamart_core.records import Storage
 from lamart_core.records.stored_object import OBSOLETE
 from lamart_core.storage import RESERVED
 
@@ -99,3 +101,11 @@ def leave_places(connection: Connection, object_ids: Collection[int], *, remove:
     connection.execute(OBJECT.delete().where(left, columns.state.is_not(None)))
     going = update(OBJECT).where(left).values(state=OBSOLETE).returning(columns.path)
     return tuple(connection.execute(going).scalars())
+
+
+def remove_bytes(storage: Storage, relpath: str, *, is_folder: bool) -> None:
+    """Remove bytes that no record refers to; what fails here is removed by a later garbage collection."""
+    try:
+        storage.backend.delete(relpath, is_folder=is_folder)
+    except OSError as error:
+        logger.warning("%s/%s could not be removed and is left to garbage collection: %s", storage.root, relpath, error)

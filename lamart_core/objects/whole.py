@@ -18,8 +18,8 @@ from lamart_core.logging import logger
 from lamart_core.objects.plan import Pending, Row, Staged
 from lamart_core.objects.put_again import put_again, put_at
 from lamart_core.objects.record import Share
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, note_sizes
+from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import damaged_objects, is_damaged
 from lamart_core.objects.whole_folder import repair_folder
 from lamart_core.query.sql.dialects import dialect_of

@@ -15,9 +15,8 @@ from lamart_core.objects.contents import contents_of
 from lamart_core.objects.folder_contents import ObjectVanished, PutFile, put_contents
 from lamart_core.objects.plan import Row, Staged
 from lamart_core.objects.put_again import held_contents, put_contents_again
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT, insert_files, note_sizes
-from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, remove_bytes
 from lamart_core.objects.verify import damaged_contents
 from lamart_core.records import Storage
 from lamart_core.storage import NO_BAR

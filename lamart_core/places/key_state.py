@@ -77,14 +77,14 @@ class KeyState:
     """
 
     live: Row | None
-    known: tuple[Row, ...]
+    possible: tuple[Row, ...]
     is_held: bool
 
     @property
     def state(self) -> tuple[int | None, frozenset[int], bool]:
         """What changes when a version is saved or published."""
         live = self.live["id"] if self.live is not None else None
-        return live, frozenset(row["id"] for row in self.known), self.is_held
+        return live, frozenset(row["id"] for row in self.possible), self.is_held
 
 
 def read_state(connection: Connection, storage_id: int, key: str) -> KeyState:
@@ -92,6 +92,6 @@ def read_state(connection: Connection, storage_id: int, key: str) -> KeyState:
     columns = artifact_table().c
     versions = and_(columns.key == key, columns.storage_id == storage_id, ~columns._key_is_virtual)
     query = select(OBJECT).where(OBJECT.c.id.in_(select(columns.object_id).where(versions)))
-    known = [row._asdict() for row in connection.execute(query)] + obsolete_objects(connection, storage_id, key)
+    possible = [row._asdict() for row in connection.execute(query)] + obsolete_objects(connection, storage_id, key)
     is_held = key in leases.held_paths(connection, storage_id)
-    return KeyState(live_object(connection, storage_id, key), tuple(known), is_held)
+    return KeyState(live_object(connection, storage_id, key), tuple(possible), is_held)

@@ -19,9 +19,8 @@ from lamart_core.families.family import Family
 from lamart_core.logging import logger
 from lamart_core.objects import leases
 from lamart_core.objects.histories import files_of
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import OBJECT
-from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced
+from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, remove_bytes
 from lamart_core.objects.verify import is_any_of
 from lamart_core.places.key_state import Owner, live_object, obsolete_objects, read_state, unpublished
 from lamart_core.records import Storage, artifact_table, storage_locations
@@ -86,8 +85,8 @@ def _is_pending(registry: Registry, storage: Storage, key: str) -> bool:
 def _is_ours(registry: Registry, storage: Storage, key: str) -> bool:
     """Return whether the bytes at a key are those of one of its versions, or old ones that may go."""
     with registry.engine.connect() as connection:
-        known = read_state(connection, storage.id, key).known
-    return is_any_of(storage, key, known)
+        possible = read_state(connection, storage.id, key).possible
+    return is_any_of(storage, key, possible)
 
 
 def _publish_once(registry: Registry, storage: Storage, key: str, *, force: bool) -> bool:

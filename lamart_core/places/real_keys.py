@@ -97,9 +97,9 @@ def reserve(
         needed = needing is not None and connection.execute(needing).first() is not None
     if row is None or not own:
         # A file that is the content already, but for a record, comes from a copy by hand or from a save by others.
-        known = [content] if row is not None else [content, *before.known]
+        possible = [content] if row is not None else [content, *before.possible]
         is_taken = not before.is_held and storage.backend.exists(key)
-        if is_taken and (needed or not is_any_of(storage, key, known)):
+        if is_taken and (needed or not is_any_of(storage, key, possible)):
             raise _taken(registry, storage, key, before)
         return Reservation(storage, key, row)
     if not needed:

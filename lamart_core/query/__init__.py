@@ -2,13 +2,13 @@
 
 from lamart_core.query.language.expressions import And, Clause, Comparison, Expression, Not, Or, Q
 from lamart_core.query.language.model import ModelInfo, QueryRegistry, Relation, model_info
-from lamart_core.query.language.paths import FieldPath, Resolver, Step, register_resolver, resolve
+from lamart_core.query.language.paths import FieldPath, PathStep, Resolver, register_resolver, resolve
 from lamart_core.query.language.virtual import Virtual, virtual
 from lamart_core.query.results.autocomplete import Lookup
 from lamart_core.query.results.manager import RelatedManager
 from lamart_core.query.results.queryset import QuerySet
 from lamart_core.query.results.relations import ToMany, ToOne
-from lamart_core.query.results.rows import Rows
+from lamart_core.query.results.select_fields import Rows
 
 __all__ = [
     "And",
@@ -20,6 +20,7 @@ __all__ = [
     "ModelInfo",
     "Not",
     "Or",
+    "PathStep",
     "Q",
     "QueryRegistry",
     "QuerySet",
@@ -27,7 +28,6 @@ __all__ = [
     "Relation",
     "Resolver",
     "Rows",
-    "Step",
     "ToMany",
     "ToOne",
     "Virtual",

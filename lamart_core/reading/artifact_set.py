@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from lamart_core.lineage.edges import track_inputs
 from lamart_core.logging import logger
 from lamart_core.query import QuerySet
-from lamart_core.reading import concat
+from lamart_core.reading import concat_artifacts
 from lamart_core.records import ArtifactRecord, Run
 
 A = TypeVar("A", bound=ArtifactRecord)
@@ -47,7 +47,7 @@ class ArtifactSet(QuerySet[A]):
             UnsupportedObject: They are neither tables nor AnnData.
         """
         records = self._in_order()
-        content = concat.load(records, join=join, mute=mute, **kwargs)
+        content = concat_artifacts.load(records, join=join, mute=mute, **kwargs)
         track_inputs(records, is_run_input)
         return content
 
@@ -67,7 +67,7 @@ class ArtifactSet(QuerySet[A]):
                 none.
         """
         records = self._in_order()
-        opened = concat.open_lazily(records, engine=engine, **kwargs)
+        opened = concat_artifacts.open_lazily(records, engine=engine, **kwargs)
         track_inputs(records, is_run_input)
         return opened
 

@@ -5,10 +5,7 @@ from lamart_core.records.base import SQLRecord
 from lamart_core.records.blocks import ArtifactBlock, latest_readme
 from lamart_core.records.branch import Branch, BranchStatus
 from lamart_core.records.collection import CollectionRecord
-from lamart_core.records.folders import FolderFile, FolderHistory
-from lamart_core.records.holds import Lease, Tombstone
-from lamart_core.records.link import End, Link, link, link_tables
-from lamart_core.records.links import (
+from lamart_core.records.core_links import (
     ArtifactArtifact,
     ArtifactRun,
     ArtifactUser,
@@ -19,6 +16,9 @@ from lamart_core.records.links import (
     RunArtifact,
     RunInput,
 )
+from lamart_core.records.folders import FolderFile, FolderHistory
+from lamart_core.records.lease import Lease, Tombstone
+from lamart_core.records.link import End, Link, link, link_tables
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 from lamart_core.records.named import Named
 from lamart_core.records.parents import HasParents

@@ -106,7 +106,7 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
     object = ToOne("StoredObject", "object_id")
     ablocks = ToMany("ArtifactBlock", column="artifact_id", fixed="a text belongs to the artifact it was written for")
 
-    def _placed_together(self, connection: Connection) -> list[int]:
+    def _rows_that_move(self, connection: Connection) -> list[int]:
         """Return the ids of the rows that change branches with this one.
 
         The versions of an overwritten folder share its files: they follow the newest of them that is on the branch.

@@ -20,7 +20,7 @@ from lamart_core.families.family import rename
 from lamart_core.families.following import insert_versions
 from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.query.language.model import model_info
-from lamart_core.records import removal
+from lamart_core.records import trash
 from lamart_core.records.riders import Outcome, Rider, Saved
 
 
@@ -237,7 +237,7 @@ class SQLRecord(Base):
             if moves:  # which version is the latest may have changed
                 self._riders = ()
                 return self.refresh()
-        self._settle()
+        self._mark_unchanged()
         return self
 
     def _insert(self, connection: Connection) -> int:
@@ -253,7 +253,7 @@ class SQLRecord(Base):
     def _inserted(self, row_id: int) -> None:
         """Take the values that were inserted, or those of the row that `_insert` returned the id of."""
         set_committed_value(self, "id", row_id)
-        self._settle()
+        self._mark_unchanged()
 
     def _update(self, connection: Connection) -> None:
         table = self.__table__
@@ -262,7 +262,7 @@ class SQLRecord(Base):
             check_unlocked(connection, table, [self.id])
         target = changes.pop("branch_id", None)
         if target is not None:
-            place(connection, table, self._placed_together(connection), target)
+            place(connection, table, self._rows_that_move(connection), target)
         if isinstance(changes.get("key"), str) and is_versioned(table):
             rename(connection, table, self.__dict__["uid"], changes["key"])
         if changes:
@@ -274,11 +274,11 @@ class SQLRecord(Base):
         for rider in self._riders:
             rider(connection, Saved(row, outcome))
 
-    def _placed_together(self, connection: Connection) -> list[int]:
+    def _rows_that_move(self, connection: Connection) -> list[int]:
         """Return the ids of the rows that change branches with this one."""
         return [self.id]
 
-    def _settle(self) -> None:
+    def _mark_unchanged(self) -> None:
         """Take the current values as those of the row."""
         for attribute in sa_inspect(type(self)).column_attrs:
             set_committed_value(self, attribute.key, self.__dict__.get(attribute.key))
@@ -303,7 +303,7 @@ class SQLRecord(Base):
             ProtectedError: Other records refer to it; the message names some.
             RecordLocked: The record is locked.
         """
-        removal.remove(self, permanent=permanent)
+        trash.remove(self, permanent=permanent)
 
     # ------------------------------------------------------------------ identity
 

@@ -10,7 +10,7 @@ from sqlalchemy import CTE, ColumnElement, Connection, Table, func, select
 
 from lamart_core import errors
 from lamart_core.db import Base
-from lamart_core.families.remove import title_of
+from lamart_core.families.delete_rows import title_of
 from lamart_core.query.sql.dialects import dialect_of
 
 

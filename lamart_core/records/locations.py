@@ -56,11 +56,11 @@ def claim(record: Storage) -> None:
 
 
 def _check_unknown(record: Storage, uid: str) -> None:
-    known = _root_of(record, uid)
-    if known not in (None, record.root):  # the same root: another process registers it at this moment
+    root = _root_of(record, uid)
+    if root not in (None, record.root):  # the same root: another process registers it at this moment
         raise errors.IntegrityError(
             f"{record.root} carries the marker of the storage location {uid}, which is registered with the root "
-            f"{known}. If its files were moved: storage = Storage.get({uid!r}); storage.root = {record.root!r}; "
+            f"{root}. If its files were moved: storage = Storage.get({uid!r}); storage.root = {record.root!r}; "
             "storage.save(). If they were copied, remove .lamart/ from the copy"
         )
 

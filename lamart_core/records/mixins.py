@@ -13,7 +13,7 @@ from lamart_core.db import TRASH_BRANCH_ID, Json, Registry, UtcDateTime, now
 from lamart_core.families.declare import stem
 from lamart_core.families.deleted import explain
 from lamart_core.query import QueryRegistry, QuerySet, ToOne, virtual
-from lamart_core.records import removal
+from lamart_core.records import trash
 
 
 class TracksUpdates:
@@ -70,7 +70,7 @@ class HasScope:
             RecordLocked: The record is locked.
         """
         record: Any = self
-        removal.archive(record)
+        trash.archive(record)
         return self
 
     def restore(self) -> Self:
@@ -85,7 +85,7 @@ class HasScope:
             RecordLocked: The record is locked.
         """
         record: Any = self
-        removal.restore(record)
+        trash.restore(record)
         return self
 
 

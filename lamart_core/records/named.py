@@ -133,12 +133,12 @@ class Named(Recognised):
             self._check_free(connection)
         super()._update(connection)
 
-    def _placed_together(self, connection: Connection) -> list[int]:
+    def _rows_that_move(self, connection: Connection) -> list[int]:
         table = self.__table__
         branch = connection.execute(select(table.c.branch_id).where(table.c.id == self.id)).scalar_one_or_none()
         if branch == TRASH_BRANCH_ID:
             self._check_free(connection)
-        return super()._placed_together(connection)
+        return super()._rows_that_move(connection)
 
     def _check_free(self, connection: Connection) -> None:
         row = self._same(connection)

@@ -81,9 +81,9 @@ def with_others(registry: Registry, request: Request, others: dict[str, Any]) ->
     unknown = sorted(set(others) - set(_KNOWN_OTHERS))
     if unknown:
         named = inspect.signature(model_class("Artifact").__init__).parameters
-        known = [name for name in named if name not in ("self", "others", "args")]
+        names = [name for name in named if name not in ("self", "others", "args")]
         raise errors.FieldValidationError(
-            f"Artifact() got unknown keywords {unknown}; it takes: {', '.join(sorted({*known, *_KNOWN_OTHERS}))}"
+            f"Artifact() got unknown keywords {unknown}; it takes: {', '.join(sorted({*names, *_KNOWN_OTHERS}))}"
         )
     values = dict(others)
     if "version" in values:
@@ -171,9 +171,9 @@ def _storage(registry: Registry, storage: Any) -> Storage | None:
     for location in found:
         if location.root == root:
             return location
-    known = ", ".join(location.root for location in found)
+    names = ", ".join(location.root for location in found)
     raise errors.UnknownStorageLocation(
-        f"{root} is no registered storage location (there are: {known}); register it with Storage(root=…).save()"
+        f"{root} is no registered storage location (there are: {names}); register it with Storage(root=…).save()"
     )
 
 
@@ -190,5 +190,5 @@ def _named(registry: Registry, value: Any, model: type[T], name: str) -> T | Non
         record._registry = registry
         if getattr(record, "name", None) == value:
             return record
-    known = ", ".join(repr(getattr(record, "name", "")) for record in found)
-    raise errors.InvalidArgument(f"there is no {name} {value!r}; there are: {known}")
+    names = ", ".join(repr(getattr(record, "name", "")) for record in found)
+    raise errors.InvalidArgument(f"there is no {name} {value!r}; there are: {names}")

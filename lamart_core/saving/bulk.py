@@ -203,7 +203,7 @@ def _save_batch(batch: _Batch[Any], bar: Bar) -> None:
     for record, row_id in zip(inserted, ids, strict=True):
         record._inserted(row_id)
     for record in updated:
-        record._settle()
+        record._mark_unchanged()
 
 
 def _insert(connection: Connection, records: Sequence[SQLRecord]) -> list[int]:

@@ -32,7 +32,7 @@ from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import CollectionArtifact, artifact_table
 from lamart_core.records.riders import Rider, Saved
 from lamart_core.saving import resolve
-from lamart_core.saving.resolve import MutableRow, State
+from lamart_core.saving.resolve import MutableRow, SavedRows
 
 # Rows that are not written yet come after all that are.
 _PROVISIONAL = 2**62
@@ -190,7 +190,7 @@ def _commit_new(
     ]
 
 
-def _decide(table: Table, state: State, items: Sequence[Item]) -> list[_Decision]:
+def _decide(table: Table, state: SavedRows, items: Sequence[Item]) -> list[_Decision]:
     """Decide for one content after the other, each as if those before it had been saved.
 
     Ends before one that depends on what only the database can say once the others are written: on the latest version of
@@ -202,15 +202,15 @@ def _decide(table: Table, state: State, items: Sequence[Item]) -> list[_Decision
     for item in items:
         found = state.matches(item.staged, item.plan)
         resolution = resolve.decide(found, item.plan, stem=resolve.own_stem(item.uid))
-        known = resolution.existing
-        if known is not None:
-            stem = uids.stem_of(known["uid"])
+        equal = resolution.existing
+        if equal is not None:
+            stem = uids.stem_of(equal["uid"])
             if resolution.outcome is Outcome.RESTORED:
                 if stem in written:
                     break
                 restored.add(stem)
-                state.restore(known["id"], item.plan.branch_id)
-            decisions.append(_Decision(item, state.row(known["id"]), resolution))
+                state.restore(equal["id"], item.plan.branch_id)
+            decisions.append(_Decision(item, state.row(equal["id"]), resolution))
             continue
         row = dict.fromkeys(names) | item.values | _named(item.plan, resolution)
         row["id"] = _PROVISIONAL + len(decisions)

@@ -10,7 +10,7 @@ from upath import UPath
 from lamart_core import errors, uids
 from lamart_core.db import Registry, model_class
 from lamart_core.objects import leases
-from lamart_core.objects.remove import remove_bytes
+from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.saving import construct, stage
 from lamart_core.saving.arguments import Request, checked

@@ -15,8 +15,8 @@ from lamart_core.objects import histories
 from lamart_core.objects.folder_contents import put_contents
 from lamart_core.objects.plan import Plan, Put, Staged
 from lamart_core.objects.put_again import held_contents
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.tombstones import none_collected
+from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.records import artifact_table
 from lamart_core.saving import resolve
 from lamart_core.saving.commit import Item

@@ -36,7 +36,7 @@ MutableRow = dict[str, Any]
 Wanted = tuple[Staged, Plan]
 
 
-class State:
+class SavedRows:
     """The families and contents that decide, as the database has them, and as a batch is going to leave them.
 
     `add`, `demote` and `restore` enter what the batch itself does, so that a later content is decided as if those
@@ -155,7 +155,7 @@ class _Shape:
     trash: bool
 
 
-def read(connection: Connection, table: Table, wanted: Sequence[Wanted]) -> State:
+def read(connection: Connection, table: Table, wanted: Sequence[Wanted]) -> SavedRows:
     """Read the rows that decide: one statement for every thousand contents of a storage location.
 
     Args:
@@ -169,10 +169,10 @@ def read(connection: Connection, table: Table, wanted: Sequence[Wanted]) -> Stat
         for item in wanted[start : start + BATCH]:
             storage = item[1].storage
             by_storage[storage.id if storage.is_saved else None].append(item)
-        for storage_id, together in by_storage.items():
-            rows += _rows(connection, table, storage_id, together)
+        for storage_id, contents in by_storage.items():
+            rows += _rows(connection, table, storage_id, contents)
     rows.sort(key=_id)
-    return State(rows)
+    return SavedRows(rows)
 
 
 def _rows(connection: Connection, table: Table, storage_id: int | None, wanted: Sequence[Wanted]) -> list[MutableRow]:

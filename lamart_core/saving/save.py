@@ -20,7 +20,7 @@ from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.saving.commit import Committed, Item
 from lamart_core.saving.construct import begin_anew
 from lamart_core.saving.replace import Replacement, item_of
-from lamart_core.saving.write import repair_object, write
+from lamart_core.saving.write import repair_artifacts, write
 from lamart_core.storage import Bar, progress
 
 
@@ -98,15 +98,15 @@ def _begin_deleted_anew(registry: Registry, records: Sequence[ArtifactRecord]) -
     Returns:
         What had been changed of these, by the identity of the object.
     """
-    known = [record for record in records if record.is_saved and isinstance(record._pending, Pending)]
+    present = [record for record in records if record.is_saved and isinstance(record._pending, Pending)]
     changes: dict[int, dict[str, Any]] = {}
-    while known:
-        gone = repair_object(registry, known)
+    while present:
+        gone = repair_artifacts(registry, present)
         for record in gone:
             changed = {name: value for name, value in record._changes().items() if name != "key"}
             changes.setdefault(id(record), changed)
             begin_anew(record, record._pending)
-        known = [record for record in gone if record.is_saved]
+        present = [record for record in gone if record.is_saved]
     return changes
 
 
@@ -114,11 +114,11 @@ def _item(registry: Registry, record: ArtifactRecord, saved: dict[str, Storage])
     pending: Pending | Replacement = record._pending
     if isinstance(pending, Replacement):
         return item_of(record, pending)
-    plan, known = pending.plan, record.id if record.is_saved else None
-    if known is None:
+    plan, artifact_id = pending.plan, record.id if record.is_saved else None
+    if artifact_id is None:
         plan = _with_saved_storage(registry, plan, saved)
         record._defaults(registry)
-    return Item(record.uid, pending.staged, plan, record._values(), known, riders=record._riders)
+    return Item(record.uid, pending.staged, plan, record._values(), artifact_id, riders=record._riders)
 
 
 def _with_saved_storage(registry: Registry, plan: Plan, saved: dict[str, Storage]) -> Plan:

@@ -179,8 +179,8 @@ class _Kind:
 
 
 def _kind_of(source: UPath, suffix: str, stat: ObjectStat) -> _Kind:
-    known = formats.for_suffix(suffix)
-    by_name = _Kind(known.otype if known is not None else None)
+    file_format = formats.for_suffix(suffix)
+    by_name = _Kind(file_format.otype if file_format is not None else None)
     if stat.size is None:  # the server does not let us look
         return by_name
     try:

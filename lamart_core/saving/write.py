@@ -12,9 +12,9 @@ from lamart_core.db import Registry, attempting
 from lamart_core.objects.folder_contents import ObjectVanished
 from lamart_core.objects.plan import Dedup, Put
 from lamart_core.objects.record import ContentKey, Share, Unverified, content_key, shared_objects
-from lamart_core.objects.remove import remove_bytes
 from lamart_core.objects.rows import object_values
 from lamart_core.objects.tombstones import BytesCollected
+from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.whole import damaged_artifacts, repair_artifact, repair_shares
 from lamart_core.places.key_state import is_real
 from lamart_core.places.publish import publish
@@ -240,13 +240,13 @@ def _clean_up(
     registry: Registry, records: Sequence[ArtifactRecord], items: Sequence[Item], committed: Sequence[Committed]
 ) -> None:
     """Let the records be what was committed, and remove what nothing refers to any more."""
-    known: list[ArtifactRecord] = []
+    unchanged: list[ArtifactRecord] = []
     for record, item, saved in zip(records, items, committed, strict=True):
         if item.has_bytes:
             record._adopt_row(saved.row)
             if saved.path is None and item.staged.in_place is None:
-                known.append(record)
-    repair_object(registry, known)
+                unchanged.append(record)
+    repair_artifacts(registry, unchanged)
     for record, item, saved in zip(records, items, committed, strict=True):
         discard(item.staged)
         for left in saved.unclaimed:
@@ -257,7 +257,7 @@ def _clean_up(
         record._memory = None
 
 
-def repair_object(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
+def repair_artifacts(registry: Registry, records: Sequence[ArtifactRecord]) -> list[ArtifactRecord]:
     """Look at the bytes of artifacts that exist already, and store those again that are gone or cut off.
 
     Args:

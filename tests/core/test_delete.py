@@ -334,7 +334,7 @@ def test_what_was_deleted_since_it_was_found_is_saved_again(
 
 
 @pytest.mark.req("R93")
-def test_bytes_that_are_mended_beside_a_deletion_leave_nothing(
+def test_bytes_that_are_repaired_beside_a_deletion_leave_nothing(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = ln.Artifact(write(tmp_path / "a.txt", "content"), key="a.txt").save()

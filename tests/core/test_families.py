@@ -17,9 +17,9 @@ import lamart_core as ln
 from lamart_core.db import ARCHIVE_BRANCH_ID, MAIN_BRANCH_ID, TRASH_BRANCH_ID, Base, Registry
 from lamart_core.families.branches import merge, place
 from lamart_core.families.declare import versions_of
+from lamart_core.families.delete_rows import delete_rows
 from lamart_core.families.family import Family, lock, promote_newest, rename
 from lamart_core.families.following import follow, insert_versions, read_tip
-from lamart_core.families.remove import delete_rows
 from lamart_core.lineage import RunSpec, TransformSpec, open_run
 from lamart_core.models import ArtifactBlock, Transform
 from tests.registries import fresh_registry, write

@@ -198,7 +198,7 @@ def test_a_new_version_costs_one_listing_and_what_changed(lab: Registry, tmp_pat
 
 @pytest.mark.req("R70", "R93")
 @IN_DAMAGED_BUCKETS
-def test_a_content_that_has_several_objects_is_mended_in_all(lab: Registry, tmp_path: Path, damage: str) -> None:
+def test_a_content_that_has_several_objects_is_repaired_in_all(lab: Registry, tmp_path: Path, damage: str) -> None:
     table = ln.Artifact(write(tmp_path / "one.csv", "one"), key="one.csv").save()
     text = ln.Artifact(write(tmp_path / "one.txt", "one"), key="one.txt", skip_hash_lookup=True).save()
     assert table.object.path != text.object.path
@@ -402,7 +402,7 @@ def test_what_leaves_a_real_key_to_where_equal_bytes_are_not_whole_keeps_its_own
 @pytest.mark.req("R89", "R93")
 @IN_BUCKETS
 @pytest.mark.parametrize("verb", ["hit", "version"])
-def test_files_that_are_mended_beside_a_deletion_leave_nothing(lab: Registry, tmp_path: Path, verb: str) -> None:
+def test_files_that_are_repaired_beside_a_deletion_leave_nothing(lab: Registry, tmp_path: Path, verb: str) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "cut off")
     files = FILES if verb == "hit" else FILES | {"new.txt": "new"}
@@ -416,7 +416,7 @@ def test_files_that_are_mended_beside_a_deletion_leave_nothing(lab: Registry, tm
 
 @pytest.mark.req("R93")
 @IN_BUCKETS
-def test_of_two_who_mend_the_same_files_one_is_enough(lab: Registry, tmp_path: Path) -> None:
+def test_of_two_who_repair_the_same_files_one_is_enough(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "cut off")
     again = [ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False) for _ in range(2)]
@@ -435,7 +435,7 @@ def test_of_two_who_mend_the_same_files_one_is_enough(lab: Registry, tmp_path: P
 
 @pytest.mark.req("R93", "R291")
 @IN_BUCKETS
-def test_files_that_are_collected_while_they_are_mended_are_put_again(lab: Registry, tmp_path: Path) -> None:
+def test_files_that_are_collected_while_they_are_repaired_are_put_again(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "gone")
     taken: list[str] = []
@@ -452,7 +452,7 @@ def test_files_that_are_collected_while_they_are_mended_are_put_again(lab: Regis
 
 @pytest.mark.req("R93")
 @IN_BUCKETS
-def test_a_source_that_changed_mends_nothing(lab: Registry, tmp_path: Path) -> None:
+def test_a_source_that_changed_repairs_nothing(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, FILES)
     harm(first, place_of(first, "a.txt"), "gone")
     harm(first, place_of(first, "b/c.txt"), "gone")
@@ -486,7 +486,7 @@ tell(number)
 
 @pytest.mark.req("R43", "R93", "R257")
 @pytest.mark.parametrize("lab", ["postgres-s3"], indirect=True)
-def test_processes_that_mend_share_and_delete_the_same_files(lab: Registry, tmp_path: Path) -> None:
+def test_processes_that_repair_share_and_delete_the_same_files(lab: Registry, tmp_path: Path) -> None:
     first = ln.Artifact(tree(tmp_path / "first", dict(FILES)), key="run", overwrite_versions=False).save()
     following = [FILES | {"next.txt": f"next {round}"} for round in range(2)]
     for round, changed in enumerate(following):

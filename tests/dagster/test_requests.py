@@ -11,7 +11,7 @@ from upath import UPath
 
 import lamart_core as ln
 from lamart_dagster.errors import SeveralPartitions
-from lamart_dagster.loading import Request, Shape, item_request_of, request_of
+from lamart_dagster.loading import LoadRequest, Shape, item_request_of, request_of
 from lamart_dagster.reading import is_collection
 
 
@@ -84,4 +84,4 @@ def test_one_object_cannot_be_made_of_several_partitions() -> None:
 
 
 def test_requests_are_values() -> None:
-    assert request_of(Path) == Request(Shape.PATH, Path, annotation=Path)
+    assert request_of(Path) == LoadRequest(Shape.PATH, Path, annotation=Path)

@@ -24,7 +24,7 @@ from lamart_core.db import set_default_registry
 from tests.faults.flushes import Flushes
 from tests.faults.points import Points
 from tests.faults.record_scenarios import SCENARIOS
-from tests.faults.scenarios import MENDING, Lab
+from tests.faults.scenarios import REPAIRING, Lab
 from tests.statements import share_compiled_statements
 
 
@@ -34,7 +34,7 @@ def run(task: dict[str, Any]) -> None:
     points.install()
     registry = ln.connect(task["url"], storage=task["storage"], cache_dir=task["cache_dir"], user="tester")
     lab = Lab(registry, Path(task["sources"]), task["second"])
-    scenario = (SCENARIOS | MENDING)[task["scenario"]]
+    scenario = (SCENARIOS | REPAIRING)[task["scenario"]]
     if task["part"] == "prepare":
         scenario.prepare(lab)
         return

@@ -303,7 +303,7 @@ def _next(lab: Lab) -> Callable[[], Any]:
 
 
 # In a bucket only: there each file is an object of its own.
-MENDING: dict[str, Scenario] = {
+REPAIRING: dict[str, Scenario] = {
     "save a folder again": Scenario(_damage, _hit),
     "save the next version of a folder": Scenario(_damage, _next),
 }

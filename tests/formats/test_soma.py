@@ -276,9 +276,9 @@ def test_equal_content_of_other_sizes_in_all_places(sqlite_registry: Registry, t
     assert second.verify()
     # Bytes that are gone are stored again, as those that the caller has.
     shutil.rmtree(first.path)
-    mended = ln.Artifact(other, key="a.tiledbsoma").save()
-    assert mended == second
-    for artifact in (mended, ln.Artifact.get(first.uid)):
+    repaired = ln.Artifact(other, key="a.tiledbsoma").save()
+    assert repaired == second
+    for artifact in (repaired, ln.Artifact.get(first.uid)):
         assert artifact.n_files == len(fingerprint(other))
         assert artifact.verify()
     assert check_registry(sqlite_registry, verify=True).findings == ()

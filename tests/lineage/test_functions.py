@@ -176,16 +176,16 @@ def test_a_registry_that_fails_at_the_end_hides_neither_result_nor_exception(
             raise OwnError
         return 7
 
-    def mend() -> None:
+    def repair() -> None:
         with sqlite_registry.engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE gone RENAME TO lamart_run")
 
     assert drop(False) == 7
     assert "could not be recorded" in caplog.text
-    mend()
+    repair()
     with pytest.raises(OwnError):
         drop(True)
-    mend()
+    repair()
 
 
 @pytest.mark.req("R278")

@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lineage import source
+from lamart_core.lineage import source_code
 from lamart_core.records import RunStatus
 from tests.registries import write
 
@@ -275,7 +275,7 @@ def test_a_notebook(sqlite_registry: Registry, tmp_path: Path, monkeypatch: pyte
     assert "0.5" not in transform.source_code
     # The outputs that are in the file by now make no other version.
     assert any(cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells)
-    assert source.of_file(path).code == transform.source_code
+    assert source_code.of_file(path).code == transform.source_code
     # A cell that is added while the notebook runs is a part of what ran.
     more = "from pathlib import Path\np = Path('explore.ipynb'); p.write_text(p.read_text().replace('1 / 2', '1 / 4'))"
     made = notebook(*cells[:2], "1 / 2", more, "ln.finish()")
@@ -329,8 +329,8 @@ def test_an_interactive_session(sqlite_registry: Registry, tmp_path: Path) -> No
 def test_what_is_no_notebook_is_kept_as_it_is(tmp_path: Path) -> None:
     for text in ("", "{}", "[1]", '{"cells": [{}]}', '{"cells": 3}', "not json \0"):
         path = write(tmp_path / "odd.ipynb", text)
-        assert source.of_file(path).code == text.replace("\0", "�")
-    assert source.of_file(write(tmp_path / "latin.py", "é".encode("latin-1"))).code == "�"
+        assert source_code.of_file(path).code == text.replace("\0", "�")
+    assert source_code.of_file(write(tmp_path / "latin.py", "é".encode("latin-1"))).code == "�"
     cells = [{"cell_type": "code", "source": ["a = 1\n", "b"]}, {"cell_type": "raw", "source": "r"}]
     path = write(tmp_path / "nb.ipynb", json.dumps({"cells": cells}))
-    assert source.of_file(path).code == "# %%\na = 1\nb\n\n# %% [raw]\n# r\n"
+    assert source_code.of_file(path).code == "# %%\na = 1\nb\n\n# %% [raw]\n# r\n"

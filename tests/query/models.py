@@ -10,7 +10,17 @@ from sqlalchemy import BigInteger, Float, ForeignKey, String, Text, UniqueConstr
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lamart_core.db import Json, Registry, UtcDateTime, uid_type
-from lamart_core.query import Comparison, FieldPath, ModelInfo, QueryRegistry, QuerySet, Step, ToMany, ToOne, virtual
+from lamart_core.query import (
+    Comparison,
+    FieldPath,
+    ModelInfo,
+    PathStep,
+    QueryRegistry,
+    QuerySet,
+    ToMany,
+    ToOne,
+    virtual,
+)
 from lamart_core.settings import Settings
 
 
@@ -128,7 +138,7 @@ class Measured:
             return None
         relation = info.relations["measures"]
         where = Comparison(("name",), "exact", names[0])
-        step = Step(relation, info, info.target(relation), where=where, is_single=True)
+        step = PathStep(relation, info, info.target(relation), where=where, is_single=True)
         return FieldPath(names, (step,), step.target, step.target.field("value"), keys=names[1:])
 
     def names(self, registry: QueryRegistry, info: ModelInfo) -> tuple[str, ...]:

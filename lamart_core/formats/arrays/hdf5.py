@@ -90,9 +90,9 @@ def _copy_group(source: Any, target: Any, copied: dict[int, Any]) -> None:
         if node is None:  # a soft link to nothing
             target[name] = h5py.SoftLink(link.path)
             continue
-        known = copied.get(address_of(node))
-        if known is not None:
-            target[name] = known
+        copy = copied.get(address_of(node))
+        if copy is not None:
+            target[name] = copy
         elif isinstance(node, h5py.Group):
             _copy_group(node, target.create_group(name), copied)
         elif isinstance(node, h5py.Dataset):

@@ -60,9 +60,9 @@ def _check_keywords(options: Mapping[str, Any]) -> None:
     """Raise TypeError for keywords that h5py would silently ignore for what is no local file."""
     import h5py
 
-    known = inspect.signature(h5py.File.__init__).parameters
+    parameters = inspect.signature(h5py.File.__init__).parameters
     for name in options:
-        if name not in known:
+        if name not in parameters:
             raise TypeError(f"unexpected keyword argument {name!r}")
 
 

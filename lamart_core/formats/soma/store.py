@@ -14,9 +14,9 @@ from lamart_core.formats.contract import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import ANNDATA, EXPERIMENT, MEASUREMENT, SOMA_COLLECTION, PythonType, require
 from lamart_core.formats.soma.closing import telling
+from lamart_core.formats.soma.location import experiment_source
 from lamart_core.formats.soma.opening import open_for_hashing, open_store, require_soma
 from lamart_core.formats.soma.preview import preview_of
-from lamart_core.formats.soma.source import experiment_source
 
 if TYPE_CHECKING:
     from lamart_core.hashing import Digest

@@ -27,8 +27,8 @@ from lamart_core.formats.libraries import (
     require,
 )
 from lamart_core.formats.markdown import MAX_COLUMNS, MAX_ROWS, markdown_table
+from lamart_core.formats.tables.datasets import open_dataset
 from lamart_core.formats.tables.flat import check_names, with_unnamed_index
-from lamart_core.formats.tables.remote import open_dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,16 +147,16 @@ def check_engine(engine: str) -> None:
 
 
 def check_keywords(
-    group: str, given: Mapping[str, Any], known: frozenset[str], *, reserved: Mapping[str, str] | None = None
+    group: str, given: Mapping[str, Any], accepted: frozenset[str], *, reserved: Mapping[str, str] | None = None
 ) -> None:
     """Raise InvalidArgument for writer keywords that are unknown or that would write something else than one file."""
     for name, reason in (reserved or {}).items():
         if name in given:
             raise InvalidArgument(f"{group}: {name!r} cannot be set: {reason}")
-    unknown = sorted(set(given) - known)
+    unknown = sorted(set(given) - accepted)
     if unknown:
         raise InvalidArgument(
-            f"{group}: unknown {', '.join(map(repr, unknown))}; the writer knows {', '.join(sorted(known))}"
+            f"{group}: unknown {', '.join(map(repr, unknown))}; the writer knows {', '.join(sorted(accepted))}"
         )
 
 

@@ -22,7 +22,7 @@ from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.compression import compression_of, open_expanded, read_beginning, with_compressions
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
-from lamart_core.formats.tables.compression import KNOWN_TO_POLARS, create_text, open_bounded
+from lamart_core.formats.tables.compressed_text import KNOWN_TO_POLARS, create_text, open_bounded
 from lamart_core.formats.tables.flat import only_counts_rows
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class DelimitedFormat(TableFormat):
     separator: ClassVar[str]
 
     def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
-        known = _writer_keywords() if options else frozenset[str]()
-        check_keywords("csv_kwargs", options, known, reserved=_RESERVED)
+        accepted = _writer_keywords() if options else frozenset[str]()
+        check_keywords("csv_kwargs", options, accepted, reserved=_RESERVED)
 
     def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         if df.shape[1] == 0:

@@ -20,7 +20,7 @@ from lamart_core.formats.compression import compression_of, open_expanded, with_
 from lamart_core.formats.guards import UnreadableContent
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, require_polars
-from lamart_core.formats.tables.compression import KNOWN_TO_POLARS, create_text, open_bounded
+from lamart_core.formats.tables.compressed_text import KNOWN_TO_POLARS, create_text, open_bounded
 from lamart_core.formats.tables.flat import check_columns, flat_table, with_unnamed_index
 
 if TYPE_CHECKING:

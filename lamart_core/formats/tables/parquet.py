@@ -14,7 +14,7 @@ from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowArray, ArrowSchema, ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
-from lamart_core.formats.tables.remote import open_for_jumps
+from lamart_core.formats.tables.datasets import open_for_jumps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,10 +44,10 @@ class ParquetFormat(TableFormat):
     options_name = "parquet_kwargs"
 
     def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
-        known = _writer_keywords() if options else frozenset[str]()
-        check_keywords("parquet_kwargs", options, known, reserved=_RESERVED)
+        accepted = _writer_keywords() if options else frozenset[str]()
+        check_keywords("parquet_kwargs", options, accepted, reserved=_RESERVED)
         if options.get("engine", "pyarrow") not in ("auto", "pyarrow"):
-            check_keywords("parquet_kwargs", options, known, reserved={"engine": "only pyarrow is used"})
+            check_keywords("parquet_kwargs", options, accepted, reserved={"engine": "only pyarrow is used"})
 
     def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         index = options.get("index")

@@ -1,4 +1,4 @@
-"""Expressions whose paths were walked: what the model decides is settled before anything becomes SQL."""
+"""Expressions whose paths were walked: what only the model knows is decided before anything becomes SQL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from lamart_core import errors
 from lamart_core.query.language.expressions import And, Bound, Clause, Comparison, Expression, Not, Or, Subquery
-from lamart_core.query.language.model import Kind, ModelInfo, QueryRegistry
+from lamart_core.query.language.model import FieldKind, ModelInfo, QueryRegistry
 from lamart_core.query.language.paths import FieldPath, find, resolve
 
 
@@ -45,7 +45,7 @@ def _bound(info: ModelInfo, comparison: Comparison, registry: QueryRegistry | No
     path, lookup, value = resolve(info, comparison.path, registry), comparison.lookup, comparison.value
     if path.is_relation and lookup not in ("exact", "in", "isnull"):
         path, lookup = _further(path, lookup, registry), "exact"
-    if lookup == "exact" and value is None and not (path.keys and path.field.kind is Kind.JSON):
+    if lookup == "exact" and value is None and not (path.keys and path.field.kind is FieldKind.JSON):
         lookup, value = "isnull", True
     if path.is_relation and lookup != "isnull":
         _check_related(path, lookup, value)

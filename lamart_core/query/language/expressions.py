@@ -13,7 +13,7 @@ from lamart_core.query.language.lookups import split_keyword
 
 if TYPE_CHECKING:
     from lamart_core.query.language.model import Field, ModelInfo
-    from lamart_core.query.language.paths import Step
+    from lamart_core.query.language.paths import PathStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Bound:
     """
 
     asked: Comparison
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
     info: ModelInfo
     field: Field
     keys: tuple[str, ...]

@@ -55,7 +55,7 @@ class QueryRegistry(Protocol):
 Prepare = Callable[[Connection, Any, Sequence[dict[str, Any]]], None]
 
 
-class Kind(Enum):
+class FieldKind(Enum):
     """What can be done with the values of a field."""
 
     TEXT = "text"
@@ -81,7 +81,7 @@ class Field:
 
     name: str
     column: ColumnElement[Any]
-    kind: Kind
+    kind: FieldKind
     virtual: Virtual[Any] | None = None
 
     @property
@@ -253,9 +253,9 @@ def model_info(model: type[DeclarativeBase]) -> ModelInfo:
     return ModelInfo(model)
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, names: Iterable[str]) -> str:
     """Return `"; did you mean …?"` for a misspelt name, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -263,21 +263,21 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _kind(type_: TypeEngine[Any]) -> Kind:
+def _kind(type_: TypeEngine[Any]) -> FieldKind:
     if isinstance(type_, TypeDecorator):
         type_ = type_.impl_instance
     # The order matters: an enumeration is a kind of text to SQLAlchemy, but not to queries.
-    kinds: tuple[tuple[type[Any] | tuple[type[Any], ...], Kind], ...] = (
-        (SqlEnum, Kind.OTHER),
-        (String, Kind.TEXT),
-        (Boolean, Kind.BOOLEAN),
-        (Integer, Kind.INTEGER),
-        ((Float, Numeric), Kind.FLOAT),
-        (DateTime, Kind.DATETIME),
-        (Date, Kind.DATE),
-        (JSON, Kind.JSON),
+    kinds: tuple[tuple[type[Any] | tuple[type[Any], ...], FieldKind], ...] = (
+        (SqlEnum, FieldKind.OTHER),
+        (String, FieldKind.TEXT),
+        (Boolean, FieldKind.BOOLEAN),
+        (Integer, FieldKind.INTEGER),
+        ((Float, Numeric), FieldKind.FLOAT),
+        (DateTime, FieldKind.DATETIME),
+        (Date, FieldKind.DATE),
+        (JSON, FieldKind.JSON),
     )
-    return next((kind for class_, kind in kinds if isinstance(type_, class_)), Kind.OTHER)
+    return next((kind for class_, kind in kinds if isinstance(type_, class_)), FieldKind.OTHER)
 
 
 def cache_name(relation: str) -> str:

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from lamart_core import errors
 from lamart_core.query.language.expressions import EVERYTHING, Expression
 from lamart_core.query.language.lookups import split_path
-from lamart_core.query.language.model import Field, Kind, ModelInfo, QueryRegistry, Relation
+from lamart_core.query.language.model import Field, FieldKind, ModelInfo, QueryRegistry, Relation
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PathStep:
     """One step of a path, over a relation.
 
     Two steps are equal where they lead to the same records: conditions through equal steps of one call of `filter` are
@@ -62,7 +62,7 @@ class FieldPath:
     """
 
     names: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
     info: ModelInfo
     field: Field
     keys: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Resolver(Protocol):
         It may ask the database, and is asked only for a first name that is no field, relation or alias of the class.
         What can be compared and sorted by is a `FieldPath` to a field, for example
 
-            step = Step(relation, info, info.target(relation), where=Comparison(("name",), "exact", names[0]))
+            step = PathStep(relation, info, info.target(relation), where=Comparison(("name",), "exact", names[0]))
             FieldPath(names[:1], (step,), step.target, step.target.field("value"), keys=names[1:])
 
         or one without steps to `info.computed(names[0], Virtual(…))`. An expression object, which is anything with an
@@ -149,8 +149,8 @@ def resolve(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | N
     if isinstance(path, FieldPath):
         return path
     end, name = path
-    known = [known for each in _resolvers_of(end) for known in each.names(registry, end)] if registry else []
-    raise end.unknown(name, known)
+    found = [found for each in _resolvers_of(end) for found in each.names(registry, end)] if registry else []
+    raise end.unknown(name, found)
 
 
 def find(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None = None) -> FieldPath | None:
@@ -172,7 +172,7 @@ def resolve_value(info: ModelInfo, text: str, registry: QueryRegistry | None = N
         FieldError: There is no such field.
     """
     path = resolve(info, split_path(text), registry)
-    if path.keys and path.field.kind is not Kind.JSON:
+    if path.keys and path.field.kind is not FieldKind.JSON:
         kind, name = path.field.kind.value, path.field.name
         raise errors.FieldError(f"{text!r}: the {kind} field {name!r} has no member {path.keys[0]!r}")
     return path
@@ -180,14 +180,14 @@ def resolve_value(info: ModelInfo, text: str, registry: QueryRegistry | None = N
 
 def _walk(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None) -> FieldPath | tuple[ModelInfo, str]:
     """Return where a path leads, else the model in which there is no such name, and the name."""
-    known: FieldPath | None = info.walked.get(names)
-    if known is not None:
-        return known
-    start, steps, rest = info, list[Step](), names
+    found: FieldPath | None = info.walked.get(names)
+    if found is not None:
+        return found
+    start, steps, rest = info, list[PathStep](), names
     while rest:
         name = rest[0]
         if relation := info.relations.get(name):
-            step = Step(relation, info, info.target(relation))
+            step = PathStep(relation, info, info.target(relation))
             steps.append(step)
             info, rest = step.target, rest[1:]
         elif own := info.fields.get(name) or info.virtuals.get(name):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
-from lamart_core.query.language.model import Kind, ModelInfo
+from lamart_core.query.language.model import FieldKind, ModelInfo
 from lamart_core.query.language.paths import resolve
 from lamart_core.query.sql.statement import Statement
 from lamart_core.query.sql.values import bind
@@ -72,7 +72,7 @@ def _assignment(statement: Statement, name: str, value: Any) -> tuple[str, Any]:
         if not field.nullable:
             raise errors.InvalidArgument(f"{info.name}.{name} cannot be None")
         return field.column.name, None
-    return field.column.name, value if field.kind is Kind.JSON else bind(field, value)
+    return field.column.name, value if field.kind is FieldKind.JSON else bind(field, value)
 
 
 def _saved_id(target: ModelInfo, record: Any) -> int:

@@ -8,17 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lamart_core import errors
-from lamart_core.query.language.model import Field, Kind, ModelInfo, QueryRegistry
+from lamart_core.query.language.model import Field, FieldKind, ModelInfo, QueryRegistry
 from lamart_core.query.language.paths import FieldPath, resolve_value
-from lamart_core.query.results.rows import fetch
+from lamart_core.query.results.select_fields import fetch
 from lamart_core.query.sql.statement import Statement
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # With missing values these stay what they are: integers do not turn into floats, nor booleans into objects.
-_NULLABLE = {Kind.INTEGER: "Int64", Kind.BOOLEAN: "boolean", Kind.FLOAT: "Float64"}
-_PLAIN = {Kind.INTEGER: "int64", Kind.BOOLEAN: "bool", Kind.FLOAT: "float64"}
+_NULLABLE = {FieldKind.INTEGER: "Int64", FieldKind.BOOLEAN: "boolean", FieldKind.FLOAT: "Float64"}
+_PLAIN = {FieldKind.INTEGER: "int64", FieldKind.BOOLEAN: "bool", FieldKind.FLOAT: "float64"}
 
 
 def to_dataframe(
@@ -85,7 +85,7 @@ def _series(pd: Any, each: FieldPath, column: list[Any]) -> Any:
     field: Field = each.field
     if each.has_many or each.keys:
         return pd.Series(column, dtype=object).to_numpy()
-    if field.kind is Kind.DATETIME:
+    if field.kind is FieldKind.DATETIME:
         return pd.to_datetime(column, utc=True)
     if field.kind in _PLAIN:
         is_required = not field.nullable and not each.steps and None not in column  # as in records that are not saved

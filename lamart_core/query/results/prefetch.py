@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import ModelInfo, cache_name
-from lamart_core.query.language.paths import FieldPath, Step, resolve
+from lamart_core.query.language.paths import FieldPath, PathStep, resolve
 from lamart_core.query.sql.dialects import Dialect
 from lamart_core.query.sql.statement import Statement
 
@@ -43,8 +43,10 @@ def _check_to_one(path: FieldPath) -> None:
             raise errors.FieldError(f"select_related loads relations to one record; {name} is to many")
 
 
-def _fill(session: Session, statement: Statement, records: Sequence[Any], paths: Sequence[tuple[Step, ...]]) -> None:
-    nested: dict[str, list[tuple[Step, ...]]] = {}
+def _fill(
+    session: Session, statement: Statement, records: Sequence[Any], paths: Sequence[tuple[PathStep, ...]]
+) -> None:
+    nested: dict[str, list[tuple[PathStep, ...]]] = {}
     for steps in paths:
         nested.setdefault(steps[0].relation.name, []).append(steps)
     for name, inner in nested.items():

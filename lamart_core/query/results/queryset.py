@@ -15,7 +15,7 @@ from lamart_core.query.language.model import QueryRegistry, model_info
 from lamart_core.query.results import assign, frames, search, single
 from lamart_core.query.results.autocomplete import Lookup
 from lamart_core.query.results.prefetch import prefetch
-from lamart_core.query.results.rows import Rows
+from lamart_core.query.results.select_fields import Rows
 from lamart_core.query.sql.statement import Statement
 
 if TYPE_CHECKING:

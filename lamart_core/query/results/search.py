@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Integer, case, literal
 from lamart_core import errors
 from lamart_core.query.language.expressions import Bound, Clause, Comparison
 from lamart_core.query.language.lookups import split_path
-from lamart_core.query.language.model import Field, Kind
+from lamart_core.query.language.model import Field, FieldKind
 from lamart_core.query.language.paths import resolve
 from lamart_core.query.sql import fields
 from lamart_core.query.sql.statement import Statement
@@ -70,12 +70,12 @@ def _fields(statement: Statement, field: str | Sequence[str] | None) -> list[Fie
         return [
             each
             for each in info.fields.values()
-            if each.kind is Kind.TEXT and each.name not in _TECHNICAL and not each.name.startswith("_")
+            if each.kind is FieldKind.TEXT and each.name not in _TECHNICAL and not each.name.startswith("_")
         ]
     names = [field] if isinstance(field, str) else field
     chosen = [resolve(info, split_path(name), statement.registry) for name in names]
     for each in chosen:
-        if each.field.kind is not Kind.TEXT or each.steps or each.keys:
+        if each.field.kind is not FieldKind.TEXT or each.steps or each.keys:
             raise errors.FieldError(f"search looks into text fields of {info.name}, which {each.text!r} is not")
     return [each.field for each in chosen]
 

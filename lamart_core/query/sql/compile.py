@@ -29,8 +29,8 @@ from lamart_core.query.language.expressions import (
     Or,
     Subquery,
 )
-from lamart_core.query.language.model import Kind, ModelInfo
-from lamart_core.query.language.paths import Step
+from lamart_core.query.language.model import FieldKind, ModelInfo
+from lamart_core.query.language.paths import PathStep
 from lamart_core.query.sql import fields
 from lamart_core.query.sql.dialects import MANY, Dialect, dialect_of
 from lamart_core.query.sql.values import members, plain
@@ -73,7 +73,7 @@ class Compiler:
     def _all(self, operands: Sequence[Expression]) -> Condition:
         """Return the conjunction; operands through one relation are about the same related record."""
         conditions: list[Condition] = []
-        through: list[tuple[Step, list[Expression]]] = []
+        through: list[tuple[PathStep, list[Expression]]] = []
         for operand in operands:
             step = None if isinstance(operand, And) else _common_step(operand)
             if step is not None:
@@ -88,7 +88,7 @@ class Compiler:
         conditions.extend(self._related(step, inner) for step, inner in through)
         return and_(*conditions) if conditions else true()
 
-    def _related(self, step: Step, inner: Sequence[Expression]) -> Condition:
+    def _related(self, step: PathStep, inner: Sequence[Expression]) -> Condition:
         match inner:
             case [Bound(steps=(), field=field, keys=(), lookup="isnull", value=bool(value))] if field.name == "id":
                 unrelated = self._unrelated(step)
@@ -96,15 +96,15 @@ class Compiler:
             case _:
                 key, owners = self._owners(step)
                 found = key.in_(owners.where(self._all(inner)).correlate(None))
-                if all(_holds_for_nothing(expression) for expression in inner):
+                if all(_fits_missing_record(expression) for expression in inner):
                     return or_(self._unrelated(step), found)
                 return found
 
-    def _unrelated(self, step: Step) -> Condition:
+    def _unrelated(self, step: PathStep) -> Condition:
         key, owners = self._owners(step)
         return key.is_(None) if step.is_plain else negated(key.in_(owners.correlate(None)))
 
-    def _owners(self, step: Step) -> tuple[ColumnElement[Any], Select[Any]]:
+    def _owners(self, step: PathStep) -> tuple[ColumnElement[Any], Select[Any]]:
         """Return the owner's column and the statement of its values that lead to a target."""
         relation, source, target = step.relation, step.source, step.target
         if not relation.many:
@@ -123,7 +123,7 @@ class Compiler:
     def _leaf(self, bound: Bound) -> Condition:
         bound = _normal(bound)
         field, info = bound.field, bound.info
-        if field.kind is Kind.JSON:
+        if field.kind is FieldKind.JSON:
             return fields.json_condition(self.dialect, bound)
         relation = info.foreign_key(field.name)
         if relation is not None or field.name == "id":
@@ -148,9 +148,9 @@ class Compiler:
         conditions: list[Condition] = []
         if len(present) != len(values):
             conditions.append(field.column.is_(None))
-        if len(present) > MANY and field.kind is Kind.TEXT and all(isinstance(value, str) for value in present):
+        if len(present) > MANY and field.kind is FieldKind.TEXT and all(isinstance(value, str) for value in present):
             conditions.append(self.dialect.one_of_many(field.column, present, String()))
-        elif len(present) > MANY and field.kind is Kind.INTEGER and all(_is_small(value) for value in present):
+        elif len(present) > MANY and field.kind is FieldKind.INTEGER and all(_is_small(value) for value in present):
             conditions.append(self.dialect.one_of_many(field.column, present, BigInteger()))
         elif present:
             conditions.append(fields.one_of(field, present))
@@ -210,7 +210,7 @@ def _id_of(target: ModelInfo, value: Any) -> int | None:
     return int(record.id)
 
 
-def _common_step(expression: Expression) -> Step | None:
+def _common_step(expression: Expression) -> PathStep | None:
     """Return the step that all of an expression begins with, if there is one and nothing is negated."""
     match expression:
         case Bound(steps=steps):
@@ -235,18 +235,18 @@ def _stripped(expression: Expression) -> Expression:
             return expression
 
 
-def _holds_for_nothing(expression: Expression) -> bool:
+def _fits_missing_record(expression: Expression) -> bool:
     """Return whether an expression holds for a record that is not there, all fields of which are null."""
     match expression:
         case Bound(lookup="isnull", value=value):
             return value is True
         case Bound(lookup="in", value=list() | tuple() | set() | frozenset() as value):
-            is_json_key = expression.keys and expression.field.kind is Kind.JSON
+            is_json_key = expression.keys and expression.field.kind is FieldKind.JSON
             return any(each is None for each in value) and not is_json_key
         case And(operands):
-            return all(_holds_for_nothing(operand) for operand in operands)
+            return all(_fits_missing_record(operand) for operand in operands)
         case Or(operands):
-            return any(_holds_for_nothing(operand) for operand in operands)
+            return any(_fits_missing_record(operand) for operand in operands)
         case Bound() | Comparison() | Clause() | Not():
             return False
 

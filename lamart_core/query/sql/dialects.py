@@ -353,8 +353,8 @@ class Postgres(Dialect):
 
     def json_has_member(self, column: ColumnElement[Any], keys: tuple[str, ...], value: Any) -> Condition:
         """Use `@>`."""
-        holds = self._node(column, keys).op("@>", return_type=Boolean())(_jsonb([value]))
-        return and_(self.json_is(column, keys, "array"), holds)
+        matches = self._node(column, keys).op("@>", return_type=Boolean())(_jsonb([value]))
+        return and_(self.json_is(column, keys, "array"), matches)
 
     def _node(self, column: ColumnElement[Any], keys: tuple[str, ...]) -> ColumnElement[Any]:
         document = cast(column, JSONB)

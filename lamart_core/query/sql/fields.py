@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, case, false, literal, or_
 from lamart_core import errors
 from lamart_core.query.language.expressions import Bound
 from lamart_core.query.language.lookups import DATE_PARTS, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS
-from lamart_core.query.language.model import Field, Kind, suggestion
+from lamart_core.query.language.model import Field, FieldKind, suggestion
 from lamart_core.query.sql import values
 from lamart_core.query.sql.dialects import Dialect
 
@@ -27,7 +27,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "lte": operator.le,
 }
 _SYMBOLS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_TEMPORAL = (Kind.DATETIME, Kind.DATE)
+_TEMPORAL = (FieldKind.DATETIME, FieldKind.DATE)
 
 
 def condition(dialect: Dialect, bound: Bound) -> Condition:
@@ -47,10 +47,10 @@ def condition(dialect: Dialect, bound: Bound) -> Condition:
     if lookup == "isnull":
         return field.column.is_(None) if values.flag(value, field.name) else field.column.is_not(None)
     if lookup in TEXT_LOOKUPS:
-        if field.kind is not Kind.TEXT:
+        if field.kind is not FieldKind.TEXT:
             raise _unknown_lookup(field, lookup)
         return _text(dialect, field.column, lookup, value, field.name)
-    if lookup in ORDER_LOOKUPS and field.kind in (Kind.BOOLEAN, Kind.OTHER):
+    if lookup in ORDER_LOOKUPS and field.kind in (FieldKind.BOOLEAN, FieldKind.OTHER):
         raise _unknown_lookup(field, lookup)
     if lookup == "range":
         first, last = values.bounds(value, field.name)
@@ -67,7 +67,7 @@ def _compared(dialect: Dialect, field: Field, lookup: str, value: Any) -> Condit
     column: ColumnElement[Any] = field.column
     if value is None:
         raise errors.InvalidArgument(f"{field.name}__{lookup} needs a value; use {field.name}__isnull for missing ones")
-    if field.kind is Kind.TEXT and lookup != "exact":
+    if field.kind is FieldKind.TEXT and lookup != "exact":
         column = dialect.by_code_point(column)
     return _COMPARE[lookup](column, values.bind(field, value))
 
@@ -136,7 +136,7 @@ def _in_days(field: Field, lookup: str, first: date, length: timedelta) -> Condi
 
 
 def _bound_day(field: Field, day: date) -> ColumnElement[Any]:
-    value = day if field.kind is Kind.DATE else datetime.combine(day, time(), UTC)
+    value = day if field.kind is FieldKind.DATE else datetime.combine(day, time(), UTC)
     return literal(value, field.column.type)
 
 
@@ -181,8 +181,8 @@ def json_condition(dialect: Dialect, bound: Bound) -> Condition:
             return dialect.json_has_member(column, keys, _json_scalar(value, keyword))
         case _ if lookup in TEXT_LOOKUPS:
             is_text = dialect.json_is(column, keys, "string")
-            holds = _guarded(is_text, _text(dialect, dialect.json_text(column, keys), lookup, value, keyword))
-            return or_(holds, dialect.json_has_member(column, keys, value)) if lookup == "contains" else holds
+            matches = _guarded(is_text, _text(dialect, dialect.json_text(column, keys), lookup, value, keyword))
+            return or_(matches, dialect.json_has_member(column, keys, value)) if lookup == "contains" else matches
         case _:
             raise _unknown_lookup(field, lookup)
 
@@ -200,9 +200,9 @@ def _json_ordered(dialect: Dialect, field: Field, keys: tuple[str, ...], lookup:
     return _guarded(is_number, dialect.json_number(field.column, keys, _SYMBOLS[lookup], value))
 
 
-def _guarded(guard: Condition, holds: Condition) -> Condition:
+def _guarded(guard: Condition, matches: Condition) -> Condition:
     # CASE, because databases evaluate the sides of AND in any order.
-    return case((guard, holds), else_=false())
+    return case((guard, matches), else_=false())
 
 
 def _absent(exists: Condition) -> Condition:

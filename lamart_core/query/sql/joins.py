@@ -9,12 +9,12 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, select
 
 from lamart_core.query.language.expressions import EVERYTHING
 from lamart_core.query.language.model import ModelInfo
-from lamart_core.query.language.paths import FieldPath, Step
+from lamart_core.query.language.paths import FieldPath, PathStep
 from lamart_core.query.sql.compile import Compiler
 
 
 def joined(
-    compiler: Compiler, source: FromClause, here: ModelInfo, steps: Sequence[Step]
+    compiler: Compiler, source: FromClause, here: ModelInfo, steps: Sequence[PathStep]
 ) -> tuple[FromClause, ModelInfo]:
     """Join the tables along steps.
 
@@ -59,7 +59,7 @@ def many_values(compiler: Compiler, info: ModelInfo, path: FieldPath) -> tuple[S
 
 
 def _stepped(
-    compiler: Compiler, here: ModelInfo, step: Step
+    compiler: Compiler, here: ModelInfo, step: PathStep
 ) -> tuple[FromClause, ModelInfo, ColumnElement[Any], ColumnElement[Any]]:
     """Return what to join for a step, its target in there, and the two columns that must be equal: inner and outer."""
     relation, target = step.relation, step.target.aliased()

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement
 
 from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
-from lamart_core.query.language.model import Kind, ModelInfo, QueryRegistry
+from lamart_core.query.language.model import FieldKind, ModelInfo, QueryRegistry
 from lamart_core.query.language.paths import FieldPath, resolve
 from lamart_core.query.sql.compile import Compiler
 from lamart_core.query.sql.joins import single_value
@@ -49,7 +49,7 @@ def _directed(
 ) -> list[ColumnElement[Any]]:
     path = _sortable(info, name, registry)
     element = single_value(compiler, info, path)
-    if path.field.kind is Kind.TEXT:
+    if path.field.kind is FieldKind.TEXT:
         element = compiler.dialect.by_code_point(element)
     directed = element.desc() if descending else element.asc()
     # SQLite takes null as the least value and Postgres as the greatest.
@@ -68,6 +68,6 @@ def _sortable(info: ModelInfo, name: str, registry: QueryRegistry) -> FieldPath:
             raise errors.FieldError(
                 f"{step.source.name} cannot be sorted by {step.relation.name!r}, which has many values per record"
             )
-    if path.keys or path.field.kind is Kind.JSON:
+    if path.keys or path.field.kind is FieldKind.JSON:
         raise errors.FieldError(f"{info.name} cannot be sorted by {name!r}: only columns have an order")
     return path

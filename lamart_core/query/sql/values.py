@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Float, String, literal
 
 from lamart_core import errors
-from lamart_core.query.language.model import Field, Kind
+from lamart_core.query.language.model import Field, FieldKind
 
 _MAX_INTEGER = 2**63 - 1
 
@@ -26,19 +26,19 @@ def bind(field: Field, value: Any) -> ColumnElement[Any]:
     """
     value = plain(value)
     match field.kind:
-        case Kind.TEXT:
+        case FieldKind.TEXT:
             return literal(text(value, field.name), String)
-        case Kind.INTEGER | Kind.FLOAT:
+        case FieldKind.INTEGER | FieldKind.FLOAT:
             return _number(field, value)
-        case Kind.BOOLEAN:
+        case FieldKind.BOOLEAN:
             if isinstance(value, int) and value in (0, 1):
                 return literal(bool(value), field.column.type)
             raise _mismatch(field, value, "True or False")
-        case Kind.DATETIME:
+        case FieldKind.DATETIME:
             return literal(moment(value, field.name), field.column.type)
-        case Kind.DATE:
+        case FieldKind.DATE:
             return literal(day(value, field.name), field.column.type)
-        case Kind.JSON | Kind.OTHER:
+        case FieldKind.JSON | FieldKind.OTHER:
             return literal(value, field.column.type)
 
 
@@ -155,9 +155,9 @@ def _number(field: Field, value: Any) -> ColumnElement[Any]:
     number = float(value)
     if math.isnan(number):
         raise _mismatch(field, value, "a number")
-    if field.kind is Kind.INTEGER and number.is_integer():
+    if field.kind is FieldKind.INTEGER and number.is_integer():
         return _integer(int(number))
-    if isinstance(value, Decimal) and field.kind is Kind.FLOAT:
+    if isinstance(value, Decimal) and field.kind is FieldKind.FLOAT:
         return literal(value, field.column.type)
     return literal(number, Float(53))
 

@@ -10,7 +10,7 @@ from typing import Any
 from lamart_core.formats.compression import expanded
 from lamart_core.formats.contract import ReadablePath
 from lamart_core.formats.libraries import ArrowDataset
-from lamart_core.formats.tables.compression import KNOWN_TO_ARROW
+from lamart_core.formats.tables.compressed_text import KNOWN_TO_ARROW
 from lamart_core.formats.tables.exit_guard import GuardedFile, reading_once
 
 # fsspec's own default is 50 MB on S3, which it reads ahead after each jump: a footer would cost as much.

@@ -220,9 +220,9 @@ def _object(connection: Connection, foreign: _Foreign, storage_id: int, *, came_
         columns.path == foreign.object["path"],
         columns.hash == foreign.object["hash"],
     )
-    known = connection.execute(same).scalar_one_or_none()
-    if known is not None:
-        return known
+    object_id = connection.execute(same).scalar_one_or_none()
+    if object_id is not None:
+        return object_id
     if came_from_here and is_reserved(foreign.object["path"]):
         raise errors.IntegrityError(
             f"{foreign.uid} cannot be transferred: this registry manages {foreign.storage['root']}, and has deleted it "

@@ -11,7 +11,7 @@ import pytest
 
 from lamart_core.care import Kind, check_registry, collect_garbage
 from lamart_core.models import Artifact
-from tests.faults.scenarios import MENDING
+from tests.faults.scenarios import REPAIRING
 from tests.faults.test_crash_matrix import Place, check_readable, chosen, referred, stored, zygote
 from tests.tools import SEED
 
@@ -38,7 +38,7 @@ def check_after_kill(place: Place, scenario: str, number: int) -> None:
 
 
 @pytest.mark.req("R93", "R267", on="postgres-s3")
-@pytest.mark.parametrize("scenario", MENDING)
+@pytest.mark.parametrize("scenario", REPAIRING)
 def test_every_step_of_storing_again(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
     place = Place("postgres", "s3", tmp_path, zygote)
     with place.prepared:

@@ -10,8 +10,8 @@ from lamart_core import errors
 from lamart_core.db import ARCHIVE_BRANCH_ID, TRASH_BRANCH_ID
 from lamart_core.families.branches import check_unlocked, place
 from lamart_core.families.declare import is_versioned
+from lamart_core.families.delete_rows import delete_rows
 from lamart_core.families.family import Family, lock, promote_newest
-from lamart_core.families.remove import delete_rows
 from lamart_core.logging import logger
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def remove(record: SQLRecord, *, permanent: bool | None) -> None:
         check_unlocked(connection, table, [record.id])
         in_trash = known_as_trash and row["branch_id"] == TRASH_BRANCH_ID
         if has_trash and (permanent is False or (permanent is None and not in_trash)):
-            place(connection, table, record._placed_together(connection), TRASH_BRANCH_ID)
+            place(connection, table, record._rows_that_move(connection), TRASH_BRANCH_ID)
             return False
         delete_rows(connection, table, [record.id])
         if is_versioned(table) and has_trash:
@@ -58,7 +58,7 @@ def move(record: SQLRecord, branch_id: int) -> None:
     def work(connection: Connection) -> None:
         read_row(connection, table, record)
         check_unlocked(connection, table, [record.id])
-        place(connection, table, record._placed_together(connection), branch_id)
+        place(connection, table, record._rows_that_move(connection), branch_id)
 
     record.registry.unit_of_work(work)
     record.refresh()
@@ -79,7 +79,7 @@ def restore(record: SQLRecord) -> None:
         row = read_row(connection, table, record)
         check_unlocked(connection, table, [record.id])
         if row["branch_id"] in (TRASH_BRANCH_ID, ARCHIVE_BRANCH_ID):
-            place(connection, table, record._placed_together(connection), target)
+            place(connection, table, record._rows_that_move(connection), target)
 
     record.registry.unit_of_work(work)
     record.refresh()
