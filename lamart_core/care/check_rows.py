@@ -60,12 +60,10 @@ def _heads(registry: Registry, table: Table) -> Iterator[Finding]:
         .having(heads != 1)
     )
     for row in _rows(registry, query):
-        kind, many = (
-            (Kind.SEVERAL_HEADS, f"{row.heads} latest versions") if row.heads else (Kind.HEADLESS, "no latest version")
-        )
+        count = f"{row.heads} latest versions" if row.heads else "no latest version"
         yield Finding(
-            kind,
-            f"the family of {row.uid} (key {row.key!r}, branch {row.branch_id}) has {many}",
+            Kind.SEVERAL_HEADS if row.heads else Kind.HEADLESS,
+            f"the family of {row.uid} (key {row.key!r}, branch {row.branch_id}) has {count}",
             artifact=row.uid,
             is_repairable=True,
             table=table.name,
