@@ -70,7 +70,7 @@ class Registry:
         self.global_run: Any = None
         self.engine: Engine = make_engine(self.url, busy_timeout=settings.busy_timeout)
         self._memo: dict[Any, Any] = {}
-        _open_registries.add(self)
+        _engines.add(self.engine)
 
     def __repr__(self) -> str:
         return f"Registry({self.url.render_as_string(hide_password=True)!r})"
@@ -250,7 +250,8 @@ class BoundModel:
 # The registries entered by this thread or task, innermost last; tuples, because tasks share what they inherit.
 _stack: ContextVar[tuple[Registry, ...]] = ContextVar("lamart_registries", default=())
 _default: Registry | None = None
-_open_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+# Not the registries: those of one database are equal, and a set would hold the connections of one of them only.
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _connect: Callable[..., Registry] | None = None
 
 
@@ -292,8 +293,8 @@ def _reopen(url: str, options: dict[str, Any], settings: Settings) -> Registry:
 
 def _forget_connections_after_fork() -> None:
     # Parent and child must not talk over one socket; the parent's connections are left alone.
-    for registry in list(_open_registries):
-        registry.engine.dispose(close=False)
+    for engine in list(_engines):
+        engine.dispose(close=False)
 
 
 os.register_at_fork(after_in_child=_forget_connections_after_fork)

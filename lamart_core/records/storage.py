@@ -13,6 +13,7 @@ from upath import UPath
 
 from lamart_core import uids
 from lamart_core.db import Registry, current_registry, uid_type
+from lamart_core.db.checks import check_values
 from lamart_core.query import ToMany
 from lamart_core.records import locations
 from lamart_core.records.base import SQLRecord
@@ -96,6 +97,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         return super().save()
 
     def _save_new(self) -> Self:
+        check_values(type(self), self._values())  # before a folder or a marker is made
         if self._is_reference:
             self.uid = uids.base62(12)
         else:

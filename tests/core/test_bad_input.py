@@ -146,7 +146,6 @@ def test_a_real_key_that_no_file_can_have_is_refused(registry: Registry, tmp_pat
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: ln.Storage(root="/tmp/x", description="\0"),
         lambda: ln.models.Transform(key="\0"),
         lambda: ln.models.Transform(key="x" * 1025),
         lambda: ln.models.Transform(key="a", kind="x" * 21),
@@ -157,3 +156,9 @@ def test_a_real_key_that_no_file_can_have_is_refused(registry: Registry, tmp_pat
 def test_other_records_are_checked_the_same_way(registry: Registry, make: Callable[[], Any]) -> None:
     with pytest.raises(errors.InvalidArgument):
         make().save()
+
+
+def test_a_storage_location_is_checked_before_its_folder_is_made(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(errors.InvalidArgument):
+        ln.Storage(root=tmp_path / "other", description="\0").save()
+    assert not (tmp_path / "other").exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 import lamart_core as ln
 from lamart_core.db import Registry, current_registry
@@ -88,6 +89,31 @@ def test_fork(registry: Registry, tmp_path: Path) -> None:
     assert all(root == registry.options["storage"] for _, root in told)
     assert ln.Artifact.filter(key="shared.txt").count() == 9
     assert save(tmp_path, "after.txt", "after the children")
+
+
+_open: list[Registry] = []  # what children find after a fork
+
+
+def _server_processes() -> set[int]:
+    found: set[int] = set()
+    for registry in _open:
+        with registry.engine.connect() as connection:
+            found.add(int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one()))
+    return found
+
+
+def test_fork_with_several_registries_on_one_database(tmp_path: Path) -> None:
+    """They are equal, and each has connections of its own: a child leaves all of them alone."""
+    with fresh_registry("postgres", tmp_path / "lab") as registry:
+        other = ln.connect(registry.url.render_as_string(hide_password=False), make_default=False)
+        _open[:] = [registry, other]
+        ours = _server_processes()
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+            theirs = pool.submit(_server_processes).result()
+        _open.clear()
+        other.close()
+    assert len(ours) == 2
+    assert not ours & theirs
 
 
 def _with_registry(registry: Registry, folder: str, number: int) -> int:
