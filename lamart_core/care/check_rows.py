@@ -20,8 +20,7 @@ _STORAGE = Storage.__table__
 def check_rows(registry: Registry) -> Iterator[Finding]:
     """Check what the rows of a registry say of each other."""
     for table in versioned_tables():
-        yield from _headless(registry, table)
-        yield from _several_heads(registry, table)
+        yield from _heads(registry, table)
     yield from _shared_keys(registry)
     for table in versioned_tables():
         yield from _same_uids(registry, table)
@@ -45,39 +44,26 @@ def _rows(registry: Registry, query: Executable) -> Iterator[Row[Any]]:
         yield from connection.execute(query)
 
 
-def _headless(registry: Registry, table: Table) -> Iterator[Finding]:
+def _heads(registry: Registry, table: Table) -> Iterator[Finding]:
+    """Find families that do not have one latest version on a branch; none is needed in the trash."""
     columns = table.c
-    family = identity(table)
     heads = func.sum(columns.is_latest.cast(Integer))
     query = (
-        select(func.max(columns.uid).label("uid"), columns.branch_id, func.max(columns.key).label("key"))
-        .where(columns.branch_id != TRASH_BRANCH_ID)
-        .group_by(family, columns.branch_id)
-        .having(heads == 0)
-    )
-    for row in _rows(registry, query):
-        yield Finding(
-            Kind.HEADLESS,
-            f"the family of {row.uid} (key {row.key!r}, branch {row.branch_id}) has no latest version",
-            artifact=row.uid,
-            is_repairable=True,
-            table=table.name,
-            branch_id=row.branch_id,
+        select(
+            func.max(columns.uid).label("uid"),
+            columns.branch_id,
+            func.max(columns.key).label("key"),
+            heads.label("heads"),
         )
-
-
-def _several_heads(registry: Registry, table: Table) -> Iterator[Finding]:
-    columns = table.c
-    query = (
-        select(func.max(columns.uid).label("uid"), columns.branch_id, func.count().label("heads"))
-        .where(columns.is_latest)
+        .where(or_(columns.branch_id != TRASH_BRANCH_ID, columns.is_latest))
         .group_by(identity(table), columns.branch_id)
-        .having(func.count() > 1)
+        .having(heads != 1)
     )
     for row in _rows(registry, query):
+        count = f"{row.heads} latest versions" if row.heads else "no latest version"
         yield Finding(
-            Kind.SEVERAL_HEADS,
-            f"the family of {row.uid} has {row.heads} latest versions on the branch {row.branch_id}",
+            Kind.SEVERAL_HEADS if row.heads else Kind.HEADLESS,
+            f"the family of {row.uid} (key {row.key!r}, branch {row.branch_id}) has {count}",
             artifact=row.uid,
             is_repairable=True,
             table=table.name,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, cast
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.compression import create, read_beginning, read_expanded, take_max_bytes, with_compressions
-from lamart_core.formats.contract import Format, Preview
+from lamart_core.formats.format import Format, Preview
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import BOOL, BYTES, DICT, FLOAT, INT, LIST, STR, PythonType
 from lamart_core.formats.markdown import fenced

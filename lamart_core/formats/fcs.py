@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
-from lamart_core.formats.contract import ColumnInfo, Format, Preview
+from lamart_core.formats.format import ColumnInfo, Format, Preview
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ANNDATA, PythonType, require
 from lamart_core.formats.markdown import markdown_table

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from lamart_core.errors import LamartError, NoLoader
 from lamart_core.formats.archives import listing
 from lamart_core.formats.compression import COMPRESSIONS, create, read_expanded, with_compressions
-from lamart_core.formats.contract import Format, Preview
 from lamart_core.formats.documents import PREVIEW_BYTES, beginning, reader_options
+from lamart_core.formats.format import Format, Preview
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import BYTES, PATH, STR, PythonType
 from lamart_core.formats.markdown import fenced

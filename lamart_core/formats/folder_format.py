@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.compression import compression_of
-from lamart_core.formats.contract import Format, Preview, ReadablePath
+from lamart_core.formats.format import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import ARROW, DATASET, LAZY, PANDAS, PATH, POLARS, ArrowDataset, PythonType
 from lamart_core.formats.markdown import markdown_table
@@ -20,8 +20,8 @@ from lamart_core.formats.tables.base import (
     require_polars,
     scan_dataset,
 )
-from lamart_core.formats.tables.datasets import open_dataset
 from lamart_core.formats.tables.flat import with_unnamed_index
+from lamart_core.formats.tables.pyarrow_datasets import open_dataset
 
 _PREVIEWED = 50
 _TABLES = (PANDAS, ARROW, DATASET, POLARS, LAZY)

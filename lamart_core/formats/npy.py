@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
-from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
+from lamart_core.formats.format import ColumnInfo, Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.markdown import fenced

@@ -14,7 +14,7 @@ from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.anndata.h5ad import H5adFormat
 from lamart_core.formats.archives import unpack_single_file
 from lamart_core.formats.compression import COMPRESSIONS, take_max_bytes
-from lamart_core.formats.contract import Format
+from lamart_core.formats.format import Format
 from lamart_core.formats.libraries import ANNDATA, ARROW, PANDAS, POLARS, PythonType
 from lamart_core.formats.tables.delimited import CsvFormat, TsvFormat
 from lamart_core.formats.tables.parquet import ParquetFormat

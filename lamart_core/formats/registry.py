@@ -16,7 +16,7 @@ from upath import UPath
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.compression import COMPRESSIONS
-from lamart_core.formats.contract import Format
+from lamart_core.formats.format import Format
 from lamart_core.formats.zarr_root import read_root
 from lamart_core.logging import logger
 

@@ -16,7 +16,7 @@ from lamart_core.records.core_links import (
     RunArtifact,
     RunInput,
 )
-from lamart_core.records.folders import FolderFile, FolderHistory
+from lamart_core.records.folder_history import FolderFile, FolderHistory
 from lamart_core.records.lease import Lease, Tombstone
 from lamart_core.records.link import End, Link, link, link_tables
 from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates

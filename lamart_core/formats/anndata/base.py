@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BACKED
 from lamart_core.formats.containers.base import AnnotatedFormat
-from lamart_core.formats.contract import ColumnInfo, Preview, ReadablePath
+from lamart_core.formats.format import ColumnInfo, Preview, ReadablePath
 from lamart_core.formats.libraries import ANNDATA, PythonType
 from lamart_core.formats.markdown import code
 from lamart_core.formats.tables.base import pandas_markdown

@@ -12,7 +12,7 @@ from lamart_core.formats.anndata.base import AnnDataFormat, unchanged
 from lamart_core.formats.anndata.early import EarlyAccessor, is_early
 from lamart_core.formats.arrays.hdf5_file import open_hdf5
 from lamart_core.formats.arrays.open_store import OpenStore, opened
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 
 if TYPE_CHECKING:
     import anndata as ad

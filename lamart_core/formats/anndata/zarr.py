@@ -12,7 +12,7 @@ from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attribute
 from lamart_core.formats.arrays.open_store import OpenStore
 from lamart_core.formats.containers.accessor import open_zarr_folder
 from lamart_core.formats.containers.base import ZarrContainerFormat, writing_zarr_version
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 
 if TYPE_CHECKING:
     import anndata as ad

@@ -10,7 +10,7 @@ from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.arrays.accessor import BackedAccessor
 from lamart_core.formats.arrays.hdf5_file import address_of, below, open_hdf5, refuse_outside
 from lamart_core.formats.arrays.listing import Member, preview_of_members
-from lamart_core.formats.contract import Format, Preview, ReadablePath
+from lamart_core.formats.format import Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import H5_DATASET, H5_FILE, H5_GROUP, PythonType, require
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lamart_core.formats.arrays.open_store import OpenStore
 from lamart_core.formats.arrays.remote_file import RemoteFile
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import UnreadableContent
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lamart_core.formats.contract import ColumnInfo, Preview
+from lamart_core.formats.format import ColumnInfo, Preview
 from lamart_core.formats.markdown import fenced
 
 PREVIEWED = 50

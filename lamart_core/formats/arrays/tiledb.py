@@ -10,7 +10,7 @@ from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.arrays.accessor import BackedAccessor
 from lamart_core.formats.arrays.listing import Member, preview_of_members
 from lamart_core.formats.arrays.tiledb_context import store_uri, tiledb_config
-from lamart_core.formats.contract import Format, Preview, ReadablePath
+from lamart_core.formats.format import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import PythonType, require
 

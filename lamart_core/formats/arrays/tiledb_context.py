@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lamart_core.errors import InvalidArgument
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 
 _AZURE = ("az", "abfs", "abfss")
 

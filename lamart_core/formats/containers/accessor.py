@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, unannounced
 from lamart_core.formats.arrays.accessor import Closable
 from lamart_core.formats.arrays.open_store import OpenStore
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 
 if TYPE_CHECKING:
     import pandas as pd

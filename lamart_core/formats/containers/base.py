@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.arrays.open_store import OpenStore, opened
 from lamart_core.formats.containers.accessor import count
-from lamart_core.formats.contract import Format, Preview, ReadablePath
+from lamart_core.formats.format import Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import require
 from lamart_core.formats.tables.base import check_keywords

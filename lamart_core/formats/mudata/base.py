@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from lamart_core.formats.anndata.base import anndata_preview, annotated_preview, listed, slots_of, unchanged
 from lamart_core.formats.containers.accessor import ordered, quiet
 from lamart_core.formats.containers.base import AnnotatedFormat
-from lamart_core.formats.contract import Preview, ReadablePath
+from lamart_core.formats.format import Preview, ReadablePath
 from lamart_core.formats.libraries import MUDATA, PythonType
 from lamart_core.formats.markdown import code
 from lamart_core.formats.mudata.accessor import MuDataAccessor, check_root

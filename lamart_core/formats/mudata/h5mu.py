@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from lamart_core.formats.arrays.hdf5_file import open_hdf5
 from lamart_core.formats.arrays.open_store import OpenStore, opened
 from lamart_core.formats.containers.accessor import quiet
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import check_root
 from lamart_core.formats.mudata.base import MuDataFormat, untouched

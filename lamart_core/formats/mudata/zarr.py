@@ -11,7 +11,7 @@ from lamart_core.formats.arrays import open_zarr, root_attributes
 from lamart_core.formats.arrays.open_store import OpenStore, opened
 from lamart_core.formats.containers.accessor import consolidate, open_zarr_folder
 from lamart_core.formats.containers.base import ZarrContainerFormat, writing_zarr_version
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import read_mudata
 from lamart_core.formats.mudata.base import MuDataFormat, untouched

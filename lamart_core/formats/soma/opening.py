@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lamart_core.formats.arrays.tiledb_context import store_uri, tiledb_config
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.libraries import require
 
 # Of these many bytes for each column, so that a table of many columns needs no gigabytes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamart_core.formats.contract import ColumnInfo, Preview
+from lamart_core.formats.format import ColumnInfo, Preview
 from lamart_core.formats.markdown import code
 
 _LISTED = 50

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from upath import UPath
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
-from lamart_core.formats.contract import Format, Preview, ReadablePath
+from lamart_core.formats.format import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import ANNDATA, EXPERIMENT, MEASUREMENT, SOMA_COLLECTION, PythonType, require
 from lamart_core.formats.soma.closing import telling
-from lamart_core.formats.soma.location import experiment_source
+from lamart_core.formats.soma.experiment_location import experiment_source
 from lamart_core.formats.soma.opening import open_for_hashing, open_store, require_soma
 from lamart_core.formats.soma.preview import preview_of
 

@@ -11,7 +11,7 @@ from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.arrays.accessor import Closable
 from lamart_core.formats.arrays.open_store import OpenStore
 from lamart_core.formats.containers.accessor import close_nothing
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.spatialdata import elements
 

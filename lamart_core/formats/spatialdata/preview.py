@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from lamart_core.formats.anndata.base import anndata_preview
-from lamart_core.formats.contract import ColumnInfo, Preview
+from lamart_core.formats.format import ColumnInfo, Preview
 from lamart_core.formats.markdown import code, markdown_table
 from lamart_core.formats.spatialdata.elements import KINDS
 from lamart_core.formats.tables.base import pandas_markdown

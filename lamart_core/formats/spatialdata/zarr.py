@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.containers.accessor import open_zarr_folder, quiet
 from lamart_core.formats.containers.base import ZarrContainerFormat
-from lamart_core.formats.contract import Preview, ReadablePath
+from lamart_core.formats.format import Preview, ReadablePath
 from lamart_core.formats.libraries import SPATIALDATA, PythonType
 from lamart_core.formats.spatialdata import elements
 from lamart_core.formats.spatialdata.accessor import SpatialDataAccessor

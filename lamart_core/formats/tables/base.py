@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.compression import compression_of
-from lamart_core.formats.contract import ColumnInfo, Format, Preview, ReadablePath
+from lamart_core.formats.format import ColumnInfo, Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import (
     ARROW,
@@ -27,8 +27,8 @@ from lamart_core.formats.libraries import (
     require,
 )
 from lamart_core.formats.markdown import MAX_COLUMNS, MAX_ROWS, markdown_table
-from lamart_core.formats.tables.datasets import open_dataset
 from lamart_core.formats.tables.flat import check_names, with_unnamed_index
+from lamart_core.formats.tables.pyarrow_datasets import open_dataset
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars

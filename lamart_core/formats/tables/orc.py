@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowSchema, ArrowTable
 from lamart_core.formats.tables.base import TableFormat, require_polars, scan_dataset
-from lamart_core.formats.tables.datasets import open_for_jumps
 from lamart_core.formats.tables.flat import check_columns, flat_table, with_unnamed_index
+from lamart_core.formats.tables.pyarrow_datasets import open_for_jumps
 
 if TYPE_CHECKING:
     import pandas as pd

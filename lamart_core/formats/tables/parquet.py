@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowArray, ArrowSchema, ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
-from lamart_core.formats.tables.datasets import open_for_jumps
+from lamart_core.formats.tables.pyarrow_datasets import open_for_jumps
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lamart_core.formats.compression import expanded
-from lamart_core.formats.contract import ReadablePath
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.libraries import ArrowDataset
 from lamart_core.formats.tables.compressed_text import KNOWN_TO_ARROW
 from lamart_core.formats.tables.exit_guard import GuardedFile, reading_once
