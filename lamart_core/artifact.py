@@ -182,6 +182,11 @@ class Artifact(ArtifactConstructors):
         return read.path(self)
 
     @property
+    def key_is_virtual(self) -> bool:
+        """Whether the key is a name only, and not the path of the bytes in the storage location."""
+        return self._key_is_virtual
+
+    @property
     def overwrite_versions(self) -> bool:
         """Whether only the files of the latest version are kept."""
         return self._overwrite_versions

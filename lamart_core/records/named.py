@@ -137,6 +137,8 @@ class Named(Recognised):
         table = self.__table__
         branch = connection.execute(select(table.c.branch_id).where(table.c.id == self.id)).scalar_one_or_none()
         if branch == TRASH_BRANCH_ID:
+            if self._changes().keys() & {"name", "type_id", "space_id"}:
+                raise errors.InvalidArgument(f"{self!r} has a name that is not saved yet; save() it, then restore it")
             self._check_free(connection)
         return super()._rows_that_move(connection)
 

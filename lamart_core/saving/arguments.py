@@ -121,8 +121,8 @@ def checked(registry: Registry, request: Request) -> Request:
     if request.run is not None and request.run is not False:
         _check_record(registry, request.run, Run, "run", "None, False or a Run")
     values["storage"] = _storage(registry, request.storage)
-    values["branch"] = _named(registry, request.branch, Branch, "branch")
-    values["space"] = _named(registry, request.space, Space, "space")
+    values["branch"] = named(registry, request.branch, Branch, "branch")
+    values["space"] = named(registry, request.space, Space, "space")
     if values["branch"] is not None and values["branch"].id == TRASH_BRANCH_ID:
         raise errors.InvalidArgument("an artifact cannot be made in the trash; delete() moves it there")
     return replace(request, **values)
@@ -177,7 +177,7 @@ def _storage(registry: Registry, storage: Any) -> Storage | None:
     )
 
 
-def _named(registry: Registry, value: Any, model: type[T], name: str) -> T | None:
+def named(registry: Registry, value: Any, model: type[T], name: str) -> T | None:
     """Return a branch or space; it may be given by its name."""
     if value is None:
         return None

@@ -20,6 +20,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
+from lamart_core.saving.arguments import named
 from lamart_core.storage import check_key
 
 _MEMBER = CollectionArtifact.table
@@ -70,7 +71,9 @@ def construct(record: CollectionRecord, registry: Registry, artifacts: Any, requ
     if key is None:
         raise errors.InvalidArgument("a collection needs a key, or the version that it revises")
     check_key(key)
-    branch_id = request.branch.id if request.branch is not None else registry.branch_id
+    branch = named(registry, request.branch, Branch, "branch")
+    space = named(registry, request.space, Space, "space")
+    branch_id = branch.id if branch is not None else registry.branch_id
     pending = PendingCollection(
         tuple(member.id for member in members), context.run_for(registry, request.run), branch_id
     )
@@ -96,7 +99,7 @@ def construct(record: CollectionRecord, registry: Registry, artifacts: Any, requ
         "is_latest": True,
         "run_id": pending.run.id if pending.run is not None else None,
         "branch_id": branch_id,
-        "space_id": request.space.id if request.space is not None else registry.space_id,
+        "space_id": space.id if space is not None else registry.space_id,
     }
     for name, value in values.items():
         setattr(record, name, value)

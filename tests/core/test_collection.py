@@ -313,3 +313,12 @@ def test_processes_that_collect_at_the_same_time(registry: Registry, tmp_path: P
     log = ln.Collection.get(key="log", is_latest=True)
     assert set(log.artifacts) == set(artifacts)
     assert log.version == f"000{count}"
+
+
+def test_branch_and_space_may_be_given_by_name(lab: Registry, tmp_path: Path) -> None:
+    ln.Branch(name="dev").save()
+    member = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt").save()
+    collection = ln.Collection([member], key="c", branch="dev", space="all").save()  # pyright: ignore[reportArgumentType]
+    assert collection.branch.name == "dev"
+    with pytest.raises(ln.errors.InvalidArgument, match="there is no branch 'nope'"):
+        ln.Collection([member], key="d", branch="nope")  # pyright: ignore[reportArgumentType]

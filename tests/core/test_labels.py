@@ -355,3 +355,16 @@ def test_many_are_not_renamed_at_once(sqlite_registry: Registry) -> None:
         ln.ULabel.filter().update(name="c")
     assert ln.ULabel.filter().update(description="text") == 2
     assert all(issubclass(model, SQLRecord) for model in REGISTRIES)
+
+
+def test_a_name_that_is_not_saved_is_no_name_to_restore_under(registry: Registry) -> None:
+    trashed = ln.ULabel(name="a").save()
+    trashed.delete()
+    ln.ULabel(name="a").save()
+    with pytest.raises(ln.errors.NameTaken):
+        trashed.restore()
+    trashed.name = "b"
+    with pytest.raises(ln.errors.InvalidArgument, match="save\\(\\) it, then restore it"):
+        trashed.restore()
+    trashed.save().restore()
+    assert sorted(ln.ULabel.filter().to_list("name")) == ["a", "b"]
