@@ -79,3 +79,21 @@ def _begin_sqlite(connection: Connection) -> None:
     # an immediate one waits for its turn.
     immediate = connection.get_execution_options().get(WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def check_not_failed(connection: Connection) -> None:
+    """Check that a transaction can be committed.
+
+    After a statement that failed, Postgres answers COMMIT with a rollback, which the driver does not call an error.
+
+    Raises:
+        DatabaseError: A statement failed, and whoever sent it kept the error to himself.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    driver: Any = connection.connection.driver_connection
+    if driver.info.transaction_status.name == "INERROR":
+        raise errors.DatabaseError(
+            "a statement of this transaction failed and its error was not raised, so nothing of it is written; "
+            "let such errors pass, or try the statement within connection.begin_nested()"
+        )

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from lamart_core import errors
 from lamart_core.db import base
-from lamart_core.db.engines import WRITE, database_url, make_engine
+from lamart_core.db.engines import WRITE, check_not_failed, database_url, make_engine
 from lamart_core.db.retry import retrying
 from lamart_core.settings import Settings
 from lamart_core.storage import OptionsSource, StorageOptions
@@ -169,13 +169,16 @@ class Registry:
 
         Raises:
             DatabaseBusy: Other writers won for `settings.busy_timeout` seconds.
+            DatabaseError: A statement had failed and `work` went on: nothing was written.
             ReadOnlyRegistry: The registry was opened for reading only.
         """
         self.require_writable()
 
         def attempt() -> T:
             with self.engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
-                return work(connection)
+                done = work(connection)
+                check_not_failed(connection)
+                return done
 
         return retrying(attempt, timeout=self.settings.busy_timeout)
 

@@ -159,6 +159,14 @@ def link(
     return declared
 
 
+def __getattr__(name: str) -> type[Any]:
+    """Find the class of the rows of a link by its name, as pickle does."""
+    for declared in _links.values():
+        if declared.name == name:
+            return declared.model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def link_tables() -> frozenset[str]:
     """Return the names of the tables of links: of rows that say nothing but that two others belong together."""
     return frozenset(_links)

@@ -195,15 +195,19 @@ def _save_batch(batch: _Batch[Any], bar: Bar) -> None:
         for record in updated:
             record._update(connection)
 
-    has_others = bool(inserted or updated)
-    if artifacts:
-        save_contents(registry, artifacts, bar, also=write_others if has_others else None)
-    elif has_others:
+    def mark_others() -> None:
+        for record, row_id in zip(inserted, ids, strict=True):
+            record._inserted(row_id)
+        for record in updated:
+            record._mark_unchanged()
+
+    if artifacts and (inserted or updated):
+        save_contents(registry, artifacts, bar, also=write_others, then=mark_others)
+    elif artifacts:
+        save_contents(registry, artifacts, bar)
+    elif inserted or updated:
         registry.unit_of_work(write_others)
-    for record, row_id in zip(inserted, ids, strict=True):
-        record._inserted(row_id)
-    for record in updated:
-        record._mark_unchanged()
+        mark_others()
 
 
 def _insert(connection: Connection, records: Sequence[SQLRecord]) -> list[int]:

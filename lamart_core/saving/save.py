@@ -66,6 +66,7 @@ def save_contents(
     bar: Bar,
     *,
     also: Callable[[Connection], None] | None = None,
+    then: Callable[[], None] | None = None,
 ) -> list[SaveResult]:
     """Save artifacts that were constructed or replaced and not saved since: all of them, or none.
 
@@ -74,11 +75,12 @@ def save_contents(
         records: The artifacts, in the order in which they are saved.
         bar: Progress that they are part of.
         also: Writes other rows in the same transaction.
+        then: Called as soon as that is committed.
     """
     changes = _begin_deleted_anew(registry, records)
     saved: dict[str, Storage] = {}
     items = [_item(registry, record, saved) for record in records]
-    committed = write(registry, records, items, bar, also=also)
+    committed = write(registry, records, items, bar, also=also, then=then)
     for record, item, found in zip(records, items, committed, strict=True):
         if found.outcome is Outcome.RESTORED:
             logger.warning("%s of equal content and key was restored from the trash", record.uid)

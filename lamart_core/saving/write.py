@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, attempting
+from lamart_core.db.engines import check_not_failed
 from lamart_core.objects.folder_contents import ObjectVanished
 from lamart_core.objects.plan import Dedup, Put
 from lamart_core.objects.record import ContentKey, Share, Unverified, content_key, shared_objects
@@ -33,6 +34,7 @@ def write(
     bar: Bar,
     *,
     also: Callable[[Connection], None] | None = None,
+    then: Callable[[], None] | None = None,
 ) -> list[Committed]:
     """Put bytes, record them, and clean up.
 
@@ -42,6 +44,7 @@ def write(
         items: What is to be saved of each.
         bar: Progress that the transfer is part of.
         also: Writes other rows in the same transaction.
+        then: Called as soon as that is committed.
 
     Raises:
         PathNotFound, SourceChanged: A source is not what it was.
@@ -58,6 +61,13 @@ def write(
         if not attempt.may_be_committed:
             attempt.take_back()
         raise
+    # At once: whatever fails from here on, the records are rows, and their riders have written.
+    for record, item, saved in zip(records, items, committed, strict=True):
+        if item.has_bytes:
+            record._adopt_row(saved.row)
+        record._riders = ()
+    if then is not None:
+        then()
     attempt.take_back_unused(committed)
     _clean_up(registry, records, items, committed)
     for index in attempt.publish(committed):
@@ -124,6 +134,7 @@ class _Attempt:
             if self._also is not None:
                 self._also(connection)
             committed = commit(connection, items, verified=self._verified)
+            check_not_failed(connection)
             self.may_be_committed = True
             return committed
 
@@ -239,20 +250,18 @@ def _reserve(registry: Registry, item: Item) -> Reservation | None:
 def _clean_up(
     registry: Registry, records: Sequence[ArtifactRecord], items: Sequence[Item], committed: Sequence[Committed]
 ) -> None:
-    """Let the records be what was committed, and remove what nothing refers to any more."""
-    unchanged: list[ArtifactRecord] = []
-    for record, item, saved in zip(records, items, committed, strict=True):
-        if item.has_bytes:
-            record._adopt_row(saved.row)
-            if saved.path is None and item.staged.in_place is None:
-                unchanged.append(record)
+    """See that what was there already is whole, and remove what nothing refers to any more."""
+    unchanged = [
+        record
+        for record, item, saved in zip(records, items, committed, strict=True)
+        if item.has_bytes and saved.path is None and item.staged.in_place is None
+    ]
     repair_artifacts(registry, unchanged)
     for record, item, saved in zip(records, items, committed, strict=True):
         discard(item.staged)
         for left in saved.unclaimed:
             remove_bytes(item.plan.storage, left.path, is_folder=left.is_folder)
         record._pending = None
-        record._riders = ()
         # From here on the stored bytes are the content: the object in memory may be changed by its owner.
         record._memory = None
 

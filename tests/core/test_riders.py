@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry, now
 from lamart_core.models import RunInput
 from lamart_core.records.riders import Outcome, Saved
+from lamart_core.storage import Backend
 from tests.registries import contents, tree, write
 
 Save = Callable[[Any], Any]
@@ -235,3 +237,51 @@ def test_what_is_not_saved_for_a_rider_leaves_no_staging_file(sqlite_registry: R
     del artifact
     gc.collect()
     assert contents(sqlite_registry) == type(contents(sqlite_registry))(0, 0, ())
+
+
+@pytest.mark.parametrize("save", WAYS)
+def test_a_failed_statement_that_a_rider_hides_is_no_saved_record(lab: Registry, tmp_path: Path, save: Save) -> None:
+    """Postgres rolls back then, whoever commits; SQLite goes on without the statement."""
+
+    def rider(connection: Connection, saved: Saved) -> None:
+        with suppress(DBAPIError):
+            connection.exec_driver_sql("INSERT INTO lamart_nothing VALUES (1)")
+
+    before = contents(lab)
+    artifact = ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt")
+    artifact._riders = (rider,)
+    if lab.is_sqlite:
+        assert save(artifact).is_saved
+        assert ln.Artifact.filter().count() == 1
+        return
+    with pytest.raises((errors.DatabaseError, errors.BulkSaveError), match="its error was not raised"):
+        save(artifact)
+    assert not artifact.is_saved
+    assert contents(lab) == before
+    artifact._riders = ()
+    assert save(artifact).load() == "a"
+
+
+def test_what_fails_after_the_commit_of_a_batch_leaves_saved_records(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Saved] = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    records: list[Any] = [
+        ln.Transform(key="t"),
+        ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", key_is_virtual=False),
+        ln.ULabel(name="x"),
+    ]
+    records[1]._riders = (lambda _, saved: told.append(saved),)
+    with monkeypatch.context() as patch:
+        patch.setattr(Backend, "publish", fail)
+        with pytest.raises(KeyboardInterrupt):
+            ln.save(records)
+    assert [record.is_saved for record in records] == [True, True, True]
+    assert ln.save(records)
+    assert len(told) == 1
+    assert ln.Artifact.get(key="a.txt").load() == "a"
+    assert (ln.Transform.filter(key="t").count(), ln.ULabel.filter(name="x").count()) == (1, 1)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pickle
 from pathlib import Path
 
 import pytest
 
+import lamart_core as ln
 from lamart_core import models
 from lamart_core.db import Base, Registry, model_class, model_names
-from lamart_core.query import ToMany
+from lamart_core.query import QuerySet, ToMany
 from lamart_core.records import link_tables
+from lamart_core.records.ulabel import TransformULabel
 from tests.processes import answers, start
 from tests.registries import write
 
@@ -101,3 +104,13 @@ def _annotated(model: type[Base]) -> dict[str, str]:
                     if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
                         found[line.target.id] = ast.unparse(line.annotation)
     return found
+
+
+def test_rows_of_links_can_be_pickled(sqlite_registry: Registry) -> None:
+    transform = ln.Transform(key="t").save()
+    transform.ulabels.add(ln.ULabel(name="x").save())
+    for model in (models.RunInput, TransformULabel.model):
+        assert pickle.loads(pickle.dumps(model)) is model
+    (row,) = QuerySet(TransformULabel.model, sqlite_registry).filter().to_list()
+    copy = pickle.loads(pickle.dumps(row))
+    assert (copy.id, copy.transform_id) == (row.id, transform.id)
