@@ -18,6 +18,7 @@ from lamart_core.query import QuerySet, ToOne
 from lamart_core.records.artifact import ArtifactRecord
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, IsVersioned
+from lamart_core.records.riders import Outcome, Saved
 
 README = "readme"
 COMMENT = "comment"
@@ -99,8 +100,14 @@ class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
         registry = self.registry
         self._defaults(registry)
         values = self._values()
-        row = registry.unit_of_work(lambda connection: _write(connection, dict(values)))
-        self._adopt_row({name: row[name] for name in row})
+
+        def work(connection: Connection) -> Saved:
+            saved = _write(connection, dict(values))
+            self._ride(connection, saved.row, saved.outcome)
+            return saved
+
+        self._adopt_row(registry.unit_of_work(work).row)
+        self._riders = ()
         return self
 
 
@@ -116,7 +123,7 @@ def latest_readme(artifact: ArtifactRecord) -> str | None:
     return next((block.content for block in (*own, *main, *heads)), None)
 
 
-def _write(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+def _write(connection: Connection, values: dict[str, Any]) -> Saved:
     table = ArtifactBlock.__table__
     artifact = Base.metadata.tables["lamart_artifact"]
     # Two who write about one artifact take turns, so that its read-mes are one family.
@@ -127,9 +134,11 @@ def _write(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
         family = Family.called(table, artifact_id=values["artifact_id"], kind=README)
         tip = read_tip(connection, family, values["branch_id"])
         if tip.head is not None and tip.head["hash"] == values["hash"]:
-            return dict(tip.head)
+            return Saved(tip.head, Outcome.EXISTING)
         values["uid"] = follow(connection, table, tip)
+        outcome = Outcome.CREATED if tip.newest is None else Outcome.NEW_VERSION
     else:
         values["uid"] = new_uid(table)
+        outcome = Outcome.CREATED
     row = insert_versions(connection, table, [values])[0]
-    return {column.name: values.get(column.name) for column in table.c} | {"id": row.id}
+    return Saved({column.name: values.get(column.name) for column in table.c} | {"id": row.id}, outcome)

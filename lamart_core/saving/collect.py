@@ -20,6 +20,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
+from lamart_core.records.riders import Outcome, Saved
 from lamart_core.saving.arguments import named
 from lamart_core.storage import check_key
 
@@ -124,9 +125,15 @@ def save(record: CollectionRecord) -> None:
     assert pending is not None
     record._defaults(record.registry)
     values = record._values()
-    row = record.registry.unit_of_work(lambda connection: _commit(connection, table, dict(values), pending))
-    record._adopt_row(row)
+
+    def work(connection: Connection) -> Saved:
+        saved = _commit(connection, table, dict(values), pending)
+        record._ride(connection, saved.row, saved.outcome)
+        return saved
+
+    record._adopt_row(record.registry.unit_of_work(work).row)
     record._pending = None
+    record._riders = ()
 
 
 def cache(record: CollectionRecord, *, is_run_input: bool | Run | None = None) -> list[Path]:
@@ -231,7 +238,7 @@ def _equal(connection: Connection, table: Table, key: str, digest: str) -> dict[
     return dict((alive or rows)[0]) if rows else None
 
 
-def _commit(connection: Connection, table: Table, values: dict[str, Any], pending: PendingCollection) -> dict[str, Any]:
+def _commit(connection: Connection, table: Table, values: dict[str, Any], pending: PendingCollection) -> Saved:
     equal = _equal(connection, table, values["key"], values["hash"])
     if equal is not None:
         return _existing(connection, table, equal, pending)
@@ -262,15 +269,20 @@ def _commit(connection: Connection, table: Table, values: dict[str, Any], pendin
         for position, artifact_id in enumerate(pending.members)
     ]
     insert_once(connection, _MEMBER, rows)
-    return {column.name: values.get(column.name) for column in table.c} | {"id": row_id}
+    row = {column.name: values.get(column.name) for column in table.c} | {"id": row_id}
+    return Saved(row, Outcome.CREATED if tip.newest is None else Outcome.NEW_VERSION)
 
 
-def _existing(connection: Connection, table: Table, row: dict[str, Any], pending: PendingCollection) -> dict[str, Any]:
+def _existing(connection: Connection, table: Table, row: dict[str, Any], pending: PendingCollection) -> Saved:
+    outcome = Outcome.EXISTING
     if row["branch_id"] == TRASH_BRANCH_ID:
         place(connection, table, [row["id"]], pending.branch_id)
         logger.warning("the collection %s of equal content and key was restored from the trash", row["uid"])
+        outcome = Outcome.RESTORED
+    elif pending.run is not None and row["run_id"] != pending.run.id:
+        outcome = Outcome.RECREATED
     _made_again(connection, row["id"], row["run_id"], pending)
-    return dict(connection.execute(select(table).where(table.c.id == row["id"])).mappings().one())
+    return Saved(dict(connection.execute(select(table).where(table.c.id == row["id"])).mappings().one()), outcome)
 
 
 def _made_again(connection: Connection, collection_id: int, run_id: int | None, pending: PendingCollection) -> None:

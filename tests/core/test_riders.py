@@ -285,3 +285,35 @@ def test_what_fails_after_the_commit_of_a_batch_leaves_saved_records(
     assert len(told) == 1
     assert ln.Artifact.get(key="a.txt").load() == "a"
     assert (ln.Transform.filter(key="t").count(), ln.ULabel.filter(name="x").count()) == (1, 1)
+
+
+def test_collections_and_texts_have_riders_too(registry: Registry, tmp_path: Path) -> None:
+    told: list[Outcome] = []
+
+    def tell(_: Connection, saved: Saved) -> None:
+        told.append(saved.outcome)
+
+    def fail(_: Connection, saved: Saved) -> None:
+        raise ValueError(saved.row["uid"])
+
+    one, two = (ln.Artifact(write(tmp_path / name, name), key=name).save() for name in ("a.txt", "b.txt"))
+
+    def collect(*members: ln.Artifact) -> Any:
+        return ln.Collection(list(members), key="c")
+
+    def read_me(content: str) -> Any:
+        return ln.models.ArtifactBlock(artifact=one, content=content)
+
+    for make, model in ((collect, ln.Collection), (read_me, ln.models.ArtifactBlock)):
+        first, second = (("first",), ("second",)) if make is read_me else ((one,), (one, two))
+        record: Any = make(*first)  # pyright: ignore[reportArgumentType]
+        record._riders = (fail,)
+        with pytest.raises(ValueError, match=record.uid or ""):
+            record.save()
+        assert model.filter().count() == 0
+        for arguments in (first, second):
+            record = make(*arguments)  # pyright: ignore[reportArgumentType]
+            record._riders = (tell,)
+            record.save()
+            assert record._riders == ()
+        assert [told.pop(0), told.pop(0)] == [Outcome.CREATED, Outcome.NEW_VERSION]
