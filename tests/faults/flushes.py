@@ -69,7 +69,7 @@ class Flushes:
                 for name, inode in _names(folder).items():
                     path = folder / name
                     where = path.relative_to(root).as_posix()
-                    self.recorded.add(where)
+                    self.recorded.add(f"{root.name}/{where}")
                     if known.get(name) != inode and not _is_temporary(path):
                         self.missing.add(f"the name {where}")
                 for path in _files(folder):
