@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, attempting
-from lamart_core.db.engines import check_not_failed
 from lamart_core.objects.folder_contents import ObjectVanished
 from lamart_core.objects.plan import Dedup, Put
 from lamart_core.objects.record import ContentKey, Share, Unverified, content_key, shared_objects
@@ -134,7 +133,6 @@ class _Attempt:
             if self._also is not None:
                 self._also(connection)
             committed = commit(connection, items, verified=self._verified)
-            check_not_failed(connection)
             self.may_be_committed = True
             return committed
 
