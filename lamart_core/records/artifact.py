@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, String, Table, Text, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    FromClause,
+    Row,
+    String,
+    Table,
+    Text,
+    exists,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import manager_of_class
 
@@ -25,6 +40,13 @@ if TYPE_CHECKING:
     from lamart_core.records.run import Run
     from lamart_core.records.ulabel import ULabel
     from lamart_core.records.user import User
+
+
+def _has_content(source: FromClause) -> ColumnElement[bool]:
+    """Return the condition that an artifact refers to its own files, and not to those that overwrote them."""
+    stored = Base.metadata.tables["lamart_storedobject"].alias()
+    is_own = exists().where(stored.c.id == source.c.object_id, stored.c.hash.is_not_distinct_from(source.c.hash))
+    return or_(~source.c._overwrite_versions, is_own)
 
 
 class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
@@ -100,25 +122,43 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:
-        return stem_families("lamart_artifact", "key", "storage_id", where="key IS NOT NULL")
+        return stem_families("lamart_artifact", "key", "storage_id", where="key IS NOT NULL", has_content=_has_content)
 
     storage = ToOne("Storage", "storage_id")
     object = ToOne("StoredObject", "object_id")
     ablocks = ToMany("ArtifactBlock", column="artifact_id", fixed="a text belongs to the artifact it was written for")
 
     def _rows_that_move(self, connection: Connection) -> list[int]:
-        """Return the ids of the rows that change branches with this one.
-
-        The versions of an overwritten folder share its files: they follow the newest of them that is on the branch.
-        """
+        """Return the ids of the rows that change branches with this one: those whose files it has overwritten."""
         table = self.__table__
-        columns = table.c
-        rows = connection.execute(
-            select(columns.id, columns.branch_id).where(Family.of(table, self.uid).members).order_by(columns.uid.desc())
-        ).all()
-        here = next((row.branch_id for row in rows if row.id == self.id), None)
-        together = [row.id for row in rows if row.branch_id == here]
-        return together if self._overwrite_versions and together[:1] == [self.id] else [self.id]
+        row = connection.execute(select(table).where(table.c.id == self.id)).one()
+        return [self.id, *(other.id for other in overwritten_by(connection, row, {row.branch_id}))]
+
+
+def overwritten_by(connection: Connection, version: Row[Any], branches: Collection[int]) -> Sequence[Row[Any]]:
+    """Return the rows of those versions whose files a version has overwritten: without it they are nothing.
+
+    Each says by itself whether its files may be overwritten: one that was kept, or is the latest of a branch, has files
+    of its own.
+
+    Args:
+        connection: Connection to read over.
+        version: Row of an artifact.
+        branches: Ids of the branches to look at.
+    """
+    table = artifact_table()
+    columns = table.c
+    itself = table.alias("itself")
+    query = select(table).where(
+        Family.of(table, version.uid).members,
+        columns.uid < version.uid,
+        columns.object_id == version.object_id,
+        columns._overwrite_versions,
+        ~columns.is_latest,
+        columns.branch_id.in_(branches),
+        exists().where(itself.c.id == version.id, itself.c._overwrite_versions, _has_content(itself)),
+    )
+    return connection.execute(query.order_by(columns.uid.desc())).all()
 
 
 def artifact_table() -> Table:
