@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     exists,
     or_,
     select,
@@ -130,9 +131,31 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
 
     def _rows_that_move(self, connection: Connection) -> list[int]:
         """Return the ids of the rows that change branches with this one: those whose files it has overwritten."""
+        row = _row(connection, self.id)
+        return [row.id, *(other.id for other in overwritten_by(connection, row, {row.branch_id}))]
+
+    def _rows_that_come_back(self, connection: Connection) -> list[int]:
+        """Return the ids of the rows that are restored with this one.
+
+        One whose files were overwritten comes back with the version that has overwritten them, if that is there too.
+        """
+        row = _row(connection, self.id)
+        if not row.is_outdated:
+            return self._rows_that_move(connection)
         table = self.__table__
-        row = connection.execute(select(table).where(table.c.id == self.id)).one()
-        return [self.id, *(other.id for other in overwritten_by(connection, row, {row.branch_id}))]
+        later = and_(table.c.uid > row.uid, table.c.branch_id == row.branch_id, table.c._overwrite_versions)
+        owner = select(table.c.id).where(Family.of(table, row.uid).members, later, _has_content(table))
+        newest = connection.execute(owner.order_by(table.c.uid.desc()).limit(1)).scalar_one_or_none()
+        if newest is None:
+            return [row.id]
+        found = _row(connection, newest)
+        return [newest, *(other.id for other in overwritten_by(connection, found, {found.branch_id}))]
+
+
+def _row(connection: Connection, artifact_id: int) -> Row[Any]:
+    table = artifact_table()
+    query = select(table, (~_has_content(table)).label("is_outdated")).where(table.c.id == artifact_id)
+    return connection.execute(query).one()
 
 
 def overwritten_by(connection: Connection, version: Row[Any], branches: Collection[int]) -> Sequence[Row[Any]]:
@@ -146,17 +169,17 @@ def overwritten_by(connection: Connection, version: Row[Any], branches: Collecti
         version: Row of an artifact.
         branches: Ids of the branches to look at.
     """
+    if not version._overwrite_versions or _row(connection, version.id).is_outdated:
+        return []
     table = artifact_table()
     columns = table.c
-    itself = table.alias("itself")
     query = select(table).where(
         Family.of(table, version.uid).members,
         columns.uid < version.uid,
-        columns.object_id == version.object_id,
         columns._overwrite_versions,
         ~columns.is_latest,
         columns.branch_id.in_(branches),
-        exists().where(itself.c.id == version.id, itself.c._overwrite_versions, _has_content(itself)),
+        or_(columns.object_id == version.object_id, ~_has_content(table)),
     )
     return connection.execute(query.order_by(columns.uid.desc())).all()
 
