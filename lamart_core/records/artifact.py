@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sqlalchemy import (
@@ -158,7 +158,7 @@ def _row(connection: Connection, artifact_id: int) -> Row[Any]:
     return connection.execute(query).one()
 
 
-def overwritten_by(connection: Connection, version: Row[Any], branches: Collection[int]) -> Sequence[Row[Any]]:
+def overwritten_by(connection: Connection, version: Row[Any], branches: set[int]) -> Sequence[Row[Any]]:
     """Return the rows of those versions whose files a version has overwritten: without it they are nothing.
 
     Each says by itself whether its files may be overwritten: one that was kept, or is the latest of a branch, has files
