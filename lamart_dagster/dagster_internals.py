@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
+from dagster._core.definitions.partitions.mapping.multi.base import BaseMultiPartitionMapping, DimensionDependency
 from dagster._core.execution.plan.inputs import FromMultipleSources
 from dagster._core.execution.stats import StepEventStatus
 
@@ -33,6 +34,17 @@ def step_context_of(context: dg.InputContext | dg.OutputContext) -> StepContext 
         return None
 
 
+def instance_of(context: dg.InputContext) -> dg.DagsterInstance | None:
+    """Return the instance that an input is loaded with; None for a context made by hand.
+
+    Missing: an `InputContext` raises where it has none.
+    """
+    try:
+        return context.instance
+    except dg.DagsterInvariantViolationError:
+        return None
+
+
 def current_step_context() -> StepContext | None:
     """Return the step whose body runs, for `context.load_asset_value(…)` in it; None outside of any run.
 
@@ -50,6 +62,20 @@ def collects_outputs(step: StepContext, input_name: str) -> bool:
     Missing: `InputContext` says which output is loaded, and not that the annotation means the list of them.
     """
     return isinstance(step.step.step_input_named(input_name).source, FromMultipleSources)
+
+
+def continued_runs(step: StepContext) -> list[str]:
+    """Return the ids of the runs that a run continues, the last one first: it executes again what they left.
+
+    A run that executes everything again continues none.
+
+    Missing: a `DagsterRun` names its parent and root, and not whether it executes a part of it only.
+    """
+    run, found = step.dagster_run, list[str]()
+    while run is not None and run.parent_run_id is not None and run.step_keys_to_execute is not None:
+        found.append(run.parent_run_id)
+        run = step.instance.get_run_by_id(run.parent_run_id)
+    return found
 
 
 def awaited_outputs(step: StepContext) -> frozenset[str] | None:
@@ -76,6 +102,48 @@ def dependency_of_input(step: StepContext, name: str) -> tuple[dg.AssetKey, Sequ
         return asset, None
     subset = step.asset_partitions_subset_for_input(name, require_valid_partitions=False)
     return asset, list(subset.get_partition_keys())
+
+
+def mapping_of_input(
+    step: StepContext, asset: dg.AssetKey
+) -> tuple[dg.PartitionMapping, dg.PartitionsDefinition | None, dg.PartitionsDefinition | None] | None:
+    """Return how partitions of an asset are mapped to those of the step, with both; None where no asset loads it.
+
+    Missing: a mapping that is not spelled out follows from both definitions, and no public name tells which.
+    """
+    layer = step.job_def.asset_layer
+    assets = step.assets_def
+    if assets is None or not layer.has(asset):
+        return None
+    loading = next(iter(assets.keys), None)
+    if loading is None:
+        return None
+    upstream = layer.get(asset).partitions_def
+    return assets.infer_partition_mapping(loading, asset, upstream), upstream, assets.partitions_def
+
+
+def takes_several_partitions(step: StepContext) -> bool:
+    """Return whether one run of an asset can be of several partitions, by its definition or as it is.
+
+    Missing: an `InputContext` knows the upstream partitions only.
+    """
+    assets = step.assets_def
+    policy = assets.backfill_policy if assets is not None else None
+    return policy is not None and policy.max_partitions_per_run != 1
+
+
+def dimension_dependencies(
+    mapping: dg.PartitionMapping,
+    upstream: dg.PartitionsDefinition | None,
+    downstream: dg.PartitionsDefinition | None,
+) -> Sequence[DimensionDependency] | None:
+    """Return what a mapping between several dimensions does in each of them; None for any other mapping.
+
+    Missing: the two mappings of several dimensions have no public base, and do not tell what they map in public.
+    """
+    if not isinstance(mapping, BaseMultiPartitionMapping) or upstream is None or downstream is None:
+        return None
+    return mapping.get_dimension_dependencies(upstream, downstream)
 
 
 def set_data_version(context: dg.OutputContext, version: str) -> None:

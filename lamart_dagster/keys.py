@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from lamart_core.errors import InvalidArgument
 
 RUN_OUTPUTS = "__runs__"
+NONE_SUFFIX = ".none"
 
 # What would change the structure of a key: separators, what ends a stem, and the escape character itself.
 _SPECIAL = frozenset("%/\\|.")
@@ -71,6 +72,11 @@ class ArtifactName:
         """The whole key; None as long as the suffix is open."""
         return None if self.suffix is None else self.stem + self.suffix
 
+    @property
+    def none_key(self) -> str:
+        """The key under which it is noted that None was made after a value."""
+        return (self.key or self.stem) + NONE_SUFFIX
+
     def key_for(self, suffix: str) -> str:
         """Return the key of an object that is stored with this suffix.
 
@@ -86,7 +92,7 @@ class ArtifactName:
     def matches(self, key: str) -> bool:
         """Return whether `key` is this name, with whatever suffix where it is open."""
         if self.suffix is not None:
-            return key == self.key
+            return key in (self.key, self.none_key)
         rest = key.removeprefix(self.stem)
         return key == self.stem or (rest != key and rest.startswith(".") and "/" not in rest)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from lamart_core.db import Registry
-from lamart_core.lineage import add_inputs, close_runs, open_run, snapshot_of
+from lamart_core.lineage import add_inputs, close_runs, find_run, open_run, snapshot_of
 from lamart_core.records import Run, RunStatus
-from lamart_dagster.dagster_internals import awaited_outputs
+from lamart_dagster.dagster_internals import awaited_outputs, continued_runs
 from lamart_dagster.lineage import Step, record_ends, run_spec, step_of
 from lamart_dagster.metadata import InputUse
 from lamart_dagster.snapshot import View
@@ -29,7 +29,7 @@ class OpenStep:
     Attributes:
         step: The step.
         run: Its registry run.
-        until: Highest id of an artifact that existed when the Dagster run was first seen.
+        view: What it sees of the registry.
         uses: What it read, in order.
         has_dependencies: Whether what it depends on without loading is among them.
         handled: Names of the outputs that were stored.
@@ -38,7 +38,7 @@ class OpenStep:
 
     step: Step
     run: Run
-    until: int | None
+    view: View
     uses: list[InputUse] = field(default_factory=list[InputUse])
     has_dependencies: bool = False
     handled: set[str] = field(default_factory=set[str])
@@ -52,21 +52,13 @@ class OpenStep:
             add_inputs(registry, self.run, [use.artifact for use in new], kind=CHECK if self.step.is_check else None)
             self.uses += new
 
-    def view(self, *, of_run: bool) -> View:
-        """Return what the step sees.
-
-        Args:
-            of_run: Whether what any step of the same Dagster run made comes before older versions.
-        """
-        return View(run=self.step.run_id if of_run else None, until=self.until)
-
 
 class StepRuns:
     """The steps that were opened with one registry, until the resources of the process are torn down."""
 
     def __init__(self) -> None:
         self._open: dict[str, OpenStep] = {}
-        self._snapshots: dict[str, int | None] = {}
+        self._views: dict[str, View] = {}
 
     def open(self, registry: Registry, context: StepContext, *, ui_url: str | None = None) -> OpenStep:
         """Return the run of a step, opening it when the step is first met, and again for each retry.
@@ -82,10 +74,9 @@ class StepRuns:
             return known
         step = step_of(context)
         run = open_run(registry, run_spec(step, ui_url=ui_url))
-        if step.run_id not in self._snapshots:
-            parent: Run | None = run.initiated_by_run
-            self._snapshots[step.run_id] = snapshot_of(parent) if parent is not None else None
-        opened = OpenStep(step, run, self._snapshots[step.run_id])
+        if step.run_id not in self._views:
+            self._views[step.run_id] = _view(registry, context, run)
+        opened = OpenStep(step, run, self._views[step.run_id])
         self._open[context.step.key] = opened
         return opened
 
@@ -111,3 +102,13 @@ class StepRuns:
             runs = {opened.step.step_key: opened.run for opened in steps}
             completed = {opened.step.step_key for opened in steps if opened.is_completed}
             record_ends(registry, instance, run_id, runs, completed=completed)
+
+
+def _view(registry: Registry, context: StepContext, run: Run) -> View:
+    """Return what the steps of a Dagster run see: the state that the first of the runs that it continues saw."""
+    of_dagster: Run | None = run.initiated_by_run
+    continued = continued_runs(context)
+    # The runs before may have stored and loaded nothing; then the registry does not know them.
+    known = (find_run(registry, run_id) for run_id in reversed(continued))
+    first = next((run for run in known if run is not None), of_dagster)
+    return View((context.run_id, *continued), snapshot_of(first) if first is not None else None)

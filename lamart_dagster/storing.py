@@ -18,7 +18,7 @@ from lamart_core import formats, uids
 from lamart_core.artifact import Artifact
 from lamart_core.db import Registry
 from lamart_core.errors import InvalidArgument, UnsupportedObject
-from lamart_core.lineage import Made, annotate_run, record_makers
+from lamart_core.lineage import Made, record_makers
 from lamart_core.objects.plan import Outcome
 from lamart_core.records import Run
 from lamart_core.saving.create import create
@@ -26,7 +26,6 @@ from lamart_core.storage import suffix_of
 from lamart_dagster.targets import Target
 
 PICKLE_SUFFIX = ".pkl"
-NONE_OUTPUTS = "none_outputs"
 
 
 @dataclass(frozen=True)
@@ -85,25 +84,6 @@ def store(
         path = Path(folder, f"object{PICKLE_SUFFIX}")
         path.write_bytes(pickle.dumps(data))
         return _create(registry, path, target, PICKLE_SUFFIX, run, description)
-
-
-def note_none(registry: Registry, target: Target, run: Run) -> None:
-    """Record that a run returned None where something could have been stored, so that no one loads an older version."""
-    stems = list((run.extra_data or {}).get(NONE_OUTPUTS, []))
-    if target.name.stem not in stems:
-        annotate_run(registry, run, {NONE_OUTPUTS: [*stems, target.name.stem]})
-
-
-def forget_none(registry: Registry, target: Target, run: Run) -> None:
-    """Take back `note_none`: a retry of the step returned a value."""
-    if returned_none(run, target):
-        stems = [stem for stem in (run.extra_data or {})[NONE_OUTPUTS] if stem != target.name.stem]
-        annotate_run(registry, run, {NONE_OUTPUTS: stems})
-
-
-def returned_none(run: Run, target: Target) -> bool:
-    """Return whether a run returned None for a target."""
-    return target.name.stem in (run.extra_data or {}).get(NONE_OUTPUTS, [])
 
 
 def _create(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import dagster as dg
 
 from lamart_core.errors import InvalidArgument
-from lamart_dagster.dagster_internals import dependency_of_input
+from lamart_dagster.dagster_internals import dependency_of_input, instance_of
 from lamart_dagster.errors import SeveralPartitions
 from lamart_dagster.keys import ArtifactName, AssetPartition, asset_name, run_output_name
-from lamart_dagster.partitions import dimensions_of
+from lamart_dagster.partitions import dimensions_of, in_order
 
 if TYPE_CHECKING:
     from lamart_dagster.dagster_internals import StepContext
@@ -84,7 +84,7 @@ def output_target(context: dg.OutputContext, *, prefix: str = "") -> Target:
             f"({_few(partitions)}), and each of them is an artifact of its own: run one partition per run, "
             "that is, leave out BackfillPolicy.single_run()"
         )
-    definition = context.asset_partitions_def if partitions is not None else None
+    definition = _partitions_def(context) if partitions is not None else None
     (target,) = asset_targets(context.asset_key, partitions, definition, context.definition_metadata, prefix=prefix)
     return target
 
@@ -105,9 +105,10 @@ def input_targets(context: dg.InputContext, *, prefix: str = "") -> list[Target]
         return [op_target(upstream, prefix=prefix)]
     metadata = upstream.definition_metadata if upstream is not None else {}
     partitions = list(context.asset_partition_keys) if context.has_asset_partitions else None
-    return asset_targets(
-        context.asset_key, partitions, _input_partitions_def(context, partitions), metadata, prefix=prefix
-    )
+    definition = _partitions_def(context) if partitions is not None else None
+    if partitions is not None:
+        partitions = in_order(partitions, definition, instance_of(context))
+    return asset_targets(context.asset_key, partitions, definition, metadata, prefix=prefix)
 
 
 def dependency_targets(context: StepContext, *, prefix: str = "") -> dict[dg.AssetKey, list[Target]]:
@@ -141,9 +142,7 @@ def op_target(context: dg.OutputContext, *, prefix: str = "") -> Target:
     return Target(f"output {context.name!r}{mapped} of step {context.step_key!r} in run {context.run_id}", name)
 
 
-def _input_partitions_def(context: dg.InputContext, partitions: list[str] | None) -> dg.PartitionsDefinition | None:
-    if partitions is None:
-        return None
+def _partitions_def(context: dg.InputContext | dg.OutputContext) -> dg.PartitionsDefinition | None:
     try:
         return context.asset_partitions_def
     except dg.DagsterInvariantViolationError:  # a context made by hand may not tell

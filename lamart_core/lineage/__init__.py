@@ -8,6 +8,7 @@ from lamart_core.lineage.reading import lineage_graph
 from lamart_core.lineage.redact import redacted
 from lamart_core.lineage.runs import (
     RunSpec,
+    Snapshot,
     TransformSpec,
     annotate_run,
     close_runs,
@@ -27,6 +28,7 @@ __all__ = [
     "Node",
     "NodeKind",
     "RunSpec",
+    "Snapshot",
     "TransformSpec",
     "add_inputs",
     "annotate_run",
