@@ -15,6 +15,7 @@ import dagster as dg
 from dagster._core.definitions.partitions.mapping.multi.base import BaseMultiPartitionMapping, DimensionDependency
 from dagster._core.execution.plan.inputs import FromMultipleSources
 from dagster._core.execution.stats import StepEventStatus
+from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext as _StepExecutionContext
@@ -72,10 +73,24 @@ def continued_runs(step: StepContext) -> list[str]:
     Missing: a `DagsterRun` names its parent and root, and not whether it executes a part of it only.
     """
     run, found = step.dagster_run, list[str]()
-    while run is not None and run.parent_run_id is not None and run.step_keys_to_execute is not None:
+    while run is not None and run.parent_run_id is not None and _is_a_part(step.instance, run):
         found.append(run.parent_run_id)
         run = step.instance.get_run_by_id(run.parent_run_id)
     return found
+
+
+def _is_a_part(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Return whether a re-execution is one from failure, or one of selected steps.
+
+    Missing: the tags that tell it are not public, and nothing tells that some steps were selected.
+    """
+    if any(run.tags.get(tag) == "true" for tag in (RESUME_RETRY_TAG, ASSET_RESUME_RETRY_TAG)):
+        return True
+    # In process, the steps that are executed are also named when they are all.
+    if run.step_keys_to_execute is None or run.execution_plan_snapshot_id is None:
+        return False
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    return len(run.step_keys_to_execute) < len(plan.steps)
 
 
 def awaited_outputs(step: StepContext) -> frozenset[str] | None:

@@ -90,7 +90,8 @@ class LamartIOManager(dg.ConfigurableIOManager):
         if obj is None:
             nothing.store_none(registry, target, run)
             set_data_version(context, _NONE_VERSION)
-            context.add_output_metadata({"lamart/outcome": "nothing: it returned None"})
+            shown = metadata.inputs_metadata(step.uses if step is not None else [])
+            context.add_output_metadata({"lamart/outcome": "nothing: it returned None", **shown})
         else:
             description = _description(context)
             stored = storing.store(registry, obj, target, run, description=description, allow_pickle=self.allow_pickle)

@@ -75,10 +75,8 @@ def _ranks(
 ) -> Mapping[str, tuple[Any, ...]]:
     if isinstance(definition, dg.TimeWindowPartitionsDefinition):
         return {key: _time_rank(key, definition.fmt) for key in keys}
-    try:
-        known = definition.get_partition_keys(dynamic_partitions_store=instance)
-    except dg.DagsterError:  # dynamic ones without an instance that knows them
-        known = []
+    is_unknown = instance is None and isinstance(definition, dg.DynamicPartitionsDefinition)
+    known = [] if is_unknown else definition.get_partition_keys(dynamic_partitions_store=instance)
     place = {key: number for number, key in enumerate(known)}
     return {key: (place.get(key, len(place)), key) for key in keys}
 

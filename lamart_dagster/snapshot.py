@@ -214,12 +214,12 @@ def _versions(
     with registry.read() as session:
         rows = [_Version(*row) for row in session.execute(query, values)]
     for version in rows:
-        version.artifact.__dict__["_registry"] = registry
+        version.artifact._registry = registry
     return rows
 
 
 @lru_cache(maxsize=16)
-def _statement(shape: _Shape) -> Select[Any]:
+def _statement(shape: _Shape) -> Select[Any, Any, Any, Any]:
     columns, made_again = _artifacts().c, Recreation.table.c
     again = select(made_again.created_at).where(made_again.artifact_id == columns.id)
     if shape.is_limited:
