@@ -16,6 +16,7 @@ from lamart_core.lineage import annotate_run
 from lamart_core.records import Run
 from lamart_core.saving.create import create
 from lamart_dagster.keys import NONE_SUFFIX
+from lamart_dagster.ownership import owner_data
 from lamart_dagster.snapshot import resolve
 from lamart_dagster.targets import Target
 
@@ -39,7 +40,8 @@ def store_none(registry: Registry, target: Target, run: Run | None) -> None:
         with tempfile.TemporaryDirectory(prefix="lamart-") as folder:
             path = Path(folder, f"none{NONE_SUFFIX}")
             path.write_text("null")
-            create(registry, path, key=target.name.none_key, run=run, suffix=NONE_SUFFIX, description="None was made")
+            owner = owner_data(target.owner) if target.owner is not None else None
+            create(registry, path, key=target.name.none_key, run=run, suffix=NONE_SUFFIX, extra_data=owner)
 
 
 def forget_none(registry: Registry, target: Target, run: Run) -> None:

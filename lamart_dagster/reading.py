@@ -89,6 +89,7 @@ def find(
         by_hand = chosen.get(target)
         artifact = by_hand or seen.get(target.name)
         if artifact is not None:
+            target.check_owner(artifact.extra_data, artifact.key)
             uses[target] = InputUse(target.label, artifact, target.partition, by_hand is not None, target.asset)
     none = [target for target, use in uses.items() if is_none(use.artifact)]
     missing = [target for target in targets if target not in uses]

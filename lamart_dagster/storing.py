@@ -23,6 +23,7 @@ from lamart_core.objects.plan import Outcome
 from lamart_core.records import Run
 from lamart_core.saving.create import create
 from lamart_core.storage import suffix_of
+from lamart_dagster.ownership import owner_data
 from lamart_dagster.targets import Target
 
 PICKLE_SUFFIX = ".pkl"
@@ -90,7 +91,14 @@ def _create(
     registry: Registry, data: Any, target: Target, suffix: str, run: Run | None, description: str | None
 ) -> Stored:
     result = create(
-        registry, data, key=target.name.key_for(suffix), run=run, description=description, suffix=suffix or None
+        registry,
+        data,
+        key=target.name.key_for(suffix),
+        run=run,
+        description=description,
+        suffix=suffix or None,
+        extra_data=owner_data(target.owner) if target.owner is not None else None,
+        may_follow=lambda row: target.check_owner(row["extra_data"], row["key"]),
     )
     artifact = cast("Artifact", result.artifact)
     return Stored(artifact, _outcome(artifact, result.outcome), data)
@@ -116,6 +124,7 @@ def _store_artifact(
             f"{target.label} returned an artifact of {artifact.registry!r}, but its IO manager stores in {registry!r}"
         )
     latest = artifact.refresh()
+    target.check_owner(latest.extra_data, latest.key)
     if latest.key is not None and target.name.matches(latest.key) and latest.is_latest:
         return Stored(latest, _adopt(registry, latest, run), latest.cache(is_run_input=False))
     with _linked(latest) as path:

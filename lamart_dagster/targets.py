@@ -12,12 +12,14 @@ from lamart_core.errors import InvalidArgument
 from lamart_dagster.dagster_internals import dependency_of_input, instance_of
 from lamart_dagster.errors import SeveralPartitions
 from lamart_dagster.keys import ArtifactName, AssetPartition, asset_name, run_output_name
+from lamart_dagster.ownership import check_owner
 from lamart_dagster.partitions import dimensions_of, in_order
 
 if TYPE_CHECKING:
     from lamart_dagster.dagster_internals import StepContext
 
 KEY_METADATA = "lamart/key"
+FORMER_NAME = "lamart/former_name"
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,21 @@ class Target:
         name: Name of its artifact.
         partition: Partition key as Dagster has it; None without partitions.
         asset: The asset; None for the output of an op.
+        owner: The asset and partition that its key belongs to; None for the output of an op.
+        former: Names that the asset had before.
     """
 
     label: str
     name: ArtifactName
     partition: str | None = None
     asset: dg.AssetKey | None = None
+    owner: AssetPartition | None = None
+    former: tuple[str, ...] = ()
+
+    def check_owner(self, extra_data: Mapping[str, Any] | None, key: str | None) -> None:
+        """Raise SharedKey for a version that belongs to another asset or partition."""
+        if self.owner is not None:
+            check_owner(self.owner, extra_data, key=key, former=self.former)
 
 
 def asset_targets(
@@ -57,13 +68,16 @@ def asset_targets(
     Raises:
         InvalidArgument: The template cannot be right.
     """
-    template = _template(metadata, asset)
+    template = _text(metadata, KEY_METADATA, asset)
+    former_name = _text(metadata, FORMER_NAME, asset)
+    former = (former_name,) if former_name is not None else ()
     keys: Sequence[str | None] = [None] if partitions is None else partitions
 
     def target(partition: str | None) -> Target:
         dimensions = {} if partition is None else dimensions_of(partition, definition)
         identity = AssetPartition.of(asset.path, dimensions)
-        return Target(identity.label, asset_name(identity, prefix=prefix, template=template), partition, asset)
+        name = asset_name(identity, prefix=prefix, template=template)
+        return Target(identity.label, name, partition, asset, identity, former)
 
     return [target(key) for key in keys]
 
@@ -149,12 +163,12 @@ def _partitions_def(context: dg.InputContext | dg.OutputContext) -> dg.Partition
         return None
 
 
-def _template(metadata: Mapping[str, Any] | None, asset: dg.AssetKey) -> str | None:
-    value: Any = (metadata or {}).get(KEY_METADATA)
+def _text(metadata: Mapping[str, Any] | None, name: str, asset: dg.AssetKey) -> str | None:
+    value: Any = (metadata or {}).get(name)
     if isinstance(value, dg.MetadataValue):
         value = cast("Any", value).value
     if value is not None and not isinstance(value, str):
-        raise InvalidArgument(f"the metadata {KEY_METADATA!r} of {asset.to_user_string()} must be text, not {value!r}")
+        raise InvalidArgument(f"the metadata {name!r} of {asset.to_user_string()} must be text, not {value!r}")
     return value
 
 
