@@ -8,7 +8,7 @@ knows neither its attempt nor the other outputs of its step), so it is handed ar
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
@@ -197,6 +197,59 @@ def decorated_function(op: dg.OpDefinition) -> object | None:
     Missing: definitions do not give the function back.
     """
     return getattr(op.compute_fn, "decorated_fn", None)
+
+
+def made_assets(step: StepContext) -> list[dg.AssetKey]:
+    """Return the assets that a step makes, those that were selected, in the order of their names.
+
+    Missing: public contexts know the assets of an `AssetsDefinition`, which ops in jobs do not have.
+    """
+    return sorted(step.get_output_asset_keys(), key=lambda key: key.to_user_string())
+
+
+def code_name(step: StepContext) -> str:
+    """Return a name for the function of a step that does not depend on how it is run, or what of it was selected.
+
+    It is that of the asset; of several assets, that of their op. An op of a job or graph is named under it, after a
+    colon, which no asset key has: so ops of one name in two jobs are two, and none is an asset.
+
+    Missing: public contexts know the op and the step, and not what makes the name of an op its own.
+    """
+    handle, assets = step.node_handle, step.assets_def
+    outer, *inner = handle.path
+    if assets is None:
+        return f"{step.job_def.name}:{'.'.join(handle.path)}"
+    keys = list(assets.node_keys_by_output_name.values())
+    name = "/".join(keys[0].path) if len(keys) == 1 else outer
+    return f"{name}:{'.'.join(inner)}" if inner else name
+
+
+def dependencies_of(step: StepContext) -> frozenset[dg.AssetKey] | None:
+    """Return the assets that those which a step makes depend on, without each other; None for a step that makes none.
+
+    Missing: the inputs of an op are those of all its assets, of which only some may be selected.
+    """
+    made = step.get_output_asset_keys()
+    if not made:
+        return None
+    graph = step.job_def.asset_layer.asset_graph
+    return frozenset(
+        parent for key in made for parent in graph.get(key).parent_keys if parent == key or parent not in made
+    )
+
+
+def io_setting(step: StepContext, asset: dg.AssetKey, name: str) -> object | None:
+    """Return a setting of the IO manager of an asset, as the run is configured; None where it has no such setting.
+
+    Missing: an IO manager sees its own settings only, and none that are those of another asset's.
+    """
+    graph = step.job_def.asset_layer.asset_graph
+    assets = graph.get(asset).assets_def if graph.has(asset) else None
+    if assets is None:
+        return None
+    resource = step.resolved_run_config.resources.get(assets.get_io_manager_key_for_asset_key(asset))
+    config = getattr(resource, "config", None)
+    return config.get(name) if isinstance(config, Mapping) else None
 
 
 def op_version(op: dg.OpDefinition) -> str | None:

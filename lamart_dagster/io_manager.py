@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster import InitResourceContext, ResourceDependency
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from lamart_core.db import MAIN_BRANCH_ID, Registry
-from lamart_core.logging import logger
 from lamart_dagster import metadata, nothing, reading, storing, targets
 from lamart_dagster.dagster_internals import (
     collects_outputs,
@@ -24,7 +23,7 @@ from lamart_dagster.loading import LoadRequest, item_request_of, request_of
 from lamart_dagster.mappings import gives_several
 from lamart_dagster.resources import LamartRegistry
 from lamart_dagster.snapshot import View
-from lamart_dagster.steps import OpenStep, StepRuns
+from lamart_dagster.steps import OpenStep
 
 if TYPE_CHECKING:
     from lamart_dagster.dagster_internals import StepContext
@@ -64,8 +63,6 @@ class LamartIOManager(dg.ConfigurableIOManager):
         default=False, description="Whether each materialization shows a picture of its lineage."
     )
 
-    _steps: StepRuns = PrivateAttr(default_factory=StepRuns)
-
     @classmethod
     def input_config_schema(cls) -> dict[str, Any]:
         """Return the configuration of an input: the version to load, where the input names this IO manager."""
@@ -81,7 +78,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
             UnsupportedObject: No format takes the object.
             StorageError: The storage refused the bytes.
         """
-        registry = self.registry.connect()
+        registry = self.registry.open()
         target = targets.output_target(context, prefix=self.key_prefix)
         step = self._open_step(registry, step_context_of(context))
         if step is not None:
@@ -90,7 +87,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
         if obj is None:
             nothing.store_none(registry, target, run)
             set_data_version(context, _NONE_VERSION)
-            shown = metadata.inputs_metadata(step.uses if step is not None else [])
+            shown = metadata.inputs_metadata(step.all_uses() if step is not None else [])
             context.add_output_metadata({"lamart/outcome": "nothing: it returned None", **shown})
         else:
             description = _description(context)
@@ -100,10 +97,10 @@ class LamartIOManager(dg.ConfigurableIOManager):
             set_data_version(context, stored.artifact.hash or stored.artifact.uid)
             context.add_output_metadata(self._metadata(context, stored, step))
         if step is not None:
-            self._steps.stored(registry, step, context)
+            self.registry.steps.stored(registry, step, context)
 
     def _metadata(self, context: dg.OutputContext, stored: storing.Stored, step: OpenStep | None) -> dict[str, Any]:
-        uses = step.uses if step is not None else []
+        uses = step.all_uses() if step is not None else []
         given = {**context.definition_metadata, **context.output_metadata}
         shown = metadata.artifact_metadata(
             stored.artifact,
@@ -128,7 +125,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
             SeveralPartitions: There are several partitions, and the annotation wants one object.
             UnsupportedObject: The format cannot return the annotated type.
         """
-        registry = self.registry.connect()
+        registry = self.registry.open()
         wanted = targets.input_targets(context, prefix=self.key_prefix)
         request = _request(context)
         step = self._open_step(registry, _current_context(context))
@@ -159,7 +156,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
     # ------------------------------------------------------------------ steps
 
     def _open_step(self, registry: Registry, context: "StepContext | None") -> OpenStep | None:
-        return None if context is None else self._steps.open(registry, context, ui_url=self.dagster_url)
+        return None if context is None else self.registry.steps.open(registry, context, ui_url=self.dagster_url)
 
     def _record_dependencies(self, registry: Registry, step: OpenStep, context: "StepContext") -> None:
         """Record what the step depends on without loading it, as far as it is in the registry."""
@@ -174,12 +171,7 @@ class LamartIOManager(dg.ConfigurableIOManager):
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Record how the steps ended."""
-        if context.instance is None or not self.registry.is_connected:
-            return
-        try:
-            self._steps.record_ends(self.registry.connect(), context.instance)
-        except Exception as error:  # what was computed and stored must not fail because its end could not be noted
-            logger.warning("the end of a run could not be recorded; a later run will do it: %s", error)
+        self.registry.record_ends(context)
 
 
 def _current_context(context: dg.InputContext) -> "StepContext | None":

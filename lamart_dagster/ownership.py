@@ -96,8 +96,8 @@ def check_definitions(defs: dg.Definitions) -> dg.Definitions:
             if other.asset != owner.asset:
                 both = f"{'/'.join(other.asset)} and {'/'.join(owner.asset)}"
                 raise SharedKey(
-                    f"the assets {both} have one key, {name.key or name.stem!r}: give one of them another, by the metadata "
-                    "lamart/key or the key_prefix of its IO manager"
+                    f"the assets {both} have one key, {name.key or name.stem!r}: give one of them another, by "
+                    "the metadata lamart/key or the key_prefix of its IO manager"
                 )
     return defs
 

@@ -124,8 +124,8 @@ def _store_artifact(
             f"{target.label} returned an artifact of {artifact.registry!r}, but its IO manager stores in {registry!r}"
         )
     latest = artifact.refresh()
-    target.check_owner(latest.extra_data, latest.key)
     if latest.key is not None and target.name.matches(latest.key) and latest.is_latest:
+        target.check_owner(latest.extra_data, latest.key)
         return Stored(latest, _adopt(registry, latest, run), latest.cache(is_run_input=False))
     with _linked(latest) as path:
         stored = _create(registry, path, target, latest.suffix, run, description)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import dagster as dg
 
 from lamart_core.errors import InvalidArgument
-from lamart_dagster.dagster_internals import dependency_of_input, instance_of
+from lamart_dagster.dagster_internals import dependencies_of, dependency_of_input, instance_of, io_setting
 from lamart_dagster.errors import SeveralPartitions
 from lamart_dagster.keys import ArtifactName, AssetPartition, asset_name, run_output_name
 from lamart_dagster.ownership import check_owner
@@ -130,12 +130,13 @@ def dependency_targets(context: StepContext, *, prefix: str = "") -> dict[dg.Ass
 
     Args:
         context: The step.
-        prefix: Folder that all keys lie in.
+        prefix: Folder that the keys of assets lie in whose IO manager names none.
 
     Returns:
         The artifacts that may hold each asset, one per partition that the step depends on.
     """
     found: dict[dg.AssetKey, list[Target]] = {}
+    depends_on = dependencies_of(context)
     for definition in context.op_def.input_defs:
         if not definition.dagster_type.is_nothing:
             continue
@@ -143,8 +144,12 @@ def dependency_targets(context: StepContext, *, prefix: str = "") -> dict[dg.Ass
         if dependency is None:
             continue
         asset, partitions = dependency
+        if depends_on is not None and asset not in depends_on:
+            continue
         node = context.job_def.asset_layer.get(asset)
-        found[asset] = asset_targets(asset, partitions, node.partitions_def, node.metadata, prefix=prefix)
+        its_own = io_setting(context, asset, "key_prefix")
+        where = its_own if isinstance(its_own, str) else prefix
+        found[asset] = asset_targets(asset, partitions, node.partitions_def, node.metadata, prefix=where)
     return found
 
 
