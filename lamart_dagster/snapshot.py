@@ -214,7 +214,7 @@ def _versions(
     with registry.read() as session:
         rows = [_Version(*row) for row in session.execute(query, values)]
     for version in rows:
-        version.artifact._registry = registry
+        vars(version.artifact)["_registry"] = registry
     return rows
 
 
