@@ -120,7 +120,8 @@ def _publish_latest(registry: Registry, storage: Storage, key: str, owner: Owner
             backend.publish_files(files, key, replace=not is_free)
         else:
             backend.publish(path, key, is_folder=is_folder, by_link=True, replace=not is_free)
-        gone = registry.unit_of_work(lambda connection: _record_publication(connection, storage, key, owner))
+        stamp = backend.stamp(key)
+        gone = registry.unit_of_work(lambda connection: _record_publication(connection, storage, key, owner, stamp))
     except _Superseded:
         return True
     if gone:
@@ -132,17 +133,19 @@ def _publish_latest(registry: Registry, storage: Storage, key: str, owner: Owner
     return True
 
 
-def _record_publication(connection: Connection, storage: Storage, key: str, owner: Owner) -> list[Unclaimed]:
+def _record_publication(
+    connection: Connection, storage: Storage, key: str, owner: Owner, stamp: str | None
+) -> list[Unclaimed]:
     table, columns = artifact_table(), OBJECT.c
     old = owner.object
     if live_object(connection, storage.id, key, lock=True) is not None:
         raise _Superseded(f"{key} was registered in place meanwhile")
     values = {
         name: old[name] for name in ("storage_id", "suffix", "hash", "hash_type", "is_exact", "size", "n_files")
-    } | {"path": key, "is_managed": False, "created_at": now(), "state": None}
+    } | {"path": key, "is_managed": False, "created_at": now(), "state": None, "stamp": stamp}
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(OBJECT).values(values)
     revived = insert.on_conflict_do_update(
-        index_elements=["storage_id", "path", "hash"], set_={"state": None, "is_managed": False}
+        index_elements=["storage_id", "path", "hash"], set_={"state": None, "is_managed": False, "stamp": stamp}
     )
     object_id = connection.execute(revived.returning(columns.id)).scalar_one()
     here = and_(table.c.id == owner.artifact_id, table.c.is_latest, table.c.key == key)
