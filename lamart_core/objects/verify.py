@@ -32,7 +32,7 @@ def digest_of(row: Row) -> Digest | None:
 def expected(row: Row) -> Expected:
     """Return what the bytes of a stored object should be."""
     is_folder = row["n_files"] is not None
-    return Expected(row["size"], digest_of(row), is_folder, row["n_files"], row["suffix"], row["stamp"])
+    return Expected(row["size"], digest_of(row), is_folder, row["n_files"], row["suffix"], row.get("stamp"))
 
 
 def verify(storage: Storage, row: Row, depth: Depth, *, files: Sequence[StoredFile] | None = None) -> Verdict:

@@ -142,7 +142,7 @@ def _at_rest(record: ArtifactRecord, work: Callable[[_Where], T]) -> T:
         try:
             found = work(where)
         except Exception:
-            if where.stamp() == before:
+            if where.stamp() == before and _where(record).object["id"] == where.object["id"]:
                 raise
             continue
         if where.stamp() == before:
