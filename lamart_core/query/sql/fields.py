@@ -15,7 +15,7 @@ from lamart_core.query.language.expressions import Bound
 from lamart_core.query.language.lookups import DATE_PARTS, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS
 from lamart_core.query.language.model import Field, FieldKind, suggestion
 from lamart_core.query.sql import values
-from lamart_core.query.sql.dialects import Dialect
+from lamart_core.query.sql.dialect import Dialect
 
 Condition = ColumnElement[bool]
 
