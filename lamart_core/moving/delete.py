@@ -18,7 +18,7 @@ from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, forget_foreign, leave_places, remove_bytes
 from lamart_core.places.publish import publish
 from lamart_core.records import ArtifactRecord
-from lamart_core.records.trash import read_row
+from lamart_core.records.kinds.trash import read_row
 
 
 @dataclass(frozen=True)
