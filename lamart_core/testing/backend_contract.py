@@ -79,6 +79,7 @@ class BackendContract:
             assert backend.stat(path).size == size
             backend.get(path, tmp_path / "copy")
             assert hash_file(tmp_path / "copy") == digest
+            assert backend.path(path).read_bytes() == source.read_bytes()
 
     def test_nothing_is_overwritten(self, backend: Backend, tmp_path: Path) -> None:
         """A name is given once: to a file, or to a folder."""
