@@ -6,6 +6,7 @@ each time; an error that is raised there is the error of the transaction or the 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def at_commit(
 
 @contextmanager
 def at_write(table: str, *, before: Act) -> Generator[None, None, None]:
-    """Act before the first statement of this process that writes to a table: all that decides it was read.
+    """Act before the first statement of this process that writes to a table or locks its rows: what decides was read.
 
     Args:
         table: Name of the table, for example `lamart_artifact`.
@@ -85,7 +86,7 @@ def at_write(table: str, *, before: Act) -> Generator[None, None, None]:
 
     def see(connection: Connection, _: Any, statement: str, *others: Any) -> None:
         nonlocal is_over
-        if not is_over and _writes(statement, table):
+        if not is_over and (_writes(statement, table) or _locks(statement, table)):
             is_over = True
             before()
 
@@ -99,6 +100,10 @@ def at_write(table: str, *, before: Act) -> Generator[None, None, None]:
 def _writes(statement: str, table: str) -> bool:
     verb, *words = statement.replace('"', "").split()[:4]
     return verb.upper() in ("INSERT", "UPDATE", "DELETE") and table in words
+
+
+def _locks(statement: str, table: str) -> bool:
+    return re.search(rf"FROM {table}\b.* FOR (NO KEY )?UPDATE", statement, re.DOTALL) is not None
 
 
 @contextmanager

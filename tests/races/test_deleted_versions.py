@@ -145,21 +145,25 @@ def test_a_deletion_that_is_not_committed_yet_when_the_insert_begins(
         assert deleted.wait(30)
 
     def wait_before_the_commit() -> None:
-        deleted.set()
-        assert commit.wait(30)
+        if threading.current_thread() in deleters:
+            deleted.set()
+            assert commit.wait(30)
 
     saver = threading.Thread(target=save, args=(waiting,))
-    with at_write("lamart_artifact", before=wait_for_the_deletion):
+    deleters: list[threading.Thread] = []
+    with (
+        at_write("lamart_artifact", before=wait_for_the_deletion),
+        at_commit("lamart_artifact", before=wait_before_the_commit, always=True),
+    ):
         saver.start()
         assert looked.wait(30)
         other = made.artifact(2, None).save()
-        deleter = threading.Thread(target=lambda: other.delete(permanent=True))
-        with at_commit("lamart_artifact", before=wait_before_the_commit):
-            deleter.start()
-            wait_for_a_waiter(made.registry)
-            commit.set()
-            for thread in (saver, deleter):
-                thread.join(30)
+        deleters.append(threading.Thread(target=lambda: other.delete(permanent=True)))
+        deleters[0].start()
+        wait_for_a_waiter(made.registry)
+        commit.set()
+        for thread in (saver, *deleters):
+            thread.join(30)
     assert (other.uid, waiting.uid) == (f"{first.stem_uid}0001", f"{first.stem_uid}0002")
 
 
