@@ -104,6 +104,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.mudata.h5mu import H5muFormat
     from lamart_core.formats.mudata.zarr import MuDataZarrFormat
     from lamart_core.formats.npy import NpyFormat
+    from lamart_core.formats.npz import NpzFormat
     from lamart_core.formats.packed import (
         PackedCsvFormat,
         PackedH5adFormat,
@@ -126,7 +127,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.tables.orc import OrcFormat
     from lamart_core.formats.tables.parquet import ParquetFormat
 
-    # The first that handles an object is its default: text before JSON for str, any file for bytes.
+    # The first that handles an object is its default: text before JSON for str, that before arrays for NumPy's numbers.
     return (
         ParquetFormat(),
         CsvFormat(),
@@ -143,7 +144,6 @@ def _builtin_formats() -> tuple[Format, ...]:
         Hdf5Format(),
         TileDBFormat(),
         SomaFormat(),
-        NpyFormat(),
         FcsFormat(),
         PackedCsvFormat(),
         PackedTsvFormat(),
@@ -152,6 +152,8 @@ def _builtin_formats() -> tuple[Format, ...]:
         TextFormat(),
         JsonFormat(),
         YamlFormat(),
+        NpyFormat(),
+        NpzFormat(),
         FileFormat(),
         PageFormat(),
         ImageFormat(),
