@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sqlalchemy import (
@@ -29,8 +29,8 @@ from lamart_core.db import Base, Json, KeyText, uid_type
 from lamart_core.families.declare import stem_families
 from lamart_core.families.family import Family
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
@@ -158,7 +158,7 @@ def _row(connection: Connection, artifact_id: int) -> Row[Any]:
     return connection.execute(query).one()
 
 
-def overwritten_by(connection: Connection, version: Row[Any], branches: Collection[int]) -> Sequence[Row[Any]]:
+def overwritten_by(connection: Connection, version: Row[Any], branches: set[int]) -> Sequence[Row[Any]]:
     """Return the rows of those versions whose files a version has overwritten: without it they are nothing.
 
     Each says by itself whether its files may be overwritten: one that was kept, or is the latest of a branch, has files
