@@ -148,7 +148,7 @@ def _at_rest(record: ArtifactRecord, work: Callable[[_Where], T]) -> T:
             continue
         if where.stamp() == before:
             return found
-    raise errors.ContentMismatch(f"{record.uid} cannot be read: others write to {where.path} all the time")
+    raise errors.ContentMismatch(f"{record.uid} cannot be read: others write to its file all the time")
 
 
 def format_of(record: ArtifactRecord) -> formats.Format:
