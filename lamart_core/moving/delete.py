@@ -18,7 +18,7 @@ from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, forget_foreign, leave_places, remove_bytes
 from lamart_core.places.key_state import real_key_of
 from lamart_core.places.publish import finish, publish
-from lamart_core.records import ArtifactRecord
+from lamart_core.records import ArtifactRecord, ownership
 from lamart_core.records.trash import read_row
 
 
@@ -49,6 +49,10 @@ def delete(
     table = record.__table__
     # Whoever does not know that it lies in the trash did not ask to delete it for good.
     known_as_trash = record.branch_id == TRASH_BRANCH_ID
+    if storage is not False and (permanent or (permanent is None and known_as_trash)):
+        # Before its row goes: bytes that cannot be removed now would be left without one.
+        _check_managed(record, storage)
+        ownership.check(record.storage)
     key = real_key_of(record) if record.storage.is_managed else None
     if key is not None:
         finish(record.registry, record.storage, key)

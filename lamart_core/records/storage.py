@@ -15,7 +15,7 @@ from lamart_core import uids
 from lamart_core.db import Registry, current_registry, uid_type
 from lamart_core.db.checks import check_values
 from lamart_core.query import ToMany
-from lamart_core.records import locations
+from lamart_core.records import locations, ownership
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
 from lamart_core.records.recognised import Recognised
@@ -179,6 +179,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             self.root,
             options=self.registry.storage_options.for_root(self.root),
             read_only=self.is_saved and not self.is_managed,
+            guard=ownership.guard_of(self),
         )
 
     @property
