@@ -93,7 +93,7 @@ def test_without_arguments_a_registry_is_made_here(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_meets_the_switch_to_wal_is_tried_again(tmp_path: Path) -> None:
-    registry = ln.connect(tmp_path / "lamart.db", storage=tmp_path / "storage", make_default=False)
+    registry = ln.connect(str(tmp_path / "lamart.db"), storage=tmp_path / "storage", make_default=False)
     refused: list[str] = []
 
     def refuse_once(*_: Any) -> None:
