@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -97,7 +98,7 @@ def _begin(connection: Connection, storage_id: int, key: str) -> Work | None:
     return work
 
 
-def _at_key(stored: Row, key: str) -> dict[str, object]:
+def _at_key(stored: Row, key: str) -> dict[str, Any]:
     """Return the columns of an object at a real key that has the bytes of one in the version store."""
     names = ("storage_id", "suffix", "hash", "hash_type", "is_exact", "size", "n_files")
     return {name: stored[name] for name in names} | {"path": key, "is_managed": False, "created_at": now()}
