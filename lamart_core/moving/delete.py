@@ -20,7 +20,7 @@ from lamart_core.places.key_state import real_key_of
 from lamart_core.places.publish import finish, publish
 from lamart_core.records import ArtifactRecord, ownership
 from lamart_core.records.artifact import overwritten_by
-from lamart_core.records.trash import read_row
+from lamart_core.records.kinds.trash import read_row
 
 
 @dataclass(frozen=True)

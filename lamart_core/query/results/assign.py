@@ -13,8 +13,8 @@ from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import FieldKind, ModelInfo
 from lamart_core.query.language.paths import resolve
+from lamart_core.query.sql.parameters import bind
 from lamart_core.query.sql.statement import Statement
-from lamart_core.query.sql.values import bind
 
 
 def update_all(statement: Statement, values: Mapping[str, Any]) -> int:

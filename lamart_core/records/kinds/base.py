@@ -20,8 +20,8 @@ from lamart_core.families.family import rename
 from lamart_core.families.following import insert_versions
 from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.query.language.model import model_info
-from lamart_core.records import trash
-from lamart_core.records.riders import Outcome, Rider, Saved
+from lamart_core.records.kinds import trash
+from lamart_core.records.kinds.riders import Outcome, Rider, Saved
 
 
 @cache
