@@ -166,7 +166,8 @@ class ObjectStore(Remote, Backend):
         with reading(self.root, relpath):
             files = self._files(relpath)
             return {
-                path: ObjectStat(file.size, None, False, file.digest, modified=file.modified) for path, file in files.items()
+                path: ObjectStat(file.size, None, False, file.digest, modified=file.modified)
+                for path, file in files.items()
             }
 
     def _files(self, relpath: str) -> dict[str, Listed]:
