@@ -103,6 +103,11 @@ def is_versioned(table: FromClause) -> bool:
     return versions_of(table) is not None
 
 
+def has_unique_tags(table: Table) -> bool:
+    """Return whether no two versions of a family may have one version tag."""
+    return any(index.name == f"uq_{table.name}_tag" for index in table.indexes)
+
+
 def stem(source: FromClause, uid: ColumnElement[str] | None = None) -> ColumnElement[str]:
     """Return the SQL expression for the stem of a uid, as the indexes of the latest versions write it.
 

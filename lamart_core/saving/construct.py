@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, select
 from sqlalchemy import inspect as sa_inspect
+from sqlalchemy import select
 from sqlalchemy.orm import make_transient
 from upath import UPath
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, Registry
-from lamart_core.families.family import Family
+from lamart_core.families.family import Family, check_tag_free
 from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Outcome, Pending, Plan, Resolution, Staged
@@ -24,7 +24,7 @@ from lamart_core.records import ArtifactRecord, Storage, StoredObject, storage_l
 from lamart_core.saving import resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.targets import check_managed
-from lamart_core.storage import address_of, is_reserved, normal_form, relative_to, suffix_of
+from lamart_core.storage import address_of, is_reserved, normal_form, relative_to, suffix_of, suffix_under
 
 
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
@@ -40,7 +40,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     suffix = request.suffix
     if suffix is None:
         suffix = suffix_of(source.name, is_folder=is_folder)
-    _check_suffix(request.key, suffix, is_folder=is_folder)
+    suffix = suffix_under(request.key, suffix, is_folder=is_folder)
     _check_named(registry, request, in_storage="://" in str(source) or targets.covering(source, storages) is not None)
     target = targets.choose(registry, request, storages)
     targets.check_place(source, targets.covering(source, storages), request)
@@ -81,7 +81,7 @@ def from_object(
         options=options,
     )
     try:
-        _check_suffix(request.key, staged.suffix, is_folder=staged.is_folder)
+        suffix_under(request.key, staged.suffix, is_folder=staged.is_folder)
         _fill(record, registry, staged, request, target)
     except BaseException:
         stage.discard(staged)
@@ -104,16 +104,6 @@ def target_of(registry: Registry, request: Request) -> Storage:
     target._registry = registry
     check_managed(target)
     return target
-
-
-def _check_suffix(key: str | None, suffix: str, *, is_folder: bool) -> None:
-    if key is None:
-        return
-    of_key = suffix_of(key, is_folder=is_folder)
-    if of_key != suffix:
-        raise errors.InvalidArgument(
-            f"the key {key!r} has the suffix {of_key!r}, but the data has {suffix!r}; they must be equal"
-        )
 
 
 def _check_named(registry: Registry, request: Request, *, in_storage: bool) -> None:
@@ -171,7 +161,8 @@ def _become(record: ArtifactRecord, staged: Staged, plan: Plan) -> None:
         record._pending = pending
         return
     if plan.version_tag is not None and resolution.outcome is Outcome.NEW_VERSION:
-        _check_tag(registry, table, resolution.uid, plan.version_tag)
+        with registry.engine.connect() as connection:
+            check_tag_free(connection, Family.of(table, resolution.uid), plan.version_tag)
     become_new(record, pending, resolution)
 
 
@@ -232,14 +223,6 @@ def warn_without_run(registry: Registry, request: Request, plan: Plan, what: Any
         logger.warning(
             "%s has no run: nobody will see which code made it. Start one with track(), or pass run=False", what
         )
-
-
-def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
-    family = Family.of(table, uid).members
-    with registry.engine.connect() as connection:
-        taken = connection.execute(select(table.c.uid).where(family, table.c.version_tag == tag)).scalar_one_or_none()
-    if taken is not None:
-        raise errors.InvalidArgument(f"the version tag {tag!r} is already taken by {taken}")
 
 
 def _discard_with(record: ArtifactRecord, staged: Staged) -> None:
