@@ -17,6 +17,7 @@ from lamart_core.db.registration import registration_table
 from lamart_core.db.schema import ensure_schema, schema_version
 from lamart_core.logging import logger
 from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
+from lamart_core.records import ownership
 from lamart_core.settings import Settings, default_cache_dir
 from lamart_core.storage import OptionsSource, StorageOptions, normalise_root, storage_type
 
@@ -72,6 +73,8 @@ def connect(
         DatabaseTooNew: A newer version of this library wrote the database.
         DatabaseTooOld: The database must be upgraded first.
         MissingExtra: The driver of this database is not installed.
+        WrongStorage: Another store lies at the root of a location that the registry knows, or none: its disk is not
+            mounted, or this is another machine.
         PathNotFound: There is no such SQLite file, and it is opened for reading only.
         DatabaseError: The database cannot be opened: the file is none, or the server cannot be reached.
 
@@ -105,6 +108,7 @@ def connect(
     with opening(registry.url):
         created = ensure_schema(registry)
         _identify(registry, hash_algorithm)
+        registry.check_file()
     handle = _choose_user(registry, user or os.environ.get("LAMART_USER"))
     default = _choose_storage(registry, storage)
     local = _choose_local_storage(registry, local_storage) if local_storage is not None else None
@@ -233,22 +237,45 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
             raise errors.UnknownStorageLocation(
                 f"{registry!r} has no storage location yet; pass connect(…, storage=<folder or URL>)"
             )
+        _warn_away(registry, record)
     else:
-        if storage_type(normalise_root(str(root))) == "local":
-            Path(root).expanduser().mkdir(parents=True, exist_ok=True)
-        with registry:
-            record = Storage(root).save()
+        record = _location(registry, root)
     registry.storage_id = record.id
     return record
+
+
+def _warn_away(registry: Registry, record: Storage) -> None:
+    """Say that the default location is not there; records can be read all the same."""
+    record._registry = registry
+    if record.type == "local":
+        try:
+            ownership.check(record)
+        except errors.StorageError as error:
+            logger.warning("%s", error)
+
+
+def _location(registry: Registry, root: str | os.PathLike[str]) -> Storage:
+    """Return a location, registering a new one; a folder where a known one should be is never made again.
+
+    Raises:
+        WrongStorage: Another store lies at the root of a known location, or none.
+    """
+    is_local = storage_type(normalise_root(str(root))) == "local"
+    with registry:
+        record = Storage(root)
+        if record.is_saved and is_local:
+            # Elsewhere the first write asks: opening a registry needs no network.
+            ownership.check(record)
+        elif is_local:
+            Path(record.root).mkdir(parents=True, exist_ok=True)
+        return record.save()
 
 
 def _choose_local_storage(registry: Registry, root: str | os.PathLike[str]) -> Storage:
     """Set and return the location that artifacts are kept in until they are uploaded."""
     if storage_type(normalise_root(str(root))) != "local":
         raise errors.InvalidArgument(f"local_storage={str(root)!r} is no local folder; pass it as storage=…")
-    Path(root).expanduser().mkdir(parents=True, exist_ok=True)
-    with registry:
-        record = Storage(root).save()
+    record = _location(registry, root)
     if record.id == registry.storage_id:
         raise errors.InvalidArgument(f"local_storage={str(root)!r} is the default storage location; choose another one")
     registry.local_storage_id = record.id

@@ -35,8 +35,12 @@
     ├── StorageError (OSError)                  a storage refused or failed
     │   ├── AccessDenied (PermissionError)      credentials that are missing, expired or not allowed this
     │   ├── ReadOnlyStorage (PermissionError)   no permission to write
-    │   └── StorageFull                         no space, quota or file-size limit left
+    │   ├── StorageFull                         no space, quota or file-size limit left
+    │   └── WrongStorage                        a root holds another store than the registry means, or none
     └── DatabaseError                           the database cannot be used
+        ├── DatabaseReplaced                    the file was replaced or deleted while it was open
+        ├── DatabaseOutdated                    older than what lies in its storage locations
+        ├── DatabaseCopied                      a copy, and the original may still be in use
         ├── DatabaseTooNew                      written by a newer version of this library
         ├── DatabaseTooOld                      must be upgraded first
         ├── DatabaseBusy                        locked by others for longer than the time limit
@@ -218,6 +222,26 @@ class StorageFull(StorageError):
     """No space, quota or file-size limit left in the storage."""
 
 
+class WrongStorage(StorageError):
+    """What lies at the root of a storage location is not the store that the registry means.
+
+    Its disk is not mounted, the root is another machine's, or another registry's store lies there. Nothing was written,
+    collected, or called lost.
+
+    Attributes:
+        root: The root.
+        found: What is there: `absent`, `nobody`, `other registry` or `other location`.
+    """
+
+    def __init__(self, number: int, message: str, root: str = "", found: str = "") -> None:
+        super().__init__(number, message)
+        self.root = root
+        self.found = found
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
 class DatabaseError(LamartError):
     """The database cannot be used."""
 
@@ -232,6 +256,18 @@ class DatabaseTooOld(DatabaseError):
 
 class DatabaseBusy(DatabaseError):
     """The database stayed locked by other writers for longer than the time limit."""
+
+
+class DatabaseReplaced(DatabaseError):
+    """The database file was replaced, moved or deleted while this process had it open."""
+
+
+class DatabaseOutdated(DatabaseError):
+    """The database is older than what lies in a storage location of it: it was restored from a backup."""
+
+
+class DatabaseCopied(DatabaseError):
+    """The database is a copy of one that may still be in use; both would write to the same storage locations."""
 
 
 class ReadOnlyRegistry(DatabaseError, PermissionError):

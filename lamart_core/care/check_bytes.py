@@ -18,11 +18,13 @@ from lamart_core.objects.histories import covers
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import is_referred
 from lamart_core.objects.verify import verify
-from lamart_core.records import FolderFile, Storage, artifact_table
-from lamart_core.storage import MARKER, Depth, Marker, State, is_stored_name
+from lamart_core.records import FolderFile, Storage, artifact_table, ownership
+from lamart_core.storage import MARKER, Depth, State, is_stored_name
+from lamart_core.storage.ownership import Owner
 
 _FILE = FolderFile.__table__
 _PAGE = 500
+_LOOKED_AT = 20  # objects that say whether a store without a marker is the one that is meant
 _NAMES = 1000  # that are asked for at once
 _KINDS = {
     State.MISSING: Kind.MISSING,
@@ -50,30 +52,42 @@ class _Ids:
 
 
 def check_marker(registry: Registry, storage: Storage) -> Iterator[Finding]:
-    """Check that a location can be read, and that its marker is that of this location and registry."""
-    backend = storage.backend
+    """Check that a location can be read, and that the store there is the one that its row means."""
     try:
-        marker = backend.read_marker()
-        if marker is None:
-            backend.check_reachable()
+        found = ownership.look(storage)
+        if found is None:
+            storage.backend.check_reachable()
     except (errors.LamartError, OSError) as error:
         yield Finding(Kind.UNREACHABLE, f"{storage.root} cannot be read: {error}", storage=storage.root)
         return
-    if storage.instance_uid != registry.uid:
+    if found is None or found.is_ours:
         return
-    if marker is None:
-        detail = f"{storage.root} is managed by this registry, but its marker file is missing"
-        yield Finding(Kind.MARKER, detail, storage=storage.root, path=MARKER, is_repairable=True, storage_id=storage.id)
-    elif marker != Marker(storage.uid, registry.uid):
-        yield Finding(
-            Kind.MARKER,
-            f"{storage.root} should be marked as location {storage.uid} of the registry {registry.uid}, but its marker "
-            f"says location {marker.storage_uid} of the registry {marker.registry_uid}: two registries may be writing "
-            "here, or these are the files of another location",
-            storage=storage.root,
-            path=MARKER,
-            storage_id=storage.id,
-        )
+    if found.owner is Owner.ABSENT:
+        yield Finding(Kind.UNREACHABLE, str(found), storage=storage.root)
+        return
+    yield Finding(
+        Kind.MARKER,
+        str(found),
+        storage=storage.root,
+        path=MARKER,
+        is_repairable=storage.is_managed and found.owner is Owner.NOBODY and lies_there(registry, storage),
+        storage_id=storage.id,
+    )
+
+
+def lies_there(registry: Registry, storage: Storage) -> bool:
+    """Return whether the store at a root without a marker is that of a location: it holds the newest that it should.
+
+    A location that should hold nothing is as good as any other empty folder.
+    """
+    columns = OBJECT.c
+    query = select(OBJECT).where(
+        columns.storage_id == storage.id, columns.state.is_(None), ~columns.is_content_addressed
+    )
+    with registry.engine.connect() as connection:
+        rows = connection.execute(query.order_by(columns.id.desc()).limit(_LOOKED_AT)).all()
+    backend = storage.backend
+    return not rows or any(backend.exists(row.path) for row in rows)
 
 
 @dataclass(frozen=True)

@@ -121,12 +121,9 @@ def _check(
 ) -> Iterator[Finding]:
     yield from check_rows(registry)
     for storage in storages:
-        is_readable = True
-        for finding in check_marker(registry, storage):
-            is_readable = is_readable and finding.kind is not Kind.UNREACHABLE
-            yield finding
-        if not is_readable:
-            continue
+        yield from check_marker(registry, storage)
+        if any(check_marker(registry, storage)):
+            continue  # what lies there says nothing about what this registry has stored
         yield from _unpublished(registry, storage)
         yield from BytesCheck(registry, storage, verify, progress).run()
         if storage.is_managed:

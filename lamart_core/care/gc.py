@@ -17,7 +17,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.garbage import abandoned_paths, give_up, held_paths, purge, recorded_paths
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, is_referred
-from lamart_core.records import Storage, storage_locations
+from lamart_core.records import Storage, ownership, storage_locations
 from lamart_core.records.stored_object import OBSOLETE
 from lamart_core.storage import RESERVED, ReservedName, Staging, StoredName, is_reserved, is_stored_name
 
@@ -83,6 +83,7 @@ def collect_garbage(
         What was found, oldest first.
 
     Raises:
+        WrongStorage: Another store lies at the root of a location, or none; the others were looked at.
         StorageError: A storage failed or refused; the others were looked at.
 
     Examples:
@@ -114,7 +115,7 @@ def iter_garbage(
         progress: Called with the number of names that were looked at since the last call.
 
     Raises:
-        StorageError: A storage failed or refused; the others were looked at.
+        WrongStorage, StorageError: As for `collect_garbage`.
     """
     failed: list[errors.StorageError] = []
     seen: set[Path] = set()  # remote locations share one folder for staging files
@@ -145,6 +146,7 @@ class _Collector:
     staging: Staging | None
 
     def run(self) -> Iterator[Garbage]:
+        ownership.check(self.storage)
         # Rows first: while they are there, their bytes are claimed.
         yield from self._unnamed()
         yield from self._unclaimed()

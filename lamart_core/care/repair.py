@@ -82,7 +82,7 @@ def _drop_link(registry: Registry, found: Finding) -> bool:
 
 
 def _mark(registry: Registry, found: Finding) -> bool:
-    """Write the marker of a location that the database says is ours; one that is there is never overwritten."""
+    """Write the marker of a location whose objects lie there; one that is there is never overwritten."""
     storage = _storage(registry, found.storage_id)
     storage.backend.write_marker(Marker(storage.uid, registry.uid))
     return True

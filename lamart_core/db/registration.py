@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, String, Table
+from sqlalchemy import Column, Integer, String, Table, Text
 
 from lamart_core.db.base import Base, UtcDateTime
 
@@ -13,5 +13,7 @@ registration_table = Table(
     Column("uid", String(12), nullable=False),
     Column("hash_algorithm", String(20), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Where the database was when it was last opened; see `db.place`.
+    Column("place", Text),
     sqlite_autoincrement=True,
 )

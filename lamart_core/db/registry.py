@@ -70,6 +70,7 @@ class Registry:
         self.global_run: Any = None
         self.engine: Engine = make_engine(self.url, busy_timeout=settings.busy_timeout)
         self._memo: dict[Any, Any] = {}
+        self._file: tuple[int, int] | None = None
         _engines.add(self.engine)
 
     def __repr__(self) -> str:
@@ -171,6 +172,7 @@ class Registry:
             DatabaseBusy: Other writers won for `settings.busy_timeout` seconds.
             DatabaseError: A statement had failed and `work` went on: nothing was written. Or this is called by the
                 `work` of another one, whose end it would wait for.
+            DatabaseReplaced: The file of the database is another one by now, or gone.
             ReadOnlyRegistry: The registry was opened for reading only.
         """
         self.require_writable()
@@ -182,6 +184,7 @@ class Registry:
             )
 
         def attempt() -> T:
+            self.check_file()
             under_way = _writing.set((*_writing.get(), self))
             try:
                 with self.engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
@@ -192,6 +195,25 @@ class Registry:
                 _writing.reset(under_way)
 
         return retrying(attempt, timeout=self.settings.busy_timeout)
+
+    def check_file(self) -> None:
+        """Refuse to write into a file that nobody will find again: connections keep the one that they have opened."""
+        if not self.is_sqlite:
+            return
+        path = str(self.url.database)
+        try:
+            status = os.stat(path)
+            now = (status.st_dev, status.st_ino)
+        except FileNotFoundError:
+            now = None
+        if self._file is None:
+            self._file = now  # the first to write makes it
+        elif now != self._file:
+            what = "was deleted or moved away" if now is None else "was replaced by another one"
+            raise errors.DatabaseReplaced(
+                f"the database {path} {what} while this process had it open: nothing can be written to it any more, "
+                "and nothing was. Put the right file there and connect again"
+            )
 
     def require_writable(self) -> None:
         """Refuse to go on, before anything outside of the database is written, where nothing may be written.
@@ -228,6 +250,7 @@ class Registry:
     def close(self) -> None:
         """Close all connections. The registry opens new ones when it is used again."""
         self.engine.dispose()
+        self._file = None
 
 
 class BoundModel:

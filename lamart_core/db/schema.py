@@ -44,9 +44,15 @@ def ensure_schema(registry: Registry) -> bool:
     Raises:
         DatabaseTooNew: A newer version of this library wrote the database.
         DatabaseTooOld: The database must be upgraded first.
+        DatabaseBusy: Others kept the database busy for `busy_timeout`.
     """
-    with registry.engine.connect() as connection:
-        version = schema_version(connection)
+
+    def read() -> str | None:
+        with registry.engine.connect() as connection:
+            return schema_version(connection)
+
+    # Processes that make one SQLite file at once all switch it to WAL, which fails at once and does not wait its turn.
+    version = retrying(read, timeout=registry.settings.busy_timeout)
     if version is None:
         return upgrade(registry)
     if version == HEAD:

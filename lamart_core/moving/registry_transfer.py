@@ -209,6 +209,9 @@ def _storage(connection: Connection, registry: Registry, foreign: _Foreign) -> i
         registry.forget(("storage", by_uid))
         return by_uid
     values = dict(foreign.storage) | new_row(registry)
+    if values["instance_uid"] == registry.uid:
+        # What is managed here is said by our own rows and the marker on the disk, never by a row of somebody else's.
+        values["instance_uid"] = None
     return connection.execute(insert(_STORAGE).values(values).returning(columns.id)).scalar_one()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm.attributes import instance_state
 from lamart_core.db.checks import copied
 
 
-class _JsonAttribute(InstrumentedAttribute[Any]):
+class _JsonAttribute(InstrumentedAttribute[Any]):  # pyright: ignore[reportIncompatibleVariableOverride]
     # Whoever reads the column may change what he gets, so a copy stays behind when it is read. Loading costs nothing.
     __slots__ = ()
     inherit_cache = True

@@ -61,8 +61,9 @@ def _check_unknown(record: Storage, uid: str) -> None:
     if root not in (None, record.root):  # the same root: another process registers it at this moment
         raise errors.IntegrityError(
             f"{record.root} carries the marker of the storage location {uid}, which is registered with the root "
-            f"{root}. If its files were moved: storage = Storage.get({uid!r}); storage.root = {record.root!r}; "
-            "storage.save(). If they were copied, remove .lamart/ from the copy"
+            f"{root}. If its files were moved there: storage = Storage.get({uid!r}); storage.root = {record.root!r}; "
+            f"storage.save(). If they were copied, go on with {root}: a location lies in one place, and a copy of its "
+            "files is a backup. If the database was copied along, `lamart fork` makes a registry of its own of the copy"
         )
 
 

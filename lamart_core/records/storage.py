@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,9 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from upath import UPath
 
 from lamart_core import uids
-from lamart_core.db import Registry, current_registry, uid_type
+from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
 from lamart_core.query import ToMany
-from lamart_core.records import locations
+from lamart_core.records import locations, ownership
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
 from lamart_core.records.recognised import Recognised
@@ -56,6 +57,9 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
     type: Mapped[str] = mapped_column(String(30))
     region: Mapped[str | None] = mapped_column(String(64))
     instance_uid: Mapped[str | None] = mapped_column(String(12))
+    # How often the marker was written again, and when it was last; see `ownership`.
+    _generation: Mapped[int] = mapped_column(server_default="0", default=0)
+    _marked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     artifacts = ToMany("Artifact", column="storage_id", fixed="an artifact is where its bytes are")
 
@@ -180,6 +184,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             self.root,
             options=self.registry.storage_options.for_root(self.root),
             read_only=self.is_saved and not self.is_managed,
+            guard=ownership.guard_of(self),
         )
 
     @property

@@ -103,6 +103,7 @@ def _replanned(registry: Registry, pending: Pending, given: Mapping[str, Any]) -
             branch_id=new.branch_id if is_moved else plan.branch_id,
             space_id=new.space_id if is_elsewhere or "space" in given else plan.space_id,
             revises_uid=plan.revises_uid,
+            given=plan.given | given.keys(),
             expected_head=None if is_moved else plan.expected_head,
         ),
     )

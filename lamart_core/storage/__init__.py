@@ -1,5 +1,6 @@
 """Storage: where bytes lie, and how they get there."""
 
+from lamart_core.storage import ownership
 from lamart_core.storage.backend import Backend
 from lamart_core.storage.cache import Cache
 from lamart_core.storage.content_addressed import ContentAddressedFolder
@@ -92,6 +93,7 @@ __all__ = [
     "normalise_root",
     "normalise_source",
     "object_path",
+    "ownership",
     "progress",
     "reading",
     "register_suffixes",

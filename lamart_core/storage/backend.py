@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -427,16 +427,33 @@ class Backend(Location, ABC):
             StorageError: The storage failed.
         """
         try:
-            with reading(self.root, MARKER):
-                lines = [line.strip() for line in self._read(MARKER).decode().splitlines() if line.strip()]
-        except PathNotFound:
-            return None
+            return self.find_marker()
         except StorageError as error:
             # Object stores answer "forbidden" for what is not there when listing is not allowed.
             if isinstance(error.__cause__, PermissionError):
                 return None
             raise
-        return Marker(lines[0], lines[1]) if len(lines) > 1 else None
+
+    def find_marker(self) -> Marker | None:
+        """Return the marker, or None when there is none.
+
+        Raises:
+            StorageError: The storage failed, or does not allow to see it.
+        """
+        try:
+            with reading(self.root, MARKER):
+                return Marker.parse(self._read(MARKER).decode())
+        except PathNotFound:
+            return None
+
+    def marker_stamp(self) -> Hashable | None:
+        """Return what changes whenever the marker does, where that costs no request; None elsewhere.
+
+        Raises:
+            PathNotFound: There is no marker.
+            StorageError: The storage failed.
+        """
+        return None
 
     def write_marker(self, marker: Marker) -> None:
         """Mark the storage as managed; a local folder is made when it is not there.
@@ -446,12 +463,23 @@ class Backend(Location, ABC):
             ReadOnlyStorage: Nothing may be written here.
             StorageError: The storage failed.
         """
-        self.check_writable()
+        self.check_not_read_only()
         with writing(self.root):
-            self._create_marker(f"{marker.storage_uid}\n{marker.registry_uid}\n")
+            self._create_marker(str(marker))
         found = self.read_marker()
-        if found is not None and found != marker:
+        if found is not None and not found.names_same(marker):
             raise ObjectExists(f"{self.root} is managed by another registry ({found.registry_uid}) already")
+
+    def replace_marker(self, marker: Marker) -> None:
+        """Write the marker over the one that is there, in one step.
+
+        Raises:
+            ReadOnlyStorage: Nothing may be written here.
+            StorageError: The storage failed.
+        """
+        self.check_not_read_only()
+        with writing(self.root):
+            self._replace_marker(str(marker))
 
     def remove_marker(self, storage_uid: str) -> None:
         """Remove the marker, if it is (still) that of this storage.
@@ -460,7 +488,7 @@ class Backend(Location, ABC):
             ReadOnlyStorage: Nothing may be removed here.
             StorageError: The storage failed.
         """
-        self.check_writable()
+        self.check_not_read_only()
         found = self.read_marker()
         if found is not None and found.storage_uid == storage_uid:
             with writing(self.root):
@@ -535,6 +563,10 @@ class Backend(Location, ABC):
     @abstractmethod
     def _create_marker(self, text: str) -> None:
         """Write the marker whole or not at all, and only where there is none yet."""
+
+    @abstractmethod
+    def _replace_marker(self, text: str) -> None:
+        """Write the marker whole or not at all, over what is there."""
 
     @abstractmethod
     def _remove_marker(self) -> None: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +19,18 @@ class Location:
         root: Normalised root: an absolute local path, or a URL. An S3 root may carry `?endpoint_url=…`.
         options: Options for the fsspec file system, for example credentials; `repr` does not show them.
         read_only: Whether writing and deleting is refused.
+        guard: Raises unless what lies at the root is the store that is meant; asked before anything is written,
+            removed, or called missing. None where nobody manages the place.
     """
 
     root: str
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False, repr=False)
     read_only: bool = False
+    guard: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the guard out of a pickled copy: it knows the database, and its password."""
+        return {**vars(self), "guard": None}
 
     @property
     def protocol(self) -> str:
@@ -32,6 +39,25 @@ class Location:
         return protocol if separator else "file"
 
     def check_writable(self) -> None:
+        """Refuse to write to a location that is only read, and to a place where another store lies, or none.
+
+        Raises:
+            ReadOnlyStorage: Nothing may be written here.
+            WrongStorage: What lies at the root is not the store that is meant.
+        """
+        self.check_not_read_only()
+        self.check_guarded()
+
+    def check_guarded(self) -> None:
+        """Refuse a place where another store lies, or none.
+
+        Raises:
+            WrongStorage: What lies at the root is not the store that is meant.
+        """
+        if self.guard is not None:
+            self.guard()
+
+    def check_not_read_only(self) -> None:
         """Refuse to write to a location that is only read.
 
         Raises:

@@ -163,7 +163,31 @@ class FilePut:
 
 @dataclass(frozen=True)
 class Marker:
-    """What the marker file of a location says: the uid of the storage, and of the registry that manages it."""
+    """What the marker file of a location says.
+
+    Attributes:
+        storage_uid: Uid of the storage location.
+        registry_uid: Uid of the registry that manages it.
+        generation: How often the registry has written it again; see `records.ownership`.
+    """
 
     storage_uid: str
     registry_uid: str
+    generation: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Marker | None:
+        """Return the marker that a file of this text is; None for another file."""
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if len(lines) < 2:
+            return None
+        is_counted = len(lines) > 2 and lines[2].isascii() and lines[2].isdigit()
+        return cls(lines[0], lines[1], int(lines[2]) if is_counted else 0)
+
+    def names_same(self, other: Marker) -> bool:
+        """Return whether another marker is one of the same location of the same registry."""
+        return (self.storage_uid, self.registry_uid) == (other.storage_uid, other.registry_uid)
+
+    def __str__(self) -> str:
+        counted = f"{self.generation}\n" if self.generation else ""
+        return f"{self.storage_uid}\n{self.registry_uid}\n{counted}"

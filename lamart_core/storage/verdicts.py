@@ -140,7 +140,7 @@ def verify(backend: Backend, relpath: str, expected: Expected, depth: Depth) -> 
         with backend.on_disk(relpath, is_folder=expected.is_folder) as path:
             return verify_local(path, expected, depth)
 
-    return _verdict(look)
+    return _verdict(look, backend)
 
 
 def verify_files(backend: Backend, files: Sequence[StoredFile], expected: Expected, depth: Depth) -> Verdict:
@@ -163,7 +163,7 @@ def verify_files(backend: Backend, files: Sequence[StoredFile], expected: Expect
             backend.get_files({copy / file.path: file for file in files})
             return verify_local(copy, expected, depth)
 
-    return _verdict(look)
+    return _verdict(look, backend)
 
 
 def verify_sizes(backend: Backend, sizes: Mapping[str, int]) -> dict[str, Verdict]:
@@ -178,6 +178,8 @@ def verify_sizes(backend: Backend, sizes: Mapping[str, int]) -> dict[str, Verdic
     """
     try:
         found = backend.mismatched(sizes)
+        if found:
+            backend.check_guarded()
     except LamartError as error:
         return dict.fromkeys(sizes, _unreachable(error))
     return {
@@ -211,7 +213,7 @@ def verify_any(backend: Backend, relpath: str, several: Sequence[Expected]) -> V
         with backend.on_disk(relpath, is_folder=found.is_folder) as path:
             return _first_equal(path, alike)
 
-    return _verdict(look)
+    return _verdict(look, backend)
 
 
 def verify_local(path: Path, expected: Expected, depth: Depth) -> Verdict:
@@ -234,7 +236,18 @@ def verify_local(path: Path, expected: Expected, depth: Depth) -> Verdict:
     return _verdict(look)
 
 
-def _verdict(look: Callable[[], Verdict]) -> Verdict:
+def _verdict(look: Callable[[], Verdict], backend: Backend | None = None) -> Verdict:
+    """Return the verdict of a look; in a place where another store lies, or none, nothing can be seen."""
+    found = _seen(look)
+    if backend is not None and found.is_damaged:
+        try:
+            backend.check_guarded()
+        except LamartError as error:
+            return _unreachable(error)
+    return found
+
+
+def _seen(look: Callable[[], Verdict]) -> Verdict:
     try:
         return look()
     except PathNotFound:

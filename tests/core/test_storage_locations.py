@@ -292,7 +292,7 @@ def test_a_folder_that_was_moved_is_found_again(registry: Registry, tmp_path: Pa
     assert artifact.load().equals(table)
 
     os.rename(old, tmp_path / "new")
-    with pytest.raises(errors.IntegrityError, match="are missing"):
+    with pytest.raises(errors.WrongStorage, match=r"storage\.root = "):
         artifact.load()
     with pytest.raises(errors.IntegrityError, match=r"storage\.root = "):
         ln.Storage(root=str(tmp_path / "new")).save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, event, inspect, text
 
 import lamart_core as ln
 from lamart_core.db import Base, Registry
-from lamart_core.db.schema import COMPARE, VERSION_TABLE
+from lamart_core.db.schema import COMPARE, VERSION_TABLE, ensure_schema
 from tests.databases import BACKENDS, fresh_database
 
 
@@ -89,6 +90,22 @@ def test_without_arguments_a_registry_is_made_here(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stdout.split() == ["0", str(tmp_path / ".lamart/storage")]
     assert (tmp_path / ".lamart/lamart.db").is_file()
+
+
+def test_a_connection_that_meets_the_switch_to_wal_is_tried_again(tmp_path: Path) -> None:
+    registry = ln.connect(str(tmp_path / "lamart.db"), storage=tmp_path / "storage", make_default=False)
+    refused: list[str] = []
+
+    def refuse_once(*_: Any) -> None:
+        if not refused:
+            refused.append("database is locked")
+            raise sqlite3.OperationalError(refused[0])
+
+    registry.engine.dispose()
+    event.listen(registry.engine, "do_connect", refuse_once)
+    assert not ensure_schema(registry)
+    assert refused
+    registry.close()
 
 
 CONNECT = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -356,8 +356,17 @@ class Local(Backend):
     def _read(self, relpath: str) -> bytes:
         return self.path(relpath).read_bytes()
 
+    def marker_stamp(self) -> Hashable:
+        """Return the state of the file. See `Backend.marker_stamp`."""
+        with reading(self.root, MARKER):
+            status = os.stat(os.path.join(self.root, MARKER))
+        return status.st_dev, status.st_ino, status.st_mtime_ns
+
     def _create_marker(self, text: str) -> None:
         create_file(self.path(MARKER), text)
+
+    def _replace_marker(self, text: str) -> None:
+        create_file(self.path(MARKER), text, replace=True)
 
     def _remove_marker(self) -> None:
         self.path(MARKER).unlink(missing_ok=True)

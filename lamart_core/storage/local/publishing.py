@@ -125,16 +125,16 @@ def exchange(temporary: Path, target: Path, location: Location, *, aside: Path, 
     remove_quietly(aside)
 
 
-def create_file(path: Path, text: str) -> None:
-    """Write a small file whole or not at all, and only if it is not there yet."""
+def create_file(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a small file whole or not at all, and only if it is not there yet, or over what is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uids.base62(20)}.part")
     try:
         temporary.write_text(text)
         sync_file(temporary)
         with contextlib.suppress(FileExistsError):
-            if not link(temporary, path) and not path.exists():
-                os.rename(temporary, path)
+            if replace or (not link(temporary, path) and not path.exists()):
+                os.replace(temporary, path)
             sync_file(path.parent)
             sync_file(path.parent.parent)  # which has the folder since, or since an attempt that was killed
     finally:

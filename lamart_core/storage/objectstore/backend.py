@@ -303,6 +303,9 @@ class ObjectStore(Remote, Backend):
             with contextlib.suppress(ObjectExists):
                 upload(path, self.client, MARKER, bar=NO_BAR)
 
+    def _replace_marker(self, text: str) -> None:
+        self.fs.pipe_file(self.url(MARKER), text.encode())
+
     def _remove_marker(self) -> None:
         self.client.remove(MARKER)
 
