@@ -19,7 +19,7 @@ from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, for
 from lamart_core.places.publish import publish
 from lamart_core.records import ArtifactRecord, ownership
 from lamart_core.records.artifact import overwritten_by
-from lamart_core.records.trash import read_row
+from lamart_core.records.kinds.trash import read_row
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from lamart_core.moving.foreign import ForeignFolder, read_folder, record_folder
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import forget_foreign
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
-from lamart_core.records.mixins import new_row
+from lamart_core.records.kinds.mixins import new_row
 from lamart_core.storage import is_reserved
 
 TRANSFER_KEY = "__lamart_transfer__"

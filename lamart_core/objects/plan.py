@@ -12,7 +12,7 @@ from upath import UPath
 
 from lamart_core.families.following import Tip
 from lamart_core.hashing import Digest, FileState, TreeDigest
-from lamart_core.records.riders import Outcome
+from lamart_core.records.kinds.riders import Outcome
 
 if TYPE_CHECKING:
     from lamart_core.objects.folder_contents import PutFile

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, Table, bindparam, func, select
 from upath import UPath
 
 from lamart_core import errors, formats, hashing
@@ -207,25 +208,8 @@ def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
 
 def _where(record: ArtifactRecord) -> _Where:
     """Read from the database where the bytes are now: the record in hand may be older than a move or an overwrite."""
-    table = record.__table__
-    columns = OBJECT.c
-    later = OBJECT.alias("later")
-    overwritten = (
-        select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
-    ).where(later.c.storage_id == columns.storage_id, later.c.state.is_(None))
-    query = (
-        select(
-            OBJECT,
-            table.c.hash.label("artifact_hash"),
-            overwritten.scalar_subquery().label("later"),
-            _STORAGE.c.root.label("root"),
-        )
-        .join(OBJECT, table.c.object_id == columns.id)
-        .join(_STORAGE, columns.storage_id == _STORAGE.c.id)
-        .where(table.c.id == record.id)
-    )
     with record.registry.engine.connect() as connection:
-        row = connection.execute(query).first()
+        row = connection.execute(_objects_of(record.__table__), {"artifact_id": record.id}).first()
     if row is None:
         raise errors.ObjectDoesNotExist(f"{record!r} was deleted from {record.registry!r}")
     if row.artifact_hash != row.hash:
@@ -244,6 +228,26 @@ def _where(record: ArtifactRecord) -> _Where:
         with record.registry.engine.connect() as connection:
             folder = histories.content_addressed_folder(connection, row.id, row.path, storage.backend)
     return _Where(storage, row._asdict(), folder)
+
+
+@lru_cache
+def _objects_of(table: Table) -> Select[Any]:
+    columns = OBJECT.c
+    later = OBJECT.alias("later")
+    overwritten = (
+        select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
+    ).where(later.c.storage_id == columns.storage_id, later.c.state.is_(None))
+    return (
+        select(
+            OBJECT,
+            table.c.hash.label("artifact_hash"),
+            overwritten.scalar_subquery().label("later"),
+            _STORAGE.c.root.label("root"),
+        )
+        .join(OBJECT, table.c.object_id == columns.id)
+        .join(_STORAGE, columns.storage_id == _STORAGE.c.id)
+        .where(table.c.id == bindparam("artifact_id"))
+    )
 
 
 def _storage(registry: Registry, storage_id: int, root: str) -> Storage:

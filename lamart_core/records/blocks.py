@@ -16,9 +16,9 @@ from lamart_core.families.family import Family
 from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.query import QuerySet, ToOne
 from lamart_core.records.artifact import ArtifactRecord
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, IsVersioned
-from lamart_core.records.riders import Outcome, Saved
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, IsVersioned
+from lamart_core.records.kinds.riders import Outcome, Saved
 
 README = "readme"
 COMMENT = "comment"

@@ -14,8 +14,8 @@ from lamart_core import errors
 from lamart_core.db import ARCHIVE_BRANCH_ID, MAIN_BRANCH_ID, TRASH_BRANCH_ID, Json, UtcDateTime, uid_type
 from lamart_core.families.branches import merge
 from lamart_core.query import ToOne, virtual
-from lamart_core.records.own_name import HasOwnName
-from lamart_core.records.status import status_of
+from lamart_core.records.kinds.own_name import HasOwnName
+from lamart_core.records.kinds.status import status_of
 
 if TYPE_CHECKING:
     from lamart_core.query import RelatedManager

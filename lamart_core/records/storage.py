@@ -16,9 +16,9 @@ from lamart_core import uids
 from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
 from lamart_core.query import ToMany
 from lamart_core.records import locations, ownership
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
-from lamart_core.records.recognised import Recognised
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, TracksRun, TracksUpdates
+from lamart_core.records.kinds.recognised import Recognised
 from lamart_core.storage import Backend, backend_at, normalise_root, storage_type
 
 

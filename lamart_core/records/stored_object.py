@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import UtcDateTime, uid_type
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import SQLRecord
+from lamart_core.records.kinds.base import SQLRecord
 
 # Empty files have equal hashes and mean nothing by it; inexact digests are a server's word.
 _SHARED = text("is_managed AND is_exact AND size > 0")

@@ -20,7 +20,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
-from lamart_core.records.riders import Outcome, Saved
+from lamart_core.records.kinds.riders import Outcome, Saved
 from lamart_core.saving.arguments import named
 from lamart_core.storage import check_key
 

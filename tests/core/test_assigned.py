@@ -18,7 +18,7 @@ import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Base, Registry, UtcDateTime
 from lamart_core.models import ArtifactBlock, SQLRecord
-from lamart_core.records.link import LinkRow
+from lamart_core.records.kinds.link import LinkRow
 from tests.registries import contents, write
 
 MOMENT = datetime(2024, 2, 29, 12, 30, 1, 5, tzinfo=UTC)

@@ -18,9 +18,10 @@ from lamart_core.care import Finding, Kind, Severity, check_registry, iter_findi
 from lamart_core.db import Registry
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.records import FolderFile
-from lamart_core.storage import MARKER, Local, Marker, verdicts
+from lamart_core.storage import MARKER, Local, Marker
 from tests.core.test_gc import AT_ONCE, lease, leave_file, location_of
 from tests.registries import fresh_registry, tree, write
+from tests.seams import at_storage
 
 DAY = timedelta(days=1)
 
@@ -118,21 +119,18 @@ def test_missing_truncated_and_altered_bytes_are_found(lab: Registry, tmp_path: 
 
 @pytest.mark.req("R291")
 @pytest.mark.parametrize("lab", ["sqlite-local", "postgres-s3"], indirect=True)
-def test_what_cannot_be_read_is_not_told_as_altered(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_read_is_not_told_as_altered(lab: Registry, tmp_path: Path) -> None:
     artifact = save(tmp_path, "a.txt", "content")
     save(tmp_path, "again.txt", "other")
 
-    def refuse(*args: object, **options: object) -> None:
+    def refuse() -> None:
         raise errors.StorageError(errno.EIO, "the disk, or the network, failed")
 
-    monkeypatch.setattr(verdicts, "hash_file", refuse)
-    findings = check_registry(lab, verify=True, repair=True).findings
+    with at_storage("on_disk", before=refuse, always=True):
+        findings = check_registry(lab, verify=True, repair=True).findings
     assert {(found.kind, found.is_repairable) for found in findings} == {(Kind.UNREACHABLE, False)}
     assert artifact.uid in {found.artifact for found in findings}
     assert check_registry(lab).is_clean
-    monkeypatch.undo()
     location_of(lab).delete(artifact.object.path)
     with pytest.raises(errors.ContentMismatch, match="missing"):
         artifact.verify()

@@ -14,8 +14,8 @@ from lamart_core.db.checks import check_values
 from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import ModelInfo, check_registry
 from lamart_core.query.language.paths import resolve
+from lamart_core.query.sql.parameters import plain
 from lamart_core.query.sql.statement import Statement
-from lamart_core.query.sql.values import plain
 
 
 def update_all(statement: Statement, values: Mapping[str, Any]) -> int:

@@ -12,9 +12,9 @@ from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, Table, te
 from lamart_core import errors
 from lamart_core.db import Base, BigId, Registry, UtcDateTime, now
 from lamart_core.query import ToMany
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.hierarchy import Edges, check_acyclic
-from lamart_core.records.run import current_run
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.current_run import current_run
+from lamart_core.records.kinds.hierarchy import Edges, check_acyclic
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from lamart_core.families.family import Family, check_tag_free, rename
 from lamart_core.families.following import insert_versions
 from lamart_core.query import QuerySet, Relation, ToOne
 from lamart_core.query.language.model import model_info, suggestion
-from lamart_core.records import trash
-from lamart_core.records.json_columns import has_changed, watch_json
-from lamart_core.records.riders import Outcome, Rider, Saved
+from lamart_core.records.kinds import trash
+from lamart_core.records.kinds.json_columns import has_changed, watch_json
+from lamart_core.records.kinds.riders import Outcome, Rider, Saved
 
 
 @cache

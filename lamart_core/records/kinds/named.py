@@ -12,8 +12,8 @@ from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, now
 from lamart_core.families.branches import check_unlocked
 from lamart_core.logging import logger
-from lamart_core.records.recognised import Recognised
-from lamart_core.records.typed import Typed
+from lamart_core.records.kinds.recognised import Recognised
+from lamart_core.records.kinds.typed import Typed
 
 _NOT_IN_TRASH = text(f"branch_id <> {TRASH_BRANCH_ID}")
 
