@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,12 +20,14 @@ class ObjectStat:
         is_folder: Whether it is a folder.
         digest: Identity of the content where it is known without reading it: exact when the bytes were hashed while
             they were written, inexact when only a server vouches for it.
+        modified: Time of the last modification, where a listing of a server says it; two are equal without it.
     """
 
     size: int | None
     n_files: int | None
     is_folder: bool
     digest: Digest | None
+    modified: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
