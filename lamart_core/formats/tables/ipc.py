@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowTable
-from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
+from lamart_core.formats.tables.base import TableFormat, check_keywords, check_wanted, parameters_of, require_polars
 from lamart_core.formats.tables.canonical import check_schema, empty_batch, in_one_piece, without_hidden_values
 from lamart_core.formats.tables.frames import frame_of, table_from_pandas
 
@@ -52,9 +52,14 @@ class IpcFormat(TableFormat):
         return frame_of(self._read_arrow(path, suffix, options))
 
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
+        import pyarrow as pa
         from pyarrow import feather
 
-        return feather.read_table(str(path), **options)
+        if "columns" not in options:
+            return feather.read_table(str(path), **options)
+        with pa.memory_map(str(path)) as mapped:
+            names = pa.ipc.open_file(mapped).schema.names
+        return feather.read_table(str(path), **check_wanted(options, names))
 
     def dataset_format(self, suffix: str) -> Any:
         """Arrow IPC."""

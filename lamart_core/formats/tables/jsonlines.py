@@ -80,6 +80,14 @@ class JsonLinesFormat(TableFormat):
         with open_bounded(path, suffix, passed) as file:
             return arrow_json.read_json(file, **passed)
 
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether each line is an object."""
+        try:
+            with open_bounded(path, suffix, {}) as file:
+                return all(_row(line) is not None for line in file if not line.isspace())
+        except Exception:  # whatever damaged content ends in
+            return False
+
     def dataset_format(self, suffix: str) -> Any:
         """JSON lines."""
         return "json"

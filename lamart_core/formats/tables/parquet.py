@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowTable
-from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
+from lamart_core.formats.tables.base import TableFormat, check_keywords, check_wanted, parameters_of, require_polars
 from lamart_core.formats.tables.canonical import check_schema, in_one_piece
 from lamart_core.formats.tables.frames import frame_of, table_from_pandas
 from lamart_core.formats.tables.pyarrow_datasets import open_for_jumps
@@ -72,7 +72,24 @@ class ParquetFormat(TableFormat):
 
         # No partitions are read out of the names of the folders above a single file.
         passed: dict[str, Any] = {"partitioning": None, **options}
+        passed = check_wanted(passed, pq.read_schema(path).names) if "columns" in passed else passed
         return restore_types(pq.read_table(str(path), **passed))
+
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether Arrow reads all of it, or polars knows a type that Arrow does not."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            pq.read_schema(path)
+        except pa.ArrowNotImplementedError:
+            require_polars("Reading a parquet file with types that Arrow does not know")
+            import polars as pl
+
+            return bool(pl.read_parquet_schema(path))
+        except Exception:  # whatever damaged content ends in
+            return False
+        return super().is_whole(path, suffix)
 
     def dataset_format(self, suffix: str) -> Any:
         """Parquet."""
