@@ -25,7 +25,6 @@ from lamart_core.formats.libraries import (
 from lamart_core.formats.markdown import markdown_table
 from lamart_core.formats.tables.base import (
     TableFormat,
-    can_read,
     check_engine,
     check_wanted,
     preview_of_dataset,
@@ -85,7 +84,12 @@ class FolderFormat(Format):
 
     def is_whole(self, path: Path, suffix: str) -> bool:
         """Whether all rows of all tables can be read."""
-        return can_read(lambda: _dataset(path, {}))
+        try:
+            found = table_format(path)
+        except InvalidArgument:
+            return False
+        files = (file for file in _each_file(path) if isinstance(file, Path))
+        return found is not None and all(found.is_whole(file, _table_suffix(file.name)) for file in files)
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Rows of all tables, as far as each of them tells its own without being read."""

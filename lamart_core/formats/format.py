@@ -235,7 +235,7 @@ class Format(ABC):
             return self._open(path, suffix, mode, engine, options)
 
     def is_whole(self, path: Path, suffix: str) -> bool:
-        """Whether all of a local path can be read in some way; asked when a reader failed, to tell why. Never raises."""
+        """Whether all of a local path can be read in some way: asked when a reader failed. Never raises."""
         return False
 
     def check_mode(self, mode: str) -> None:

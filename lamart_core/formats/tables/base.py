@@ -18,6 +18,7 @@ from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import (
     ARROW,
     DATASET,
+    GEOPANDAS,
     LAZY,
     PANDAS,
     POLARS,
@@ -28,7 +29,9 @@ from lamart_core.formats.libraries import (
 )
 from lamart_core.formats.markdown import MAX_COLUMNS, MAX_ROWS, markdown_table
 from lamart_core.formats.tables.flat import with_unnamed_index
+from lamart_core.formats.tables.geometry import check_geometry
 from lamart_core.formats.tables.names import check_names, listed
+from lamart_core.formats.tables.polars_frames import table_from_polars
 from lamart_core.formats.tables.pyarrow_datasets import open_dataset
 
 if TYPE_CHECKING:
@@ -84,7 +87,7 @@ class TableFormat(Format):
         elif ARROW.matches(obj):
             self._write_arrow(obj, path, suffix, options)
         else:
-            self._write_arrow(obj.to_arrow(), path, suffix, options)
+            self._write_arrow(table_from_polars(obj), path, suffix, options)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         readers: dict[PythonType, Callable[[], Any]] = {
@@ -93,6 +96,7 @@ class TableFormat(Format):
             DATASET: lambda: self.dataset(path, suffix, options),
             POLARS: lambda: self._read_polars(path, suffix, options),
             LAZY: lambda: self._scan_polars(path, suffix, options),
+            GEOPANDAS: lambda: check_geometry(self._read_pandas(path, suffix, options)),
         }
         return readers[target]()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def open_dataset(path: ReadablePath, options: Mapping[str, Any], compression: st
 
 
 def open_files(path: ReadablePath, options: Mapping[str, Any], compression: str | None = None) -> ArrowDataset:
-    """A folder of files as one dataset, which has the columns of all files; those that one does not have are null there.
+    """A folder of files as one dataset, which has the columns of all files: null where a file does not have one.
 
     Raises:
         InvalidArgument: A column has types that no type can hold together.
@@ -47,7 +48,7 @@ def open_files(path: ReadablePath, options: Mapping[str, Any], compression: str 
     if len(fragments) < 2:
         return dataset
     with ThreadPoolExecutor(_THREADS) as pool:
-        schemas = list(pool.map(lambda fragment: fragment.physical_schema, fragments))
+        schemas: list[ArrowSchema] = list(pool.map(attrgetter("physical_schema"), fragments))
     whole = unified([dataset.schema, *schemas])
     # What only these metadata say holds for files that all say the same.
     if any((schema.metadata or {}) != (schemas[0].metadata or {}) for schema in schemas):
