@@ -18,11 +18,11 @@ import scipy.sparse as sp
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
-from lamart_core.formats import BackedAnnData, UnreadableContent, for_object, for_path
+from lamart_core.formats import BackedAnnData, UnreadableContent, for_object, for_path, for_remote
 from tests.formats.format_samples import adata, fingerprint, write
-from tests.registries import sqlite_registry
+from tests.registries import lab, sqlite_registry
 
-__all__ = ["sqlite_registry"]
+__all__ = ["lab", "sqlite_registry"]
 
 ANNDATA = [".h5ad", ".zarr"]
 
@@ -270,3 +270,30 @@ def test_hostile_archives_of_arrays_are_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(UnreadableContent):
         load(path, ".npz")
+
+
+# Files of HDF5 by another name
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
+def test_an_annotated_matrix_is_known_by_its_content(suffix: str, lab: Registry, tmp_path: Path) -> None:
+    key = f"x{suffix}"
+    artifact = ln.Artifact.from_anndata(adata(), key=key).save()
+    assert (artifact.suffix, artifact.otype, artifact.n_observations) == (suffix, "AnnData", 40)
+    assert isinstance(ln.Artifact.get(key=key).load(), ad.AnnData)
+    adata().write_h5ad(tmp_path / key)
+    again = ln.Artifact.from_anndata(tmp_path / key, key=f"other/{key}").save()
+    assert again.load().shape == (40, 12)
+    with again.open() as store:
+        assert store.shape == (40, 12)
+
+
+def test_a_remote_file_is_known_by_its_content(tmp_path: Path) -> None:
+    from upath import UPath
+
+    remote = UPath("memory://lamart-h5")
+    remote.mkdir(exist_ok=True, parents=True)
+    (remote / "x.h5").write_bytes(write(small(), tmp_path / "x.h5", ".h5").read_bytes())
+    (remote / "y.h5").write_bytes(b"no HDF5")
+    assert for_remote(remote / "x.h5", ".h5", is_folder=False).name == "h5ad"
+    assert for_remote(remote / "y.h5", ".h5", is_folder=False).name == "hdf5"
