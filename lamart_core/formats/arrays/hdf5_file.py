@@ -52,6 +52,8 @@ def root_encoding(path: ReadablePath) -> str:
     Raises:
         OSError: The server of a remote file failed.
     """
+    if isinstance(path, Path) and not path.is_file():
+        return ""
     try:
         import h5py
     except ImportError:
