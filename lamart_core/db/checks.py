@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Date, Integer, SmallInteger, String
@@ -32,34 +32,40 @@ def check_values(model: type[Any], values: Mapping[str, Any]) -> None:
     Raises:
         InvalidArgument: A value has the wrong type, is too long or too large, or cannot be stored as text or JSON.
     """
-    types = _types(model)
+    checks = _checks(model)
     for name, value in values.items():
-        if value is not None and name in types:
-            _check(f"{model.__name__}.{name}", types[name], value)
+        if value is not None and name in checks:
+            checks[name](value)
+
+
+Check = Callable[[Any], None]
 
 
 @cache
-def _types(model: type[Any]) -> dict[str, TypeEngine[Any]]:
-    return {column.name: column.type for column in sa_inspect(model).columns}
+def _checks(model: type[Any]) -> dict[str, Check]:
+    """Return what is asked of the values of each column: found once, for records come in thousands."""
+    found = {
+        column.name: _check_of(f"{model.__name__}.{column.name}", column.type) for column in sa_inspect(model).columns
+    }
+    return {name: check for name, check in found.items() if check is not None}
 
 
-def _check(name: str, kind: TypeEngine[Any], value: Any) -> None:
+def _check_of(name: str, kind: TypeEngine[Any]) -> Check | None:
     if isinstance(kind, UtcDateTime):
-        _check_type(name, value, datetime, "a datetime")
-        return
+        return partial(_check_type, name, kind=datetime, wanted="a datetime")
     if isinstance(kind, Date):
-        _check_type(name, value, date, "a date")
-        return
+        return partial(_check_type, name, kind=date, wanted="a date")
     base = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(base, JSON):
-        check_json(name, value)
-    elif isinstance(base, String):
-        check_text(name, value, base.length)
-    elif isinstance(base, Boolean):
-        _check_type(name, value, bool, "True or False")
-    elif isinstance(base, Integer):
+        return partial(check_json, name)
+    if isinstance(base, String):
+        return partial(check_text, name, length=base.length)
+    if isinstance(base, Boolean):
+        return partial(_check_type, name, kind=bool, wanted="True or False")
+    if isinstance(base, Integer):
         bits = 63 if isinstance(base, BigInteger) else 15 if isinstance(base, SmallInteger) else 31
-        check_integer(name, value, bits)
+        return partial(check_integer, name, bits=bits)
+    return None
 
 
 def _check_type(name: str, value: Any, kind: type[Any], wanted: str) -> None:
