@@ -98,7 +98,9 @@ def test_missing_truncated_and_altered_bytes_are_found(lab: Registry, tmp_path: 
     overwrite(lab, altered.object.path, b"CONTENT of a")
     overwrite(lab, f"{folder.object.path}/1.txt", b"ONE")
     quick = {(found.kind, found.artifact) for found in check_registry(lab).findings}
-    assert quick == {(Kind.MISSING, missing.uid), (Kind.TRUNCATED, short.uid)}
+    # A file of this machine shows by its time that it was written.
+    seen = set() if backend.is_cached else {(Kind.ALTERED, altered.uid)}
+    assert quick == {(Kind.MISSING, missing.uid), (Kind.TRUNCATED, short.uid)} | seen
     findings = check_registry(lab, verify=True).findings
     assert {(found.kind, found.artifact) for found in findings} == quick | {
         (Kind.ALTERED, altered.uid),
@@ -294,7 +296,13 @@ def test_a_file_that_changed_in_place_is_told_and_left_alone(lab: Registry, tmp_
     assert (found.kind, found.artifact, found.is_repaired) == (Kind.CHANGED_IN_PLACE, artifact.uid, False)
     assert found.severity is Severity.WARNING
     ln.Artifact(backend.path("raw/raw.csv")).save()
-    assert check_registry(lab, verify=True).is_clean, "what it is now is a version of its own"
+    # What it is now is a version of its own; the other one is lost, and that is told.
+    lost = only(lab, verify=True, repair=True)
+    assert (lost.kind, lost.artifact, lost.severity) == (Kind.LOST, artifact.uid, Severity.WARNING)
+    assert "Artifact(path)" in lost.detail
+    overwrite(lab, "raw/raw.csv", b"a,b\n1,2\n")
+    ln.Artifact(backend.path("raw/raw.csv")).save()
+    assert only(lab, verify=True).artifact == artifact.uid[:-4] + "0001"
 
 
 @pytest.mark.req("R161", "R291")
@@ -441,7 +449,7 @@ def test_copied_values_follow_the_stored_object_when_its_bytes_are_right(registr
     assert (Artifact.get(artifact.uid).hash, Artifact.get(artifact.uid).size) == (artifact.hash, 1)
     sql(registry, f"UPDATE lamart_artifact SET size = 99 WHERE id = {other.id}")
     overwrite(registry, other.object.path, b"BB")
-    assert [found.is_repaired for found in check_registry(registry, repair=True).findings] == [False]
+    assert [found.is_repaired for found in check_registry(registry, repair=True).findings] == [False, False]
     assert Artifact.get(other.uid).size == 99
 
 
