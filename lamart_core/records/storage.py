@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -10,16 +11,16 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, String, Text, select
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm.attributes import manager_of_class
 from upath import UPath
 
 from lamart_core import uids
 from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
-from lamart_core.db.checks import check_values
 from lamart_core.query import ToMany
 from lamart_core.records import locations, ownership
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
-from lamart_core.records.recognised import Recognised
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, TracksRun, TracksUpdates
+from lamart_core.records.kinds.recognised import Recognised
 from lamart_core.storage import Backend, backend_at, normalise_root, storage_type
 
 
@@ -76,7 +77,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             self._adopt_row(vars(existing))
             return
         super().__init__(root=normalised, **fields)
-        self.type = storage_type(normalised)
+        self._give(type=storage_type(normalised))
 
     def save(self) -> Self:
         """Register the location, and mark it as managed by this registry where it can be written.
@@ -94,6 +95,9 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             StorageError: The storage failed.
         """
         self.registry.require_writable()
+        if isinstance(self.__dict__["root"], os.PathLike):
+            self.root = os.fspath(self.root)
+        self._check()  # before a folder or a marker is made
         if not self.is_saved:
             return self._save_new()
         if "root" in self._changes():
@@ -101,9 +105,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         return super().save()
 
     def _save_new(self) -> Self:
-        check_values(type(self), self._values())  # before a folder or a marker is made
         if self._is_reference:
-            self.uid = uids.base62(12)
+            self._give(uid=uids.base62(12))
         else:
             locations.claim(self)
             self.region = self.region or self.backend.region
@@ -121,7 +124,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             return
         locations.check_move(self, old_root)
         # Past the guard: the type follows from the root.
-        super(SQLRecord, self).__setattr__("type", storage_type(self.root))
+        self._give(type=storage_type(self.root))
         self.region = self.backend.region if self.is_managed else None
         registry.forget(("storage", self.id))
         if registry.options.get("storage") and self.id == registry.storage_id:
@@ -200,7 +203,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         return self.path / part
 
 
-_LOCATIONS = select(Storage).order_by(Storage.id)
+_TABLE = Storage.__table__
+_LOCATIONS = select(_TABLE).order_by(_TABLE.c.id)
 
 
 def storage_locations(registry: Registry, *, managed: bool = False) -> list[Storage]:
@@ -210,9 +214,15 @@ def storage_locations(registry: Registry, *, managed: bool = False) -> list[Stor
         registry: The registry.
         managed: Whether only those that belong to it, where it may write and delete.
     """
-    query = _LOCATIONS.where(Storage.instance_uid == registry.uid) if managed else _LOCATIONS
-    with registry.read() as session:
-        found = list(session.scalars(query))
-    for storage in found:
-        storage._registry = registry
-    return found
+    # Every constructor of an artifact asks: so without a session, which takes longer than the query.
+    query = _LOCATIONS.where(_TABLE.c.instance_uid == registry.uid) if managed else _LOCATIONS
+    with registry.engine.connect() as connection:
+        rows = connection.execute(query).mappings().all()
+    return [_of_row(registry, row) for row in rows]
+
+
+def _of_row(registry: Registry, row: Mapping[Any, Any]) -> Storage:
+    storage: Storage = manager_of_class(Storage).new_instance()
+    storage._adopt_row(row)
+    storage._registry = registry
+    return storage
