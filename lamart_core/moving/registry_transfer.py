@@ -40,7 +40,7 @@ _FIELDS = (
     "_overwrite_versions",
     "_real_key",
 )
-_OBJECT_FIELDS = ("path", "suffix", "hash", "hash_type", "is_exact", "size", "n_files")
+_OBJECT_FIELDS = ("path", "suffix", "hash", "hash_type", "is_exact", "size", "n_files", "stamp")
 
 
 @dataclass(frozen=True)

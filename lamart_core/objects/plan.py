@@ -169,9 +169,14 @@ class SaveResult:
 
 @dataclass(frozen=True)
 class Put:
-    """Bytes that this save has put into the storage, and which only the commit makes known."""
+    """Bytes that this save has put into the storage, and which only the commit makes known.
+
+    Attributes:
+        stamp: What tells whether they are changed later, where they lie on a disk.
+    """
 
     relpath: str
     is_managed: bool
+    stamp: str | None = None
     is_content_addressed: bool = False
     files: Mapping[str, PutFile] = field(default_factory=dict[str, "PutFile"])

@@ -167,7 +167,8 @@ class _Turn:
                 backend.publish_files(files, key, replace=not is_free)
             else:
                 backend.publish(path, key, is_folder=is_folder, by_link=True, replace=not is_free)
-            gone = registry.unit_of_work(lambda connection: _record_publication(connection, storage, key, owner))
+            stamp = backend.stamp(key)
+            gone = registry.unit_of_work(lambda connection: _record_publication(connection, storage, key, owner, stamp))
         except _Superseded:
             return True
         if gone:
@@ -209,7 +210,9 @@ def _keep(registry: Registry, storage: Storage, row: Row, stem: str) -> None:
         undo()
 
 
-def _record_publication(connection: Connection, storage: Storage, key: str, owner: Owner) -> list[Unclaimed]:
+def _record_publication(
+    connection: Connection, storage: Storage, key: str, owner: Owner, stamp: str | None
+) -> list[Unclaimed]:
     """Record that a version lies at its key; give the lease back if nothing is left to do there.
 
     Returns:
@@ -219,9 +222,9 @@ def _record_publication(connection: Connection, storage: Storage, key: str, owne
     old = owner.object
     if live_object(connection, storage.id, key, lock=True) is not None:
         raise _Superseded(f"{key} was registered in place meanwhile")
-    insert = _insert(connection).values(_at_key(old, key) | {"state": None})
+    insert = _insert(connection).values(_at_key(old, key) | {"state": None, "stamp": stamp})
     revived = insert.on_conflict_do_update(
-        index_elements=["storage_id", "path", "hash"], set_={"state": None, "is_managed": False}
+        index_elements=["storage_id", "path", "hash"], set_={"state": None, "is_managed": False, "stamp": stamp}
     )
     object_id = connection.execute(revived.returning(columns.id)).scalar_one()
     here = and_(table.c.id == owner.artifact_id, table.c.is_latest, table.c.key == key)

@@ -36,6 +36,8 @@ class StoredObject(SQLRecord):
         state: Of an object that is not managed: `lost` when its place was seen to hold other bytes, `missing` when
             there was nothing as another version took the place, `obsolete` when this library put its bytes there, or
             was going to, and no artifact refers to them there; else None.
+        stamp: Of a file or folder on disk: what changes when it is written or replaced, whatever its size. In the
+            version store, where nobody but us writes, the time alone. Where it differs, the bytes are read again.
     """
 
     __tablename__ = "lamart_storedobject"
@@ -69,6 +71,7 @@ class StoredObject(SQLRecord):
     position: Mapped[int | None]
     is_content_addressed: Mapped[bool] = mapped_column(Boolean, server_default=false())
     state: Mapped[str | None] = mapped_column(String(10))
+    stamp: Mapped[str | None] = mapped_column(String(64))
 
     storage = ToOne("Storage", "storage_id")
     artifacts = ToMany("Artifact", column="object_id", fixed="an artifact keeps its content")

@@ -121,6 +121,13 @@ class Backend(Marked, Inventory):
         self._check_target(relpath)
         return self._put_folder(source, relpath, tree=tree, move=move, known=known)
 
+    def protect(self, relpath: str) -> None:
+        """Let nobody write any more to an object that others have written here; object stores have no modes.
+
+        Raises:
+            StorageError: The storage failed or refused.
+        """
+
     def delete(self, relpath: str, *, is_folder: bool = False, missing_ok: bool = True) -> None:
         """Remove an object for good.
 

@@ -14,6 +14,7 @@ from upath import UPath
 
 from lamart_core import uids
 from lamart_core.errors import PathNotFound
+from lamart_core.hashing import Digest
 from lamart_core.storage.copying import remove_quietly
 from lamart_core.storage.failures import writing
 from lamart_core.storage.location import Location
@@ -43,17 +44,21 @@ class Readable(Location, ABC):
             InvalidArgument: The path would lead out of the storage.
         """
 
-    def get(self, relpath: str, target: Path, *, is_folder: bool = False, bar: Bar = NO_BAR) -> None:
+    def get(
+        self, relpath: str, target: Path, *, is_folder: bool = False, digest: Digest | None = None, bar: Bar = NO_BAR
+    ) -> None:
         """Copy an object out of the storage; the target appears whole or not at all.
 
         Args:
             relpath: Path of the object, relative to the root.
             target: Where the copy goes. A file that is there is replaced in one step, a folder is exchanged.
             is_folder: Whether the object is a folder.
+            digest: What the server has to say of the content, if it is an inexact digest.
             bar: Progress that the transfer is part of.
 
         Raises:
             PathNotFound: The object is not there.
+            ContentMismatch: The server says another digest.
             StorageFull: The disk of the target is full.
             StorageError: The storage failed, or fewer bytes arrived than it said.
         """
@@ -61,7 +66,8 @@ class Readable(Location, ABC):
             target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{uids.base62(20)}.part")
         try:
-            self._get(relpath, temporary, is_folder=is_folder, bar=bar)
+            said = digest if digest is not None and not digest.is_exact else None
+            self._get(relpath, temporary, is_folder=is_folder, digest=said, bar=bar)
             with writing(str(target.parent)):
                 _exchange(temporary, target)
         finally:
@@ -107,6 +113,15 @@ class Readable(Location, ABC):
             PathNotFound: Nothing is there.
             StorageError: The storage failed or refused.
         """
+
+    def stamp(self, relpath: str) -> str | None:
+        """Return what changes when an object is written or replaced, whatever its size; None where only a server knows.
+
+        Raises:
+            PathNotFound: Nothing is there.
+            StorageError: The storage failed or refused.
+        """
+        return None
 
     def list_files(self, relpath: str) -> dict[str, ObjectStat]:
         """Describe all files of a folder, without reading their bytes.
@@ -167,8 +182,8 @@ class Readable(Location, ABC):
     # ------------------------------------------------------------------ what each kind does in its own way
 
     @abstractmethod
-    def _get(self, relpath: str, target: Path, *, is_folder: bool, bar: Bar) -> None:
-        """Copy an object to a path where nothing is, in a folder that is."""
+    def _get(self, relpath: str, target: Path, *, is_folder: bool, digest: Digest | None, bar: Bar) -> None:
+        """Copy an object to a path where nothing is, in a folder that is, if the server says this of its content."""
 
     @abstractmethod
     def _get_file(self, relpath: str, target: Path, size: int | None, bar: Bar) -> None:

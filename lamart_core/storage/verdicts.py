@@ -56,6 +56,8 @@ class Expected:
         is_folder: Whether they are a folder.
         n_files: Number of files of a folder.
         suffix: Suffix of the object.
+        stamp: What `ObjectStat.stamp` was when they were hashed, or its beginning. Where it is another one now, they
+            are read, however closely one wants to look.
     """
 
     size: int | None
@@ -63,6 +65,7 @@ class Expected:
     is_folder: bool = False
     n_files: int | None = None
     suffix: str = ""
+    stamp: str | None = None
 
     @property
     def exact_digest(self) -> Digest | None:
@@ -80,6 +83,7 @@ class Verdict:
         tree: The files of a folder that was hashed.
         files: The files of a folder that differ, where that is known.
         error: Why nothing can be seen.
+        stamp: Their stamp, where it is not the expected one although they are whole.
     """
 
     state: State
@@ -87,6 +91,7 @@ class Verdict:
     tree: TreeDigest | None = None
     files: Sequence[str] = ()
     error: LamartError | None = None
+    stamp: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -230,11 +235,21 @@ def verify_local(path: Path, expected: Expected, depth: Depth) -> Verdict:
 
     def look() -> Verdict:
         with reading(str(path.parent), path.name):
-            found = describe_path(path)
+            found = describe_path(path, stamped=expected.stamp is not None)
         verdict = compare(found, replace(expected, digest=expected.exact_digest), depth)
-        return _compare_digest(path, expected) if verdict.is_whole and depth is Depth.DIGEST else verdict
+        is_other = depth >= Depth.SIZE and _is_other(found.stamp, expected.stamp)
+        if not verdict.is_whole or (depth is not Depth.DIGEST and not is_other):
+            return verdict
+        verdict = _compare_digest(path, expected)
+        return replace(verdict, stamp=found.stamp) if is_other and verdict.is_whole else verdict
 
     return _verdict(look)
+
+
+def _is_other(found: str | None, expected: str | None) -> bool:
+    if found is None or expected is None or found == expected:
+        return False
+    return found.partition(".")[0] != expected  # of what only we write, the time is enough
 
 
 def _verdict(look: Callable[[], Verdict], backend: Backend | None = None) -> Verdict:

@@ -98,7 +98,9 @@ def test_missing_truncated_and_altered_bytes_are_found(lab: Registry, tmp_path: 
     overwrite(lab, altered.object.path, b"CONTENT of a")
     overwrite(lab, f"{folder.object.path}/1.txt", b"ONE")
     quick = {(found.kind, found.artifact) for found in check_registry(lab).findings}
-    assert quick == {(Kind.MISSING, missing.uid), (Kind.TRUNCATED, short.uid)}
+    # A file of this machine shows by its time that it was written.
+    seen = set() if backend.is_cached else {(Kind.ALTERED, altered.uid)}
+    assert quick == {(Kind.MISSING, missing.uid), (Kind.TRUNCATED, short.uid)} | seen
     findings = check_registry(lab, verify=True).findings
     assert {(found.kind, found.artifact) for found in findings} == quick | {
         (Kind.ALTERED, altered.uid),
@@ -447,7 +449,7 @@ def test_copied_values_follow_the_stored_object_when_its_bytes_are_right(registr
     assert (Artifact.get(artifact.uid).hash, Artifact.get(artifact.uid).size) == (artifact.hash, 1)
     sql(registry, f"UPDATE lamart_artifact SET size = 99 WHERE id = {other.id}")
     overwrite(registry, other.object.path, b"BB")
-    assert [found.is_repaired for found in check_registry(registry, repair=True).findings] == [False]
+    assert [found.is_repaired for found in check_registry(registry, repair=True).findings] == [False, False]
     assert Artifact.get(other.uid).size == 99
 
 
