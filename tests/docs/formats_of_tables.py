@@ -27,9 +27,9 @@ HEAD = "| {} | " + " | ".join(SUFFIXES) + " |\n" + "|---" * (1 + len(SUFFIXES)) 
 INTRODUCTION = """
 ## Tables
 
-Made by saving and loading a table of each type: *equal*, *refused* (before anything is stored, with the column and a way
-out), or the type in which the same values come back. A *frame* is one of pandas; `load(as_type=…)` gives other libraries
-their own view of the file.
+Made by saving and loading a table of each type: *equal*, *refused* (before anything is stored, with the column and a
+way out), or the type in which the same values come back. A *frame* is one of pandas; `load(as_type=…)` gives other
+libraries their own view of the file.
 
 - Text formats have no types. Their readers make numbers and truth values of text that is spelled like one, and missing
   values of empty text. Text that would become *another* value is refused: `007`, `1E5`, `NA`, `null`; so are whole
@@ -196,12 +196,8 @@ def section() -> str:
     parts = [INTRODUCTION, HEAD.format("dtype of a frame"), *_rows(FRAMES, _frame_of, _frame_cell)]
     parts += ["\n", HEAD.format("objects in a frame"), *_rows(OBJECTS, _frame_of, _frame_cell)]
     parts += ["\n", HEAD.format("names and index of a frame"), *_rows(NAMES, lambda df: df, _names_cell)]
-    parts += ["\n", HEAD.format("type of Arrow"), *_rows(ARROW, lambda values: pa.table({"x": values}), _arrow_cell)]
-    parts += [
-        "\n",
-        HEAD.format("type of polars"),
-        *_rows(POLARS, lambda values: pl.DataFrame({"x": values}), _polars_cell),
-    ]
+    parts += ["\n", HEAD.format("type of Arrow"), *_rows(ARROW, _table_of, _arrow_cell)]
+    parts += ["\n", HEAD.format("type of polars"), *_rows(POLARS, _polars_of, _polars_cell)]
     return "".join(parts)
 
 
@@ -226,6 +222,14 @@ def _load(path: Path, suffix: str, as_type: type) -> Any:
     each = for_suffix(suffix)
     assert each is not None
     return each.load(path, suffix=suffix, as_type=as_type)
+
+
+def _table_of(values: pa.Array) -> pa.Table:
+    return pa.table({"x": values, "row": range(len(values))})
+
+
+def _polars_of(values: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame({"x": values, "row": range(len(values))})
 
 
 def _frame_of(values: pd.Series) -> pd.DataFrame:
