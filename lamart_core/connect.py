@@ -12,11 +12,13 @@ from sqlalchemy import Connection, insert, select, text
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, now, set_connector, set_default_registry
+from lamart_core.db.place import place_of
 from lamart_core.db.registration import registration_table
 from lamart_core.db.schema import ensure_schema, schema_version
 from lamart_core.logging import logger
 from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
 from lamart_core.records import ownership
+from lamart_core.records.identity import settle
 from lamart_core.settings import Settings, default_cache_dir
 from lamart_core.storage import OptionsSource, StorageOptions, normalise_root, storage_type
 
@@ -159,8 +161,8 @@ def _open_existing(registry: Registry) -> None:
         if schema_version(connection) is None:
             raise errors.DatabaseError(f"{registry!r} is a database without a registry; connect() makes one in it")
     ensure_schema(registry)
-    _identify(registry, None)
     registry.is_read_only = True
+    _identify(registry, None)
     query = select(Storage.id).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
     with registry.read() as session:
         registry.storage_id = session.scalar(query) or 0
@@ -171,7 +173,13 @@ def _identify(registry: Registry, hash_algorithm: str | None) -> None:
 
     def write(connection: Connection) -> None:
         if connection.execute(select(registration_table)).first() is None:
-            row = {"id": 1, "uid": uids.base62(12), "hash_algorithm": hash_algorithm or "blake3", "created_at": now()}
+            row = {
+                "id": 1,
+                "uid": uids.base62(12),
+                "hash_algorithm": hash_algorithm or "blake3",
+                "created_at": now(),
+                "place": str(place_of(registry, connection)),
+            }
             connection.execute(insert(registration_table).values(row))
 
     with registry.engine.connect() as connection:
@@ -187,6 +195,7 @@ def _identify(registry: Registry, hash_algorithm: str | None) -> None:
         )
     registry.uid = row.uid
     registry.hash_algorithm = row.hash_algorithm
+    settle(registry, row.place)
 
 
 def _choose_user(registry: Registry, handle: str | None) -> str:

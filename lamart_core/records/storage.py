@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from upath import UPath
 
 from lamart_core import uids
-from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
+from lamart_core.db import Registry, UtcDateTime, current_registry, now, uid_type
 from lamart_core.db.checks import check_values
 from lamart_core.query import ToMany
 from lamart_core.records import locations, ownership
@@ -106,6 +106,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             self.uid = uids.base62(12)
         else:
             locations.claim(self)
+            self._marked_at = now()
             self.region = self.region or self.backend.region
         return super().save()
 
