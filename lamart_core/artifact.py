@@ -348,8 +348,8 @@ class Artifact(ArtifactConstructors):
     ) -> None:
         """Trash the artifact, or delete it permanently. Never asks.
 
-        Of a folder whose versions are overwritten, the latest version takes all others along, and an older one
-        leaves the files where they are.
+        Of a folder whose versions are overwritten, the latest version takes along those whose files it has overwritten,
+        and an older one leaves the files where they are. A version that was kept stays.
 
         Args:
             permanent: True skips the trash; None trashes at the first call and deletes at the second. What counts is

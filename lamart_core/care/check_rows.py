@@ -123,7 +123,15 @@ def _differing(registry: Registry) -> Iterator[Finding]:
     copies = ((columns.hash, there.hash), (columns.size, there.size), (columns.n_files, there.n_files))
     different = [own.is_distinct_from(said) for own, said in copies]
     query = (
-        select(columns.id, columns.uid, columns.hash, there.path, there.hash.label("stored"), _STORAGE.c.root)
+        select(
+            columns.id,
+            columns.uid,
+            columns.hash,
+            columns._overwrite_versions,
+            there.path,
+            there.hash.label("stored"),
+            _STORAGE.c.root,
+        )
         .select_from(table.join(OBJECT, columns.object_id == there.id))
         .join(_STORAGE, there.storage_id == _STORAGE.c.id)
         # Versions of a folder that is overwritten share one object, which is what the latest of them says.
@@ -136,7 +144,8 @@ def _differing(registry: Registry) -> Iterator[Finding]:
             storage=row.root,
             path=row.path,
             artifact=row.uid,
-            is_repairable=True,
+            # A uid means one content for ever: what overwrote its files is not taken for it.
+            is_repairable=row.hash == row.stored or not row._overwrite_versions,
             table=table.name,
             row_id=row.id,
         )

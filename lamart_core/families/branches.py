@@ -30,6 +30,7 @@ def place(connection: Connection, table: Table, ids: Sequence[int], branch_id: i
 
     Raises:
         NameTaken: The key belongs to another family on the target; nothing was changed.
+        OutdatedVersion: A family would have nothing there but versions whose files were overwritten.
     """
     among = dialect_of(connection.dialect.name).among
     rows = _lock(connection, table, among(table.c.id, ids), branch_id)
@@ -111,7 +112,13 @@ def _move(connection: Connection, table: Table, rows: Sequence[Row[Any]], branch
     connection.execute(moved.values(branch_id=branch_id, is_latest=False))
     for source in {row.branch_id for row in rows}:
         promote_newest(connection, source, *_families(table, [row for row in rows if row.branch_id == source]))
-    promote_newest(connection, branch_id, *_families(table, rows))
+    families = _families(table, rows)
+    if len(promote_newest(connection, branch_id, *families)) < len(families) and branch_id != TRASH_BRANCH_ID:
+        names = ", ".join(row.uid for row in rows[:_SHOWN])
+        raise errors.OutdatedVersion(
+            f"the files of {names} were overwritten by a later version, and a branch has no use for a version without "
+            "content: it goes along where that later version goes; move or restore that one"
+        )
     return len(rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy import (
     func,
     literal_column,
     text,
+    true,
 )
 from sqlalchemy import column as sql_column
 
@@ -36,10 +38,13 @@ class Versions:
     Attributes:
         name: Columns by which the family of something new is found.
         is_by_name: Whether all versions of one name are one family; otherwise those whose uids have one stem are.
+        has_content: Gives, for the table or an alias of it, the condition that a version has content of its own; None
+            where each has.
     """
 
     name: tuple[str, ...]
     is_by_name: bool = False
+    has_content: Callable[[FromClause], ColumnElement[bool]] | None = None
 
     @property
     def identity(self) -> str:
@@ -47,7 +52,12 @@ class Versions:
         return self.name[0] if self.is_by_name else "uid"
 
 
-def stem_families(table: str, *name: str, where: str | None = None) -> tuple[Any, ...]:
+def stem_families(
+    table: str,
+    *name: str,
+    where: str | None = None,
+    has_content: Callable[[FromClause], ColumnElement[bool]] | None = None,
+) -> tuple[Any, ...]:
     """Return the table arguments of a class whose versions have one stem, with a name that only one family has.
 
     Two writers who meet violate one of the indexes: there is one latest version per family and branch, and one family
@@ -57,6 +67,7 @@ def stem_families(table: str, *name: str, where: str | None = None) -> tuple[Any
         table: Name of the table.
         *name: Columns that name a family.
         where: Condition for those that have a name.
+        has_content: As in `Versions`.
     """
     latest = _LATEST if where is None else f"{_LATEST} AND {where}"
     return (
@@ -65,7 +76,7 @@ def stem_families(table: str, *name: str, where: str | None = None) -> tuple[Any
         _unique(f"uq_{table}_first", *name, where=_FIRST),
         Index(f"ix_{table}_key", *name),
         Index(f"uq_{table}_tag", text(STEM), "version_tag", unique=True),
-        {"info": {_INFO: Versions(name)}},
+        {"info": {_INFO: Versions(name, has_content=has_content)}},
     )
 
 
@@ -101,6 +112,12 @@ def versions_of(table: FromClause) -> Versions | None:
 def is_versioned(table: FromClause) -> bool:
     """Return whether the rows of a table are versions."""
     return versions_of(table) is not None
+
+
+def has_content(source: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a version has content of its own: only such a one is ever the latest."""
+    declared = versions_of(source)
+    return true() if declared is None or declared.has_content is None else declared.has_content(source)
 
 
 def stem(source: FromClause, uid: ColumnElement[str] | None = None) -> ColumnElement[str]:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, ScalarSelect, Sele
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, now
-from lamart_core.families.declare import is_latest, stem, versions_of
+from lamart_core.families.declare import has_content, is_latest, stem, versions_of
 from lamart_core.query.sql.dialects import dialect_of
 
 Row = Mapping[str, Any]
@@ -78,9 +78,9 @@ class Family:
         return and_(self.members, indexed, is_latest(self.table), columns.branch_id == branch_id)
 
     def newest(self, branch_id: Any = None) -> ScalarSelect[Any]:
-        """Return the id of its version with the highest uid, of all or of those on a branch."""
+        """Return the id of its version with the highest uid: of all, or of those on a branch that have content."""
         columns = self.table.c
-        on_branch = true() if branch_id is None else columns.branch_id == branch_id
+        on_branch = true() if branch_id is None else and_(columns.branch_id == branch_id, has_content(self.table))
         return select(columns.id).where(self.members, on_branch).order_by(columns.uid.desc()).limit(1).scalar_subquery()
 
     def owner_of(self, connection: Connection, **name: Any) -> str | None:
@@ -105,7 +105,7 @@ def lock(connection: Connection, *families: Family) -> None:
 
 
 def promote_newest(connection: Connection, branch_id: int, *families: Family) -> list[int]:
-    """Make the newest version of each family on a branch its only latest one. The trash has no latest versions.
+    """Make the newest version of each family on a branch that has content its only latest one; the trash has none.
 
     Args:
         connection: Connection in a write transaction.
@@ -113,7 +113,7 @@ def promote_newest(connection: Connection, branch_id: int, *families: Family) ->
         *families: Families of one table.
 
     Returns:
-        Ids of the latest versions; a family without versions on the branch has none.
+        Ids of the latest versions; a family without such versions on the branch has none.
     """
     if branch_id == TRASH_BRANCH_ID or not families:
         return []

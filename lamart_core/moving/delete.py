@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, or_, select
+from sqlalchemy import Connection, Table, select
 
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry
@@ -18,6 +18,7 @@ from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, forget_foreign, leave_places, remove_bytes
 from lamart_core.places.publish import publish
 from lamart_core.records import ArtifactRecord, ownership
+from lamart_core.records.artifact import overwritten_by
 from lamart_core.records.trash import read_row
 
 
@@ -62,7 +63,9 @@ def delete(
             place(connection, table, record._rows_that_move(connection), TRASH_BRANCH_ID)
             return None
         _check_managed(record, storage)
-        return _remove_rows(connection, table, row, _rows_to_delete(connection, table, row), storage)
+        version = connection.execute(select(table).where(table.c.id == record.id)).one()
+        along = overwritten_by(connection, version, {version.branch_id, TRASH_BRANCH_ID})
+        return _remove_rows(connection, table, row, [version, *along], storage)
 
     removed = record.registry.unit_of_work(work)
     if removed is None:
@@ -93,32 +96,6 @@ def _check_managed(record: ArtifactRecord, storage: bool | None) -> None:
             f"{record.storage.root} is not managed by this registry, so its files cannot be deleted; "
             "pass storage=False to delete the record only"
         )
-
-
-def _rows_to_delete(connection: Connection, table: Table, row: dict[str, Any]) -> list[Any]:
-    """Return (id, object) of the rows to delete: of an overwritten folder, the latest takes all others along.
-
-    They share its files. What is on other branches stays; so do the files, as long as anything refers to them.
-    """
-    columns = table.c
-    rows = connection.execute(
-        select(columns.id, columns.uid, columns.branch_id, columns.object_id)
-        .where(Family.of(table, row["uid"]).members)
-        .where(or_(columns.branch_id == row["branch_id"], columns.branch_id == TRASH_BRANCH_ID))
-        .order_by(columns.uid.desc())
-    ).all()
-    own = [item for item in rows if item.branch_id == row["branch_id"]]
-    if row["_overwrite_versions"] and own[0].id == row["id"] and not _lives_elsewhere(connection, table, row):
-        return list(rows)
-    return [item for item in rows if item.id == row["id"]]
-
-
-def _lives_elsewhere(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
-    """Whether a version in the trash belongs to a family that is alive on some branch."""
-    if row["branch_id"] != TRASH_BRANCH_ID:
-        return False
-    alive = select(table.c.id).where(Family.of(table, row["uid"]).members, table.c.branch_id != TRASH_BRANCH_ID)
-    return connection.execute(alive.limit(1)).first() is not None
 
 
 def _remove_rows(

@@ -86,6 +86,7 @@ class Plan:
         revises_uid: Uid of the version that is revised explicitly.
         expected_head: Uid of the family's head when the plan was made; only for an explicit revision.
         lookup: Whether equal content is looked up at all.
+        given: Names of the keywords that the caller passed.
     """
 
     storage: Storage
@@ -105,6 +106,7 @@ class Plan:
     revises_uid: str | None = None
     expected_head: str | None = None
     extra_data: dict[str, Any] | None = None
+    given: frozenset[str] = frozenset()
 
     def with_storage(self, storage: Storage) -> Plan:
         """Return the plan for another (for example the saved) storage record."""

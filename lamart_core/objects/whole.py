@@ -20,31 +20,34 @@ from lamart_core.objects.put_again import put_again, put_at
 from lamart_core.objects.record import Share
 from lamart_core.objects.rows import OBJECT, note_sizes
 from lamart_core.objects.unreferenced import remove_bytes
-from lamart_core.objects.verify import damaged_objects, is_damaged
+from lamart_core.objects.verify import damaged_objects, is_damaged, verify
 from lamart_core.objects.whole_folder import repair_folder
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
-from lamart_core.storage import clean_key
+from lamart_core.storage import Depth, State, clean_key
 
 _THREADS = 16
 
 
 def repair_artifact(record: ArtifactRecord, pending: Pending) -> bool:
-    """Store the bytes of an existing artifact again if they are gone or cut off, or note where they moved to.
+    """Store the bytes of an existing artifact again if they are gone or damaged, or note where they moved to.
+
+    What was altered at a real key or in place is not touched, and where another registry manages nothing is put: then
+    the artifact is not what the content is taken for any more.
 
     Args:
         record: The artifact that was found by its content.
         pending: The equal content that the caller passed.
 
     Returns:
-        Whether the artifact is there: False if it was deleted meanwhile, or put into the trash.
+        Whether the artifact is there and has its bytes: False also if it was deleted meanwhile, or put into the trash.
 
     Raises:
         SourceChanged: The source was modified since the artifact was constructed.
         StorageError: The storage refused the bytes.
     """
     stored = _stored(record.registry, [record]).get(record.id)
-    if stored is None:
+    if stored is None or stored["state"] is not None:
         return False
     storage = record.registry.Storage.get(stored["storage_id"])
     staged = pending.staged
@@ -52,7 +55,12 @@ def repair_artifact(record: ArtifactRecord, pending: Pending) -> bool:
         if not stored["is_content_addressed"] and is_damaged(storage, stored):
             _follow(record, stored, staged)
         return True
-    if not repair_object(storage, stored, staged):
+    if not stored["is_managed"]:
+        state = verify(storage, stored, Depth.SIZE).state
+        if state is not State.MISSING or not storage.is_managed or not isinstance(staged.source, Path):
+            return state is State.WHOLE
+        _put_in_place(storage, stored, staged)
+    elif not repair_object(storage, stored, staged):
         return True
     # Bytes are gone also where another process deletes the artifact: first its row, then they.
     stored = _stored(record.registry, [record]).get(record.id)
@@ -62,7 +70,7 @@ def repair_artifact(record: ArtifactRecord, pending: Pending) -> bool:
 
 
 def repair_object(storage: Storage, stored: Row, staged: Staged) -> bool:
-    """Look whether a stored object is whole, and if not, store its bytes again from equal content.
+    """Look whether an object of a version store is whole, and if not, store its bytes again from equal content.
 
     Args:
         storage: The location of the object.
@@ -83,9 +91,7 @@ def repair_object(storage: Storage, stored: Row, staged: Staged) -> bool:
     if not is_damaged(storage, stored):
         return False
     logger.warning("the bytes at %s/%s were not whole; storing them again", storage.root, stored["path"])
-    if not stored["is_managed"]:
-        _put_in_place(storage, stored, staged)
-    elif put_again(storage, stored, source, digest=staged.digest, tree=staged.tree):
+    if put_again(storage, stored, source, digest=staged.digest, tree=staged.tree):
         remove_bytes(storage, stored["path"], is_folder=staged.is_folder)
     return True
 
@@ -135,7 +141,7 @@ def damaged_artifacts(registry: Registry, records: Sequence[ArtifactRecord]) -> 
             continue
         staged, storage = record._pending.staged, locations[stored["storage_id"]]
         if not stored["is_content_addressed"] and (staged.root, staged.in_place) == (storage.root, stored["path"]):
-            if stored["size"] not in (None, staged.size):
+            if stored["size"] not in (None, staged.size) or stored["state"] is not None:
                 damaged.add(stored["id"])
         else:
             unseen.setdefault(storage.id, {})[stored["id"]] = stored
@@ -161,10 +167,10 @@ def _stored(registry: Registry, records: Sequence[ArtifactRecord]) -> dict[int, 
 
 
 def _put_in_place(storage: Storage, stored: Row, staged: Staged) -> None:
-    """Put equal bytes where those of a real key should lie; what is there was readable for nobody."""
+    """Put equal bytes where those of a real key should lie and nothing is."""
     backend, path, source = storage.backend, stored["path"], staged.source
     assert isinstance(source, Path)
-    backend.delete(path, is_folder=staged.is_folder)
+    logger.warning("there is nothing at %s/%s any more; it is stored again", storage.root, path)
     try:
         put_at(backend, source, path, digest=staged.digest, tree=staged.tree)
     except errors.ObjectExists:  # another process does the same

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from sqlalchemy import BigInteger, Boolean, Connection, ForeignKey, String, Table, Text, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    FromClause,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    exists,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from sqlalchemy.orm.attributes import manager_of_class
 
@@ -25,6 +41,13 @@ if TYPE_CHECKING:
     from lamart_core.records.run import Run
     from lamart_core.records.ulabel import ULabel
     from lamart_core.records.user import User
+
+
+def _has_content(source: FromClause) -> ColumnElement[bool]:
+    """Return the condition that an artifact refers to its own files, and not to those that overwrote them."""
+    stored = Base.metadata.tables["lamart_storedobject"].alias()
+    is_own = exists().where(stored.c.id == source.c.object_id, stored.c.hash.is_not_distinct_from(source.c.hash))
+    return or_(~source.c._overwrite_versions, is_own)
 
 
 class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates):
@@ -100,25 +123,65 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:
-        return stem_families("lamart_artifact", "key", "storage_id", where="key IS NOT NULL")
+        return stem_families("lamart_artifact", "key", "storage_id", where="key IS NOT NULL", has_content=_has_content)
 
     storage = ToOne("Storage", "storage_id")
     object = ToOne("StoredObject", "object_id")
     ablocks = ToMany("ArtifactBlock", column="artifact_id", fixed="a text belongs to the artifact it was written for")
 
     def _rows_that_move(self, connection: Connection) -> list[int]:
-        """Return the ids of the rows that change branches with this one.
+        """Return the ids of the rows that change branches with this one: those whose files it has overwritten."""
+        row = _row(connection, self.id)
+        return [row.id, *(other.id for other in overwritten_by(connection, row, {row.branch_id}))]
 
-        The versions of an overwritten folder share its files: they follow the newest of them that is on the branch.
+    def _rows_that_come_back(self, connection: Connection) -> list[int]:
+        """Return the ids of the rows that are restored with this one.
+
+        One whose files were overwritten comes back with the version that has overwritten them, if that is there too.
         """
+        row = _row(connection, self.id)
+        if not row.is_outdated:
+            return self._rows_that_move(connection)
         table = self.__table__
-        columns = table.c
-        rows = connection.execute(
-            select(columns.id, columns.branch_id).where(Family.of(table, self.uid).members).order_by(columns.uid.desc())
-        ).all()
-        here = next((row.branch_id for row in rows if row.id == self.id), None)
-        together = [row.id for row in rows if row.branch_id == here]
-        return together if self._overwrite_versions and together[:1] == [self.id] else [self.id]
+        later = and_(table.c.uid > row.uid, table.c.branch_id == row.branch_id, table.c._overwrite_versions)
+        owner = select(table.c.id).where(Family.of(table, row.uid).members, later, _has_content(table))
+        newest = connection.execute(owner.order_by(table.c.uid.desc()).limit(1)).scalar_one_or_none()
+        if newest is None:
+            return [row.id]
+        found = _row(connection, newest)
+        return [newest, *(other.id for other in overwritten_by(connection, found, {found.branch_id}))]
+
+
+def _row(connection: Connection, artifact_id: int) -> Row[Any]:
+    table = artifact_table()
+    query = select(table, (~_has_content(table)).label("is_outdated")).where(table.c.id == artifact_id)
+    return connection.execute(query).one()
+
+
+def overwritten_by(connection: Connection, version: Row[Any], branches: set[int]) -> Sequence[Row[Any]]:
+    """Return the rows of those versions whose files a version has overwritten: without it they are nothing.
+
+    Each says by itself whether its files may be overwritten: one that was kept, or is the latest of a branch, has files
+    of its own.
+
+    Args:
+        connection: Connection to read over.
+        version: Row of an artifact.
+        branches: Ids of the branches to look at.
+    """
+    if not version._overwrite_versions or _row(connection, version.id).is_outdated:
+        return []
+    table = artifact_table()
+    columns = table.c
+    query = select(table).where(
+        Family.of(table, version.uid).members,
+        columns.uid < version.uid,
+        columns._overwrite_versions,
+        ~columns.is_latest,
+        columns.branch_id.in_(branches),
+        or_(columns.object_id == version.object_id, ~_has_content(table)),
+    )
+    return connection.execute(query.order_by(columns.uid.desc())).all()
 
 
 def artifact_table() -> Table:

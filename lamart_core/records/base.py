@@ -278,6 +278,10 @@ class SQLRecord(Base):
         """Return the ids of the rows that change branches with this one."""
         return [self.id]
 
+    def _rows_that_come_back(self, connection: Connection) -> list[int]:
+        """Return the ids of the rows that are restored with this one."""
+        return self._rows_that_move(connection)
+
     def _mark_unchanged(self) -> None:
         """Take the current values as those of the row."""
         for attribute in sa_inspect(type(self)).column_attrs:

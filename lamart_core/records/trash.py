@@ -79,7 +79,7 @@ def restore(record: SQLRecord) -> None:
         row = read_row(connection, table, record)
         check_unlocked(connection, table, [record.id])
         if row["branch_id"] in (TRASH_BRANCH_ID, ARCHIVE_BRANCH_ID):
-            place(connection, table, record._rows_that_move(connection), target)
+            place(connection, table, record._rows_that_come_back(connection), target)
 
     record.registry.unit_of_work(work)
     record.refresh()

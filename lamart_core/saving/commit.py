@@ -32,6 +32,7 @@ from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import CollectionArtifact, artifact_table
 from lamart_core.records.riders import Rider, Saved
 from lamart_core.saving import resolve
+from lamart_core.saving.hits import Hits, Unseen
 from lamart_core.saving.resolve import MutableRow, SavedRows
 
 # Rows that are not written yet come after all that are.
@@ -93,7 +94,7 @@ class Committed(Saved):
 
 
 def commit(
-    connection: Connection, items: Sequence[Item], *, verified: Collection[int] = frozenset()
+    connection: Connection, items: Sequence[Item], *, verified: Collection[int] = frozenset(), hits: Hits | None = None
 ) -> list[Committed]:
     """Write the rows of records; to be called in a transaction that is run again on conflict.
 
@@ -104,19 +105,22 @@ def commit(
         connection: Connection in a write transaction.
         items: The records.
         verified: Ids of stored objects that are known to be whole.
+        hits: What is known of artifacts of equal content.
 
     Raises:
         Conflict: Another writer won; the transaction is to run again.
-        Overtaken: Bytes that were put, or found, are not there any more, or a real key changed.
+        Overtaken: Bytes that were put, or found, are not there any more, a real key changed, or `hits` is to be asked
+            again.
         IntegrityError: The version that was revised explicitly is not the latest any more.
         ObjectDoesNotExist: An artifact that was to be replaced was deleted.
     """
     table = artifact_table()
+    hits = hits or Hits()
     done: dict[int, Committed] = {}
     waiting = [index for index, item in enumerate(items) if item.artifact_id is None]
     while waiting:
         for index, committed in zip(
-            waiting, _commit_new(connection, table, [items[index] for index in waiting], verified), strict=False
+            waiting, _commit_new(connection, table, [items[index] for index in waiting], verified, hits), strict=False
         ):
             done[index] = committed
         waiting = [index for index in waiting if index not in done]
@@ -165,12 +169,14 @@ class _Decision:
 
 
 def _commit_new(
-    connection: Connection, table: Table, items: Sequence[Item], verified: Collection[int]
+    connection: Connection, table: Table, items: Sequence[Item], verified: Collection[int], hits: Hits
 ) -> list[Committed]:
     """Write the first of some new contents, as many as can be decided together."""
     wanted = [(item.staged, item.plan) for item in items]
     state = resolve.read(connection, table, wanted)
-    decisions = _decide(table, state, items)
+    decisions = _decide(table, state, items, hits)
+    if hits.unseen:
+        raise Unseen("artifacts of equal content have to be looked at")
     fresh = [decision for decision in decisions if decision.is_new]
     recorded = record_objects(connection, [_to_record(decision) for decision in fresh], verified)
     if any(not item.is_new for item in recorded) and resolve.read(connection, table, wanted).snapshot != state.snapshot:
@@ -190,7 +196,7 @@ def _commit_new(
     ]
 
 
-def _decide(table: Table, state: SavedRows, items: Sequence[Item]) -> list[_Decision]:
+def _decide(table: Table, state: SavedRows, items: Sequence[Item], hits: Hits) -> list[_Decision]:
     """Decide for one content after the other, each as if those before it had been saved.
 
     Ends before one that depends on what only the database can say once the others are written: on the latest version of
@@ -200,7 +206,7 @@ def _decide(table: Table, state: SavedRows, items: Sequence[Item]) -> list[_Deci
     names = [column.name for column in table.columns]
     written, restored = set[str](), set[str]()
     for item in items:
-        found = state.matches(item.staged, item.plan)
+        found = state.matches(item.staged, item.plan, hits)
         resolution = resolve.decide(found, item.plan, stem=resolve.own_stem(item.uid))
         equal = resolution.existing
         if equal is not None:

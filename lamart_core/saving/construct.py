@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, select
 from sqlalchemy import inspect as sa_inspect
+from sqlalchemy import select
 from sqlalchemy.orm import make_transient
 from upath import UPath
 
 from lamart_core import errors, uids
 from lamart_core.db import TRASH_BRANCH_ID, Registry
-from lamart_core.families.family import Family
 from lamart_core.lineage import context
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Outcome, Pending, Plan, Resolution, Staged
 from lamart_core.records import ArtifactRecord, Storage, StoredObject, storage_locations
 from lamart_core.saving import resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
+from lamart_core.saving.given import check_tag, names_given, take_given
 from lamart_core.saving.targets import check_managed
 from lamart_core.storage import address_of, is_reserved, normal_form, relative_to, suffix_of
 
@@ -32,7 +32,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     request = checked(registry, request)
     source = stage.resolve_source(path, registry.storage_options)
     storages = storage_locations(registry)
-    if _adopt_own_object(record, registry, source, storages):
+    if _adopt_own_object(record, registry, source, storages, request):
         return
     roots = [item.root for item in storages]
     remote = stage.look(source, roots, registry.storage_options) if isinstance(source, UPath) else None
@@ -123,7 +123,9 @@ def _check_named(registry: Registry, request: Request, *, in_storage: bool) -> N
         raise errors.InvalidArgument("pass one of key, run or description: without any nobody could find it again")
 
 
-def _adopt_own_object(record: ArtifactRecord, registry: Registry, source: Any, storages: Sequence[Storage]) -> bool:
+def _adopt_own_object(
+    record: ArtifactRecord, registry: Registry, source: Any, storages: Sequence[Storage], request: Request
+) -> bool:
     """Become the newest artifact whose object in a version store is the source, if there is one."""
     storage = targets.covering(source, storages)
     if storage is None:
@@ -140,6 +142,9 @@ def _adopt_own_object(record: ArtifactRecord, registry: Registry, source: Any, s
         return False
     record._registry = registry
     record._adopt(row)
+    is_folder = row.n_files is not None
+    staged = Staged(source, row.suffix, is_folder, row.size, row.n_files, None, n_observations=request.n_observations)
+    take_given(record, Pending(staged, plan_of(registry, staged, request, storage)))
     return True
 
 
@@ -160,29 +165,29 @@ def _become(record: ArtifactRecord, staged: Staged, plan: Plan) -> None:
     """Become the artifact that the content means: a new one, or the one that exists already."""
     registry = record.registry
     table = record.__table__
-    with registry.engine.connect() as connection:
-        found = resolve.read(connection, table, [(staged, plan)]).matches(staged, plan)
+    (found,) = resolve.look_up(registry, table, [(staged, plan)])
     if plan.revises_uid is not None:
         plan = _rebase(plan, found.tip.head["uid"] if found.tip.head is not None else None)
     resolution = resolve.decide(found, plan, stem=uids.new_stem())
     pending = Pending(staged, plan)
     if resolution.outcome is Outcome.EXISTING and resolution.existing is not None:
-        become_existing(record, resolution.existing, plan)
-        record._pending = pending
+        become_existing(record, resolution.existing, pending)
         return
     if plan.version_tag is not None and resolution.outcome is Outcome.NEW_VERSION:
-        _check_tag(registry, table, resolution.uid, plan.version_tag)
+        check_tag(record, resolution.uid, plan.version_tag)
     become_new(record, pending, resolution)
 
 
 def begin_anew(record: ArtifactRecord, pending: Pending) -> None:
-    """Let an artifact that was deleted since the constructor found it be saved as a new one: its content is at hand.
+    """Let an artifact that is gone, or has lost its bytes, since the constructor found it be saved as a new one.
+
+    Its content is at hand.
 
     Raises:
         SourceChanged: The source was modified since the artifact was constructed.
     """
     registry = record.registry
-    logger.warning("%s was deleted meanwhile; its content is saved again", record.uid)
+    logger.warning("%s was deleted, or its bytes were altered, meanwhile; its content is saved again", record.uid)
     make_transient(record)
     for name in [name for name in vars(record) if name in _column_names(type(record)) or name.startswith("_cached_")]:
         del vars(record)[name]
@@ -232,14 +237,6 @@ def warn_without_run(registry: Registry, request: Request, plan: Plan, what: Any
         logger.warning(
             "%s has no run: nobody will see which code made it. Start one with track(), or pass run=False", what
         )
-
-
-def _check_tag(registry: Registry, table: Table, uid: str, tag: str) -> None:
-    family = Family.of(table, uid).members
-    with registry.engine.connect() as connection:
-        taken = connection.execute(select(table.c.uid).where(family, table.c.version_tag == tag)).scalar_one_or_none()
-    if taken is not None:
-        raise errors.InvalidArgument(f"the version tag {tag!r} is already taken by {taken}")
 
 
 def _discard_with(record: ArtifactRecord, staged: Staged) -> None:
@@ -306,6 +303,7 @@ def plan_of(registry: Registry, staged: Staged, request: Request, target: Storag
         lookup=lookup,
         revises_uid=revises.uid if revises is not None else None,
         extra_data=request.extra_data,
+        given=names_given(request),
     )
 
 
@@ -331,16 +329,8 @@ def _rebase(plan: Plan, head: str | None) -> Plan:
     return replace(plan, expected_head=head)
 
 
-def become_existing(record: ArtifactRecord, row: Any, plan: Plan) -> None:
+def become_existing(record: ArtifactRecord, row: Any, pending: Pending) -> None:
     """Become the existing artifact of equal content; what was passed and differs is taken over or warned about."""
     record._adopt_row(row)
-    if plan.key is not None and record.key != plan.key:
-        if record.key is None and record._key_is_virtual:
-            record.key = plan.key
-        else:
-            logger.warning("the content is known as %s; its key %r is kept", record.uid, record.key)
-    if plan.description is not None and plan.description != record.description:
-        logger.warning("the description of %s changes to %r", record.uid, plan.description)
-        record.description = plan.description
-    if plan.kind is not None and plan.kind != record.kind:
-        logger.warning("the kind of %s stays %r; assign it to change it", record.uid, record.kind)
+    take_given(record, pending)
+    record._pending = pending

@@ -288,16 +288,14 @@ def _target(registry: Registry, part: _Part, request: Request, locations: Sequen
 
 def _records(model: type[T], registry: Registry, pending: Sequence[Pending]) -> list[T]:
     table = model.__table__
-    with registry.engine.connect() as connection:
-        state = resolve.read(connection, table, [(item.staged, item.plan) for item in pending])
+    matches = resolve.look_up(registry, table, [(item.staged, item.plan) for item in pending])
     records: list[T] = []
-    for item in pending:
+    for item, found in zip(pending, matches, strict=True):
         record = model._blank()
         record._registry = registry
-        resolution = resolve.decide(state.matches(item.staged, item.plan), item.plan, stem=uids.new_stem())
+        resolution = resolve.decide(found, item.plan, stem=uids.new_stem())
         if resolution.existing is not None:
-            construct.become_existing(record, resolution.existing, item.plan)
-            record._pending = item
+            construct.become_existing(record, resolution.existing, item)
         else:
             construct.become_new(record, item, resolution)
         records.append(record)

@@ -104,8 +104,7 @@ def _known_files(registry: Registry, item: Item, tree: TreeDigest) -> Mapping[st
     if not plan.key_is_virtual:
         return None
     with registry.engine.connect() as connection:
-        found = resolve.read(connection, artifact_table(), [(item.staged, plan)]).matches(item.staged, plan)
-        base = found.tip.base
+        base = resolve.read(connection, artifact_table(), [(item.staged, plan)]).tip(plan).base
         if base is None or base["storage_id"] != plan.storage.id:
             return {}
         return histories.known_files(connection, base["object_id"], tree)

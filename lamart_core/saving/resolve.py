@@ -17,18 +17,19 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    or_,
     select,
 )
 
 from lamart_core import errors, uids
-from lamart_core.db import TRASH_BRANCH_ID
+from lamart_core.db import MAIN_BRANCH_ID, TRASH_BRANCH_ID, Registry
 from lamart_core.families.declare import is_latest
 from lamart_core.families.declare import stem as stem_of_row
 from lamart_core.families.family import Family
-from lamart_core.families.following import tip_of, with_highest
+from lamart_core.families.following import Tip, tip_of, with_highest
 from lamart_core.objects.plan import Dedup, Matches, Outcome, Plan, Resolution, Row, Staged
+from lamart_core.objects.rows import OBJECT
 from lamart_core.query.sql.dialects import dialect_of
+from lamart_core.saving.hits import Hits, with_objects
 from lamart_core.storage import normal_form
 
 BATCH = 1000
@@ -76,45 +77,61 @@ class SavedRows:
         """Enter that a row comes back from the trash."""
         self._by_id[row_id]["branch_id"] = branch_id
 
-    def matches(self, staged: Staged, plan: Plan) -> Matches:
-        """Return the rows that decide what one content means."""
+    def tip(self, plan: Plan) -> Tip:
+        """Return where the family of a plan ends, seen from its branch."""
         if plan.revises_uid is not None:
             stems = {uids.stem_of(plan.revises_uid)}
         elif plan.key is not None and plan.storage.is_saved:
             stems = self._stems.get((plan.storage.id, plan.key), set())
         else:
             stems = set[str]()
-        tip = tip_of([row for each in stems for row in self._by_stem.get(each, ())], plan.branch_id)
-        equal, trashed = self._equal(staged, plan)
-        if equal is None and tip.head is not None and _is_state(tip.head, staged, plan):
-            equal = tip.head
-        return Matches(equal=equal, trashed=trashed, tip=tip)
+        return tip_of([row for each in stems for row in self._by_stem.get(each, ())], plan.branch_id)
 
-    def _equal(self, staged: Staged, plan: Plan) -> tuple[Row | None, Row | None]:
-        """Return the newest visible artifact of equal content, and the newest in the trash under the same key."""
+    def matches(self, staged: Staged, plan: Plan, hits: Hits) -> Matches:
+        """Return the rows that decide what one content means; to be asked again if `hits` has not seen all."""
+        tip = self.tip(plan)
+        equal = self._equal(staged, plan, hits)
+        if equal is None and tip.head is not None and _is_state(tip.head, staged, plan, hits):
+            equal = tip.head
+        return Matches(equal=equal, trashed=self._trashed(staged, plan, hits), tip=tip)
+
+    def _equal(self, staged: Staged, plan: Plan, hits: Hits) -> Row | None:
+        """Return the artifact of equal content: one that the branch sees before any other, then the newest."""
+
+        def rank(row: Row) -> tuple[bool, int]:
+            return row["branch_id"] in (plan.branch_id, MAIN_BRANCH_ID), _id(row)
+
+        found = [row for row in self._of_content(staged, plan) if row["branch_id"] != TRASH_BRANCH_ID]
+        for row in sorted(found, key=rank, reverse=True):
+            if hits.is_one(row, staged, plan):
+                return row
+            if hits.is_unseen(row):
+                break
+        return None
+
+    def _trashed(self, staged: Staged, plan: Plan, hits: Hits) -> Row | None:
+        """Return the newest artifact of equal content in the trash under the same key."""
+        found = self._of_content(staged, plan)
+        trashed = [row for row in found if row["branch_id"] == TRASH_BRANCH_ID and row["key"] == plan.key]
+        newest = max(trashed, key=_id, default=None)
+        return newest if newest is not None and hits.is_one(newest, staged, plan) else None
+
+    def _of_content(self, staged: Staged, plan: Plan) -> Sequence[MutableRow]:
         digest = staged.digest
         if digest is None or not _by_content(staged, plan):
-            return None, None
-        found = [row for row in self._by_content.get((digest.value, digest.algorithm), ()) if _has_bytes(row)]
-        visible = [row for row in found if row["branch_id"] != TRASH_BRANCH_ID]
-        trashed = [row for row in found if row["branch_id"] == TRASH_BRANCH_ID and row["key"] == plan.key]
-        return max(visible, key=_id, default=None), max(trashed, key=_id, default=None)
+            return ()
+        return self._by_content.get((digest.value, digest.algorithm), ())
 
 
 def _id(row: Row) -> int:
     return row["id"]
 
 
-def _has_bytes(row: Row) -> bool:
-    # The files of an older version of an overwritten folder are gone: its content is known, but not there.
-    return row["is_latest"] or not row["_overwrite_versions"]
-
-
 def _by_content(staged: Staged, plan: Plan) -> bool:
     return staged.is_comparable and plan.lookup and plan.dedup is Dedup.REGISTRY
 
 
-def _is_state(head: Row, staged: Staged, plan: Plan) -> bool:
+def _is_state(head: Row, staged: Staged, plan: Plan, hits: Hits) -> bool:
     """Whether a content is what the latest version has already.
 
     Empty contents have nothing in common, unless they are two states of one key. An inexact digest does not tell that
@@ -124,7 +141,7 @@ def _is_state(head: Row, staged: Staged, plan: Plan) -> bool:
     if digest is None or (head["hash"], head["_hash_type"]) != (digest.value, digest.algorithm):
         return False
     if staged.is_comparable or (plan.dedup is Dedup.HEAD and digest.is_exact):
-        return True
+        return hits.is_one(head, staged, plan)
     if plan.dedup is not Dedup.HEAD or staged.in_place is None or head["size"] != staged.size:
         return False
     place = head["_real_key"] if head["_key_is_virtual"] else head["key"]
@@ -175,6 +192,18 @@ def read(connection: Connection, table: Table, wanted: Sequence[Wanted]) -> Save
     return SavedRows(rows)
 
 
+def look_up(registry: Registry, table: Table, wanted: Sequence[Wanted]) -> list[Matches]:
+    """Return the rows that decide what contents mean, once those of equal content were looked at."""
+    hits = Hits()
+    with registry.engine.connect() as connection:
+        state = read(connection, table, wanted)
+    while True:
+        found = [state.matches(staged, plan, hits) for staged, plan in wanted]
+        if not hits.unseen:
+            return found
+        hits.look(registry)
+
+
 def _rows(connection: Connection, table: Table, storage_id: int | None, wanted: Sequence[Wanted]) -> list[MutableRow]:
     looked_up = [(staged, plan) for staged, plan in wanted if _by_content(staged, plan)]
     revised = [plan.revises_uid for _, plan in wanted if plan.revises_uid is not None]
@@ -208,8 +237,15 @@ def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
         parts += _families(table, "by_key", and_(in_storage, _among(columns.key, "keys", shape)))
     if shape.stems:
         parts += _families(table, "by_stem", _among(stem_of_row(table), "stems", shape))
-    equal = and_(_among(columns.hash, "hashes", shape), or_(columns.is_latest, ~columns._overwrite_versions))
-    newest = select(func.max(columns.id)).where(equal).group_by(columns.hash, columns._hash_type)
+    # Of all that name one content, the newest of each kind: a thousand empty tables are looked at once.
+    equal = and_(_among(columns.hash, "hashes", shape), OBJECT.c.hash == columns.hash, OBJECT.c.state.is_(None))
+    kinds = [columns[name] for name in ("hash", "_hash_type", "suffix", "otype", "storage_id", "branch_id")]
+    newest = (
+        select(func.max(columns.id))
+        .join_from(table, OBJECT, columns.object_id == OBJECT.c.id)
+        .where(equal)
+        .group_by(*kinds, OBJECT.c.is_managed)
+    )
     if shape.contents:
         parts.append(newest.where(columns.branch_id != TRASH_BRANCH_ID))
     if shape.trash:
@@ -218,7 +254,7 @@ def _statement(table: Table, shape: _Shape) -> Select[Any] | None:
     if not parts:
         return None
     wanted = parts[0].union_all(*parts[1:]) if len(parts) > 1 else parts[0]
-    return with_highest(table).where(columns.id.in_(wanted))
+    return with_objects(with_highest(table), table).where(columns.id.in_(wanted))
 
 
 def _families(table: Table, name: str, members: ColumnElement[bool]) -> list[Select[Any]]:

@@ -19,6 +19,7 @@ from lamart_core.objects.plan import Outcome, Pending, Plan, Row, SaveResult
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.saving.commit import Committed, Item
 from lamart_core.saving.construct import begin_anew
+from lamart_core.saving.given import take_given
 from lamart_core.saving.replace import Replacement, item_of
 from lamart_core.saving.write import repair_artifacts, write
 from lamart_core.storage import Bar, progress
@@ -84,7 +85,10 @@ def save_contents(
     for record, item, found in zip(records, items, committed, strict=True):
         if found.outcome is Outcome.RESTORED:
             logger.warning("%s of equal content and key was restored from the trash", record.uid)
-        if not item.has_bytes:
+        if found.outcome in (Outcome.EXISTING, Outcome.RECREATED, Outcome.RESTORED):
+            if item.has_bytes:
+                # Others saved it since the constructor looked, or a record before it in this list did.
+                take_given(record, Pending(item.staged, item.plan))
             _take_found(record, found)
         for name, value in changes.get(id(record), {}).items():
             if getattr(record, name) != value:

@@ -21,6 +21,7 @@ from lamart_core.places.publish import publish
 from lamart_core.places.real_keys import KeyChanged, Overwritten, Reservation, check_free, reserve
 from lamart_core.records import ArtifactRecord, artifact_table
 from lamart_core.saving.commit import Committed, Item, commit, existing, lock_replaced
+from lamart_core.saving.hits import Hits, Unseen
 from lamart_core.saving.put import check_source, put_bytes, take_back
 from lamart_core.saving.stage import discard
 from lamart_core.storage import Bar
@@ -95,6 +96,7 @@ class _Attempt:
         # Contents that are there already, as far as anybody knows; and ids of the objects that were looked at.
         self._stored: set[ContentKey] = set()
         self._verified: set[int] = set()
+        self._hits = Hits()
         self._to_verify = self._find_shared()
 
     def _find_shared(self) -> list[Share]:
@@ -132,7 +134,7 @@ class _Attempt:
             self.may_be_committed = False
             if self._also is not None:
                 self._also(connection)
-            committed = commit(connection, items, verified=self._verified)
+            committed = commit(connection, items, verified=self._verified, hits=self._hits)
             self.may_be_committed = True
             return committed
 
@@ -172,6 +174,8 @@ class _Attempt:
             self._stored |= {key for key in shared if key is not None}
         elif isinstance(error, KeyChanged):
             self._withdraw()
+        elif isinstance(error, Unseen):
+            self._hits.look(self._registry)
         else:
             self.take_back()
             if isinstance(error, BytesCollected):

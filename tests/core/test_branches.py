@@ -310,8 +310,9 @@ def test_an_overwritten_folder_moves_as_a_whole(registry: Registry, tmp_path: Pa
     versions[-1].restore()
     assert {item.refresh().branch_id for item in versions} == {1}
     assert [item.is_latest for item in versions] == [False, False, True]
-    versions[0].archive()
-    assert [item.refresh().branch_id for item in versions] == [0, 1, 1]
+    with pytest.raises(ln.errors.OutdatedVersion):
+        versions[0].archive()
+    assert {item.refresh().branch_id for item in versions} == {1}
     check_heads(registry)
 
 
