@@ -19,10 +19,11 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from sqlalchemy.exc import SQLAlchemyError
 
 from lamart_core.care import Finding, Garbage, Severity, iter_findings, iter_garbage
-from lamart_core.connect import EMBEDDED, connect
+from lamart_core.connect import EMBEDDED, open_for_care
 from lamart_core.db import Registry
 from lamart_core.db.schema import schema_version, upgrade
 from lamart_core.errors import DatabaseError, LamartError, ObjectDoesNotExist
+from lamart_core.records import identity
 from lamart_core.settings import Settings, default_cache_dir
 
 CLEAN, FOUND, FAILED = 0, 1, 2
@@ -73,8 +74,9 @@ def _existing(db: str | None) -> Registry:
 
 
 def _open(db: str | None) -> Registry:
-    _existing(db).close()
-    return connect(db)
+    registry = _existing(db)
+    open_for_care(registry)
+    return registry
 
 
 @main.command()
@@ -178,6 +180,33 @@ def migrate(db: str | None) -> None:
     with _errors():
         changed = upgrade(_existing(db))
     click.echo("upgraded" if changed else "already at the newest version")
+
+
+@main.command()
+@_db
+def fork(db: str | None) -> None:
+    """Make a registry of its own of a copied database; the original keeps what was not copied along."""
+    with _errors():
+        for line in identity.fork(_open(db)):
+            click.echo(line)
+
+
+@main.command()
+@_db
+def take_over(db: str | None) -> None:
+    """Go on with this database, which was moved elsewhere or put back from a backup, and not with any other copy."""
+    with _errors():
+        for line in identity.take_over(_open(db)):
+            click.echo(line)
+
+
+@main.command()
+@_db
+@click.argument("root")
+def claim(db: str | None, root: str) -> None:
+    """Mark ROOT as the storage location that the database means: its files are lost, or another registry is gone."""
+    with _errors():
+        click.echo(identity.claim(_open(db), root))
 
 
 # ---------------------------------------------------------------- output

@@ -163,9 +163,27 @@ def _open_existing(registry: Registry) -> None:
     ensure_schema(registry)
     registry.is_read_only = True
     _identify(registry, None)
+    registry.storage_id = _oldest_location(registry)
+
+
+def _oldest_location(registry: Registry) -> int:
     query = select(Storage.id).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
     with registry.read() as session:
-        registry.storage_id = session.scalar(query) or 0
+        return session.scalar(query) or 0
+
+
+def open_for_care(registry: Registry) -> None:
+    """Open a registry for its caretakers, whatever lies at the roots of its storage locations; none is made.
+
+    Raises:
+        DatabaseTooNew, DatabaseTooOld: The database is of another version.
+    """
+    ensure_schema(registry)
+    _identify(registry, None)
+    registry.check_file()
+    _choose_user(registry, os.environ.get("LAMART_USER"))
+    registry.storage_id = _oldest_location(registry)
+    set_default_registry(registry)
 
 
 def _identify(registry: Registry, hash_algorithm: str | None) -> None:
@@ -225,7 +243,7 @@ def _login_name() -> str:
 
 def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> Storage:
     """Set and return the default storage location: the one that was asked for, else the oldest managed one."""
-    if root is None:
+    if root is None or registry.copy_of is not None:  # a copy registers none: the original may not have it
         query = select(Storage).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
         with registry.read() as session:
             record = session.scalars(query).one_or_none()
@@ -243,10 +261,10 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
 def _warn_away(registry: Registry, record: Storage) -> None:
     """Say that the default location is not there; records can be read all the same."""
     record._registry = registry
-    if record.type == "local":
+    if record.type == "local" and registry.copy_of is None:
         try:
             ownership.check(record)
-        except errors.StorageError as error:
+        except errors.LamartError as error:
             logger.warning("%s", error)
 
 
@@ -261,7 +279,10 @@ def _location(registry: Registry, root: str | os.PathLike[str]) -> Storage:
         record = Storage(root)
         if record.is_saved and is_local:
             # Elsewhere the first write asks: opening a registry needs no network.
-            ownership.check(record)
+            found = ownership.look(record)
+            if found is not None:
+                found.check()
+            _warn_away(registry, record)
         elif is_local:
             Path(record.root).mkdir(parents=True, exist_ok=True)
         return record.save()

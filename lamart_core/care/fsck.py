@@ -142,6 +142,8 @@ def _left_over(registry: Registry, storage: Storage, *, gc: bool, grace: timedel
                 path=item.path,
                 is_repaired=item.is_removed,
             )
+    except (errors.DatabaseOutdated, errors.DatabaseCopied) as error:
+        yield Finding(Kind.DATABASE, str(error), storage=storage.root, storage_id=storage.id)
     except errors.StorageError as error:
         yield Finding(Kind.UNREACHABLE, f"{storage.root} cannot be listed: {error}", storage=storage.root)
 

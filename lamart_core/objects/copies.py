@@ -22,7 +22,8 @@ from lamart_core.objects.tombstones import check_not_collected
 from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import digest_of, is_damaged, verify, verify_copy
 from lamart_core.records import Storage
-from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, object_path
+from lamart_core.records.epochs import new_path
+from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def copy_object(
         ContentMismatch: The bytes are missing or are not those of the record.
         StorageError: A storage failed or refused; nothing is left.
     """
-    copy = Copy(row, target, object_path(stem, row["suffix"]), digest_of(row))
+    copy = Copy(row, target, new_path(registry, stem, row["suffix"]), digest_of(row))
     if source.id == target.id:
         return _replace_damaged(registry, _duplicate(copy))
     return _replace_damaged(registry, _copy_over(registry, copy, source, before, keeps_versions=keeps_versions))

@@ -171,9 +171,9 @@ def check(storage: Storage) -> None:
 def outdated(registry: Registry, why: str) -> errors.DatabaseOutdated:
     """Return the error for a database that is older than its store."""
     return errors.DatabaseOutdated(
-        f"{registry!r} is older than what lies in its storage: {why}. Was it put back from a backup, or is another copy "
-        "of it in use? Nothing is written or collected. Put the newer database back; or register what this one does "
-        "not know with `lamart fsck --adopt`, and go on with it by `lamart take-over`"
+        f"{registry!r} is older than what lies in its storage: {why}. Was it put back from a backup, or is another "
+        "copy of it in use? Nothing is written or collected. Put the newer database back; or register what this one "
+        "does not know with `lamart fsck --adopt`, and go on with it by `lamart take-over`"
     )
 
 

@@ -16,7 +16,7 @@ from lamart_core import uids
 from lamart_core.db import Registry, UtcDateTime, current_registry, now, uid_type
 from lamart_core.db.checks import check_values
 from lamart_core.query import ToMany
-from lamart_core.records import locations, ownership
+from lamart_core.records import epochs, locations, ownership
 from lamart_core.records.base import SQLRecord
 from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
 from lamart_core.records.recognised import Recognised
@@ -213,7 +213,10 @@ def storage_locations(registry: Registry, *, managed: bool = False) -> list[Stor
     """
     query = _LOCATIONS.where(Storage.instance_uid == registry.uid) if managed else _LOCATIONS
     with registry.read() as session:
-        found = list(session.scalars(query))
+        rows = session.execute(query.add_columns(epochs.newest_id(registry))).all()
+    if rows:
+        epochs.note(registry, rows[0][1])  # every save begins with this statement
+    found: list[Storage] = [row[0] for row in rows]
     for storage in found:
         storage._registry = registry
     return found

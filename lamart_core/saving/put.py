@@ -17,12 +17,13 @@ from lamart_core.objects.plan import Plan, Put, Staged
 from lamart_core.objects.put_again import held_contents
 from lamart_core.objects.tombstones import none_collected
 from lamart_core.objects.unreferenced import remove_bytes
-from lamart_core.records import artifact_table
+from lamart_core.records import artifact_table, ownership
+from lamart_core.records.epochs import new_path
 from lamart_core.saving import resolve
 from lamart_core.saving.commit import Item
 from lamart_core.saving.stage import discard_path
 from lamart_core.saving.targets import check_managed
-from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state, object_path
+from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state
 
 _THREADS = 16
 
@@ -43,6 +44,8 @@ def put_bytes(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]
         StorageError: The storage refused the bytes.
         BytesCollected: Garbage collection took some of them while they were put.
     """
+    for storage in {item.plan.storage.id: item.plan.storage for item in wanted}.values():
+        ownership.renew(storage)
     puts: dict[int, Put] = {}
     files: defaultdict[int, list[int]] = defaultdict(list)
     try:
@@ -80,7 +83,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
     source, staged, plan = _source(item), item.staged, item.plan
     backend, stem = plan.storage.backend, uids.stem_of(item.uid)
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
-    relpath = object_path(stem, staged.suffix)
+    relpath = new_path(registry, stem, staged.suffix)
     with none_collected(registry, plan.storage.id, [relpath]):
         if _is_content_addressed(plan):
             before = item.put if item.put is not None else Put(relpath, is_managed=True)
@@ -127,7 +130,7 @@ def _put_files(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put
             if link is not None:
                 links.append(link)
             move = link is not None or (is_ours and len(wanted) == 1)
-            relpath = object_path(uids.stem_of(item.uid), staged.suffix)
+            relpath = new_path(registry, uids.stem_of(item.uid), staged.suffix)
             puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size))
         with none_collected(registry, storage.id, [put.relpath for put in puts]):
             if len(puts) > 1:
