@@ -98,7 +98,7 @@ def put_again(storage: Storage, stored: Row, source: Path, *, digest: Digest | N
     put: list[str] = []
 
     def step() -> set[str]:
-        path = _new_name(stored["path"], stored["suffix"])
+        path = _new_name(storage, stored["path"], stored["suffix"])
         put.append(path)
         with none_collected(storage.registry, storage.id, [path]):
             put_at(backend, source, path, digest=digest, tree=tree)

@@ -12,6 +12,7 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest
 from lamart_core.objects import histories
+from lamart_core.objects.about import About
 from lamart_core.objects.folder_contents import put_contents
 from lamart_core.objects.plan import Plan, Put, Staged
 from lamart_core.objects.put_again import held_contents
@@ -92,7 +93,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
             return Put(before.relpath, is_managed=True, is_content_addressed=True, files=files)
         move = staged.is_owned and backend.takes_staged
         known = _known_files(registry, item, tree)
-        backend.put_folder(source, relpath, tree=tree, move=move, known=known)
+        backend.put_folder(source, relpath, tree=tree, move=move, known=known, about=_about(item))
     return Put(relpath, is_managed=True)
 
 
@@ -131,17 +132,33 @@ def _put_files(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put
                 links.append(link)
             move = link is not None or (is_ours and len(wanted) == 1)
             relpath = new_path(registry, uids.stem_of(item.uid), staged.suffix)
-            puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size))
+            puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size, _about(item)))
         with none_collected(registry, storage.id, [put.relpath for put in puts]):
             if len(puts) > 1:
                 backend.put_files(puts, bar=bar)
             else:
                 (put,) = puts
-                backend.put_file(put.source, put.relpath, digest=put.digest, move=put.move, bar=bar)
+                backend.put_file(put.source, put.relpath, digest=put.digest, move=put.move, about=put.about, bar=bar)
     finally:
         for link in links:
             discard_path(link)
     return [Put(put.relpath, is_managed=True) for put in puts]
+
+
+def _about(item: Item) -> str | None:
+    """Return what the bytes say themselves of the artifact that they are put for."""
+    staged, values = item.staged, item.values
+    key = item.plan.key if item.plan.key is not None else values.get("key")
+    return About(
+        uid=item.uid,
+        key=key,
+        suffix=staged.suffix,
+        hash=staged.digest.value if staged.digest is not None else None,
+        hash_type=staged.digest.algorithm if staged.digest is not None else None,
+        kind=item.plan.kind,
+        otype=staged.otype or item.plan.otype,
+        is_virtual=item.plan.key_is_virtual,
+    ).written()
 
 
 def _second_name(source: Path, backend: Backend, suffix: str) -> Path | None:

@@ -76,7 +76,14 @@ class Backend(Location, ABC):
         """
 
     def put_file(
-        self, source: Path, relpath: str, *, digest: Digest | None = None, move: bool = False, bar: Bar = NO_BAR
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        digest: Digest | None = None,
+        move: bool = False,
+        about: str | None = None,
+        bar: Bar = NO_BAR,
     ) -> ObjectStat:
         """Store a file as a new object, whole or not at all.
 
@@ -89,6 +96,7 @@ class Backend(Location, ABC):
             digest: What the file was when it was staged; compared with the bytes that are stored.
             move: The source is a staging file of ours that is not needed afterwards. From `staging` of the same local
                 backend it is published without copying, and without hashing it again.
+            about: What the object is, as `about` tells it again; at most 1,800 characters of ASCII.
             bar: Progress that the transfer is part of.
 
         Returns:
@@ -102,7 +110,7 @@ class Backend(Location, ABC):
             StorageError: The storage failed in another way.
         """
         self._check_target(relpath)
-        return self._put_file(FilePut(source, relpath, digest, move), bar)
+        return self._put_file(FilePut(source, relpath, digest, move, about=about), bar)
 
     def put_files(self, puts: Sequence[FilePut], *, bar: Bar = NO_BAR) -> list[ObjectStat]:
         """Store many files, several at a time: all of them or none.
@@ -132,6 +140,7 @@ class Backend(Location, ABC):
         tree: TreeDigest,
         move: bool = False,
         known: Mapping[str, KnownFile] | None = None,
+        about: str | None = None,
     ) -> ObjectStat:
         """Store a folder as a new object. Local: whole or not at all. Object stores: removed again on failure.
 
@@ -154,7 +163,7 @@ class Backend(Location, ABC):
             ObjectExists, SourceChanged, StorageFull, ReadOnlyStorage, StorageError: As for `put_file`.
         """
         self._check_target(relpath)
-        return self._put_folder(source, relpath, tree=tree, move=move, known=known)
+        return self._put_folder(source, relpath, tree=tree, move=move, known=known, about=about)
 
     def get(self, relpath: str, target: Path, *, is_folder: bool = False, bar: Bar = NO_BAR) -> None:
         """Copy an object out of the storage; the target appears whole or not at all.
@@ -434,6 +443,18 @@ class Backend(Location, ABC):
                 return None
             raise
 
+    def about(self, relpath: str) -> str | None:
+        """Return what an object was said to be when it was put; None where that was not kept.
+
+        Not kept by file systems without extended attributes, by stores other than the known clouds, of folders in
+        object stores, and by what copies files without their attributes.
+
+        Raises:
+            PathNotFound: The object is not there.
+            StorageError: The storage failed or refused.
+        """
+        return None
+
     def find_marker(self) -> Marker | None:
         """Return the marker, or None when there is none.
 
@@ -532,7 +553,14 @@ class Backend(Location, ABC):
 
     @abstractmethod
     def _put_folder(
-        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        tree: TreeDigest,
+        move: bool,
+        known: Mapping[str, KnownFile] | None,
+        about: str | None,
     ) -> ObjectStat: ...
 
     @abstractmethod

@@ -23,7 +23,7 @@ from lamart_core.records import Lease, Tombstone
 from lamart_core.saving import put
 from lamart_core.storage import Backend, Local, object_path
 from tests.processes import answers, release, start
-from tests.registries import STORAGES, contents, fresh_registry, tree, write
+from tests.registries import STORAGES, advance, contents, fresh_registry, tree, write
 
 AT_ONCE = timedelta(0)
 
@@ -197,6 +197,21 @@ def between_put_and_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[], ob
     return paths
 
 
+def collect_older(registry: Registry) -> None:
+    """Collect all that no record refers to, after others have saved something."""
+    advance(registry)
+    collect_garbage(registry, grace=AT_ONCE, dry_run=False)
+
+
+def test_a_save_beside_garbage_collection_loses_nothing_while_nobody_else_saves(
+    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = ln.Artifact(write(tmp_path / "a.txt", "a file"), key="a.txt")
+    paths = between_put_and_commit(monkeypatch, lambda: collect_garbage(lab, grace=AT_ONCE, dry_run=False))
+    assert artifact.save().load() == "a file"
+    assert len(paths) == 1, "its bytes are put once"
+
+
 @pytest.mark.req("R258", "R267")
 def test_bytes_that_are_collected_before_the_commit_are_put_again(
     lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -208,7 +223,7 @@ def test_bytes_that_are_collected_before_the_commit_are_put_again(
     ]
     for artifact in sources:
         with monkeypatch.context() as patch:
-            paths = between_put_and_commit(patch, lambda: collect_garbage(lab, grace=AT_ONCE, dry_run=False))
+            paths = between_put_and_commit(patch, lambda: collect_older(lab))
             artifact.save()
         assert len(paths) == len(set(paths)) == 2
         found = Artifact.get(artifact.uid)
@@ -225,7 +240,7 @@ def test_a_moved_folder_that_is_collected_is_an_error_and_no_record(
 ) -> None:
     anndata = pytest.importorskip("anndata")
     artifact = ln.Artifact.from_anndata(anndata.AnnData(pd.DataFrame({"g": [1.0, 2.0]})), key="a.zarr")
-    between_put_and_commit(monkeypatch, lambda: collect_garbage(registry, grace=AT_ONCE, dry_run=False))
+    between_put_and_commit(monkeypatch, lambda: collect_older(registry))
     with pytest.raises(errors.IntegrityError, match="garbage collection"):
         artifact.save()
     assert contents(registry) == type(contents(registry))(0, 0, ())

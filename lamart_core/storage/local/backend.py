@@ -31,6 +31,8 @@ from lamart_core.storage.local.linking import link_equal, link_known
 from lamart_core.storage.local.publishing import (
     check_free,
     create_file,
+    describe,
+    description,
     exchange,
     is_flushed_late,
     link,
@@ -130,6 +132,7 @@ class Local(Backend):
         durable = not is_flushed_late(final, is_alone=is_alone)
         if put.move and staging.holds(source):
             with writing(self.root):
+                describe(source, put.about)
                 size = source.stat().st_size
                 if durable:
                     sync_file(source)
@@ -143,6 +146,7 @@ class Local(Backend):
             if is_checkable(digest) and copied.digest != digest:
                 raise changed(source)
             with writing(self.root):
+                describe(temporary, put.about)
                 publish_file(temporary, final, self, is_alone=is_alone)
         except BaseException:
             remove_quietly(temporary)
@@ -152,7 +156,14 @@ class Local(Backend):
         return ObjectStat(copied.size, None, False, copied.digest)
 
     def _put_folder(
-        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        tree: TreeDigest,
+        move: bool,
+        known: Mapping[str, KnownFile] | None,
+        about: str | None,
     ) -> ObjectStat:
         final, staging = self.path(relpath), self.staging()
         check_free(final, self)
@@ -164,12 +175,14 @@ class Local(Backend):
                     new = link_known(tree.entries, source, self, known)
                     link_equal([entry for entry in new if entry.size], source)
                 run_all([partial(sync_file, source / entry.path) for entry in new], _THREADS)
+                describe(source, about)
                 publish_folder(source, final, self)
         else:
             temporary = staging.new_path()
             try:
                 self._copy_folder(source, temporary, tree, known)
                 with writing(self.root):
+                    describe(temporary, about)
                     publish_folder(temporary, final, self)
             finally:
                 remove_quietly(temporary)
@@ -355,6 +368,11 @@ class Local(Backend):
 
     def _read(self, relpath: str) -> bytes:
         return self.path(relpath).read_bytes()
+
+    def about(self, relpath: str) -> str | None:
+        """Return the extended attribute. See `Backend.about`."""
+        with reading(self.root, relpath):
+            return description(self.path(relpath))
 
     def marker_stamp(self) -> Hashable:
         """Return the state of the file. See `Backend.marker_stamp`."""

@@ -1,0 +1,54 @@
+"""What stored bytes say of themselves, so that they can be registered again when the database is lost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# Object stores keep 2 kB of metadata, ours and their own.
+_LONGEST = 1800
+
+
+@dataclass(frozen=True)
+class About:
+    """What bytes were put for.
+
+    Attributes:
+        uid: Uid of the artifact, as far as it was known before the commit.
+        key: Its key then.
+        suffix: Suffix of the object.
+        hash: Hash of the content.
+        hash_type: How it was made.
+        kind: Kind of the artifact.
+        otype: Object type of the artifact.
+        is_virtual: Whether the key is a name only.
+    """
+
+    uid: str
+    key: str | None = None
+    suffix: str = ""
+    hash: str | None = None
+    hash_type: str | None = None
+    kind: str | None = None
+    otype: str | None = None
+    is_virtual: bool = True
+
+    def written(self) -> str | None:
+        """Return this as ASCII; without the key where it would be too long; None where it would be still."""
+        for about in (self, About(self.uid, None, self.suffix, self.hash, self.hash_type, self.kind, self.otype)):
+            text = json.dumps({name: value for name, value in asdict(about).items() if value is not None})
+            if len(text) <= _LONGEST:
+                return text
+        return None
+
+    @classmethod
+    def parse(cls, text: str) -> About | None:
+        """Return what was written; None for anything else."""
+        try:
+            said: Any = json.loads(text)
+            about = cls(**said)
+        except (ValueError, TypeError):
+            return None
+        texts = (about.uid, about.suffix, about.key or "", about.hash or "", about.hash_type or "")
+        return about if all(isinstance(value, str) for value in texts) else None
