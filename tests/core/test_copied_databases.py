@@ -22,6 +22,7 @@ from lamart_core.care import Kind, check_registry, collect_garbage
 from lamart_core.cli import main
 from lamart_core.db import Registry, set_default_registry
 from lamart_core.records import identity, ownership
+from lamart_core.storage import Local
 from tests.databases import fresh_database
 from tests.registries import create_tables, storage_root, write
 
@@ -217,6 +218,29 @@ def test_a_copied_project_becomes_a_registry_of_its_own(
     assert (code, "no copy" in output) == (2, True)
     fork.close()
     original.close()
+
+
+def test_a_fork_that_ended_before_the_markers_is_completed(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(project, tmp_path / "copy")
+    copy = opened(tmp_path / "copy", monkeypatch)
+
+    def fail(self: Local, marker: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Local, "replace_marker", fail)
+        identity.fork(copy)
+    copy.close()
+    url, root = f"sqlite:///{tmp_path / 'copy/.lamart/lamart.db'}", tmp_path / "copy/.lamart/storage"
+    with pytest.raises(errors.WrongStorage, match="lamart claim"):
+        opened(tmp_path / "copy", monkeypatch)
+    assert run("claim", "--db", url, str(root))[0] == 0
+    fork = opened(tmp_path / "copy", monkeypatch)
+    assert Path(str(save(fork, tmp_path, "own").path)).is_relative_to(root)
+    assert check_registry(fork, verify=True).is_clean
+    fork.close()
 
 
 def test_a_project_that_was_moved_goes_on(

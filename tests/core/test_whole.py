@@ -22,8 +22,8 @@ from lamart_core.saving import create
 from lamart_core.saving import write as writing
 from lamart_core.storage import Local, ObjectStore
 from tests.processes import run_together
-from tests.registries import contents as held
 from tests.registries import advance, tree, write
+from tests.registries import contents as held
 from tests.seams import at_storage
 from tests.storage.s3_server import shared_server
 

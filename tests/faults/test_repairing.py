@@ -32,6 +32,7 @@ def check_after_kill(place: Place, scenario: str, number: int) -> None:
     assert place.run(scenario, "act") == 0
     with place.opened() as registry:
         check_readable()
+        advance(registry)
         collect_garbage(registry, grace=timedelta(0), dry_run=False)
         check_readable()
         assert stored(registry) == referred(registry)
