@@ -18,6 +18,8 @@ from lamart_core.formats.markdown import fenced
 
 # Whatever the document holds: the default of formats whose content decides on the type.
 VALUE = PythonType("builtins", "object")
+# Single numbers of NumPy, which come back as those of Python.
+_NUMPY_NUMBERS = (PythonType("numpy", "integer"), PythonType("numpy", "floating"), PythonType("numpy", "bool"))
 PREVIEW_BYTES = 20_000
 # Values of a YAML document whose aliases are written out.
 _MAX_ALIASED = 1_000_000
@@ -26,7 +28,7 @@ _MAX_ALIASED = 1_000_000
 class _ValueFormat(Format):
     """A document that holds a JSON-like value: mappings with text keys, lists, text, numbers, truth values, null."""
 
-    accepts: ClassVar[tuple[PythonType, ...]] = (DICT, LIST, STR, BOOL, INT, FLOAT)
+    accepts: ClassVar[tuple[PythonType, ...]] = (DICT, LIST, STR, BOOL, INT, FLOAT, *_NUMPY_NUMBERS)
     returns: ClassVar[tuple[PythonType, ...]] = (VALUE, DICT, LIST, STR, BOOL, INT, FLOAT, BYTES)
 
     @abstractmethod
@@ -172,8 +174,8 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(m, f"{where}[{i}]") for i, m in enumerate(cast("list[Any] | tuple[Any, ...]", value))]
     numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.generic):
-        return _plain(value.item(), where)
+    if numpy is not None and isinstance(value, numpy.generic) and not isinstance(value.item(), numpy.generic):
+        return _plain(value.item(), where)  # what stays one has more digits than a float
     for base in (str, bool, int, float):  # enumerations and other subclasses
         if isinstance(value, base):
             return base(value)

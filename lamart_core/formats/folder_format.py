@@ -103,11 +103,11 @@ def table_format(path: ReadablePath) -> TableFormat | None:
     Raises:
         InvalidArgument: The files are tables of several formats.
     """
-    from lamart_core.formats import registry
+    from lamart_core.formats import dispatch
 
     tables: set[TableFormat] = set()
     for file in _each_file(path):
-        found = registry.for_suffix(_table_suffix(file.name))
+        found = dispatch.for_suffix(_table_suffix(file.name))
         if not isinstance(found, TableFormat):
             return None
         tables.add(found)
@@ -133,11 +133,11 @@ def _each_file(path: ReadablePath) -> Iterator[ReadablePath]:
 
 
 def _table_suffix(name: str) -> str:
-    from lamart_core.formats import registry
+    from lamart_core.formats import dispatch
 
     _, *parts = name.lower().split(".")
     composite = "." + ".".join(parts[-2:])
-    return composite if len(parts) > 1 and composite in registry.known_suffixes() else "." + "".join(parts[-1:])
+    return composite if len(parts) > 1 and composite in dispatch.known_suffixes() else "." + "".join(parts[-1:])
 
 
 def _dataset(path: ReadablePath, options: Mapping[str, Any]) -> ArrowDataset:

@@ -1,6 +1,6 @@
 """What a file format must say and do.
 
-A format is one class and one line of registration (``registry.register`` or an entry point of the group
+A format is one class and one line of registration (``formats.register`` or an entry point of the group
 ``lamart_core.formats``). Importing a format must be cheap: heavy libraries are imported inside its methods.
 """
 
@@ -161,10 +161,10 @@ class Format(ABC):
 
         Example:
             >>> import pandas as pd, tempfile
-            >>> from lamart_core.formats import registry
+            >>> from lamart_core.formats import dispatch
             >>> df = pd.DataFrame({"a": [1, 2]})
             >>> path = Path(tempfile.mkdtemp()) / "df.parquet"
-            >>> registry.for_object(df).write(df, path, suffix=".parquet")
+            >>> dispatch.for_object(df).write(df, path, suffix=".parquet")
         """
         if not self.handles(obj):
             raise UnsupportedObject(
@@ -236,17 +236,17 @@ class Format(ABC):
 
     def check_mode(self, mode: str) -> None:
         """Raise InvalidArgument, which lists the rules, for a mode that ``open`` does not know."""
-        from lamart_core.formats import registry
+        from lamart_core.formats import dispatch
 
         if not self.modes:
-            openable = ", ".join(sorted(s for f in registry.all_formats() if f.modes for s in f.suffixes))
+            openable = ", ".join(sorted(s for f in dispatch.all_formats() if f.modes for s in f.suffixes))
             raise InvalidArgument(
                 f"{self.name} cannot be opened lazily: use .cache() or .load(). Can be opened: {openable}"
             )
         if mode not in self.modes:
             writing_modes = (
                 f"{_any_of(tuple(m for m in f.modes if m != 'r'))} for {f.name}"
-                for f in registry.all_formats()
+                for f in dispatch.all_formats()
                 if set(f.modes) - {"r"}
             )
             raise InvalidArgument(

@@ -26,6 +26,8 @@ _WAIT_SECONDS = 5.0
 _CHECK_SECONDS = 0.02
 _QUIET_CHECKS = 5
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+# What anndata notes on an exception while it reads or writes an element.
+_KEY_NOTE = re.compile(r"Error raised while (?:writ|read)ing key '(.*)' of .* (?:to|from) (/.*)")
 # HDF5 reports the failing system call in its message only.
 _HDF5_ERRNO = re.compile(r"errno = (\d+)")
 
@@ -64,7 +66,7 @@ def reading(path: object, what: str, options: Mapping[str, object] | None = None
         if options and isinstance(error, TypeError) and "argument" in str(error):
             raise InvalidArgument(f"The reader of {what} refuses an option: {error}") from error
         raise UnreadableContent(
-            f"{path} cannot be read as {what}: {type(error).__name__}: {error}. "
+            f"{path} cannot be read as {what}: {_element(error)}{type(error).__name__}: {error}. "
             f"It is damaged, incomplete, or not a {what} file."
         ) from error
 
@@ -95,7 +97,7 @@ def writing(obj: object, path: Path, what: str) -> Generator[None]:
         passed_on = (LamartError, MemoryError, ImportError, OSError)
         if code is not None or isinstance(error, passed_on) or not isinstance(error, Exception):
             raise
-        raise UnsupportedObject(f"{what} cannot hold this {type(obj).__name__}: {error}") from error
+        raise UnsupportedObject(f"{what} cannot hold this {type(obj).__name__}: {_element(error)}{error}") from error
 
 
 def remove(path: Path) -> None:
@@ -110,6 +112,16 @@ def remove(path: Path) -> None:
         quiet = 0 if path.exists() else quiet + 1
         shutil.rmtree(path, ignore_errors=True)
         time.sleep(_CHECK_SECONDS)
+
+
+def _element(error: Exception) -> str:
+    """Which part of a container an error is about, as anndata notes it: ``"obs['donor']: "``; empty if it does not."""
+    for note in getattr(error, "__notes__", ()):
+        found = _KEY_NOTE.fullmatch(str(note))
+        if found is not None:
+            slot, *keys = f"{found.group(2)}/{found.group(1)}".strip("/").split("/")
+            return f"{slot}{''.join(f'[{key!r}]' for key in keys)}: "
+    return ""
 
 
 def _system_error(error: BaseException | None) -> int | None:

@@ -13,15 +13,20 @@ from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.markdown import fenced
 
 _ARRAY = PythonType("numpy", "ndarray")
+_SCALAR = PythonType("numpy", "generic")
 _MAX_CHARS = 1000
 
 
 class NpyFormat(Format):
-    """One array as ``.npy``; opened, it stays on disk. Arrays of objects, which would be pickled, are refused."""
+    """One array as ``.npy``; opened, it stays on disk. A scalar becomes an array without dimensions.
+
+    Refused are arrays of objects, which would be pickled, masked values, and arrays of other libraries with more to
+    them than values.
+    """
 
     name = "npy"
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
-    accepts: ClassVar[tuple[PythonType, ...]] = (_ARRAY,)
+    accepts: ClassVar[tuple[PythonType, ...]] = (_ARRAY, _SCALAR)
     returns: ClassVar[tuple[PythonType, ...]] = (_ARRAY,)
     modes: ClassVar[tuple[str, ...]] = ("r",)
 
@@ -32,6 +37,19 @@ class NpyFormat(Format):
             raise UnsupportedObject(
                 f"An array of {obj.dtype} holds Python objects, which only pickle could store: convert it to numbers "
                 "or fixed-width text"
+            )
+        if isinstance(obj, np.ma.MaskedArray):
+            n_masked = int(np.ma.count_masked(obj))
+            if n_masked:
+                raise UnsupportedObject(
+                    f"{n_masked:,} values of the array are masked, which .npy cannot say: use filled(…), or store "
+                    "values and mask as two artifacts"
+                )
+            obj = obj.data
+        elif type(obj).__module__.partition(".")[0] != "numpy":
+            raise UnsupportedObject(
+                f"A {type(obj).__module__}.{type(obj).__qualname__} is more than its values (units, say), and .npy "
+                "would lose that: store numpy.asarray(…) of it"
             )
         with path.open("wb") as file:
             np.lib.format.write_array(file, np.asarray(obj), allow_pickle=False)

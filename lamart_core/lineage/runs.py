@@ -17,7 +17,7 @@ from lamart_core.families.family import Family
 from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.lineage.redact import redacted_text
 from lamart_core.records import Run, RunStatus, Transform
-from lamart_core.records.mixins import new_row
+from lamart_core.records.kinds.mixins import new_row
 
 MAX_NAME = 150
 MAX_EXTERNAL_ID = 512

@@ -19,7 +19,7 @@ from lamart_core.lineage.runs import RunSpec, TransformSpec, continue_run, finis
 from lamart_core.lineage.source_code import Source
 from lamart_core.logging import logger
 from lamart_core.records import Run, RunStatus, Transform
-from lamart_core.records.run import innermost_run
+from lamart_core.records.kinds.current_run import innermost_run
 
 _PREFIX = "track/"
 

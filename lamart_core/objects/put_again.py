@@ -63,7 +63,7 @@ def switch_places(connection: Connection, storage: Storage, places: Sequence[New
         BytesCollected: Garbage collection has taken what lies there.
     """
     row_id, old, new = bindparam("row_id"), bindparam("old"), bindparam("new")
-    change = update(OBJECT).where(OBJECT.c.id == row_id, OBJECT.c.path == old).values(path=new)
+    change = update(OBJECT).where(OBJECT.c.id == row_id, OBJECT.c.path == old).values(path=new, stamp=None)
     connection.execute(change, [{"row_id": item.object_id, "old": item.old, "new": item.new} for item in places])
     ids = sorted(item.object_id for item in places)
     query = select(OBJECT.c.path).where(dialect_of(connection.dialect.name).among(OBJECT.c.id, ids))

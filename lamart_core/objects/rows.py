@@ -48,6 +48,11 @@ def object_values(staged: Staged) -> dict[str, Any]:
     }
 
 
+def of_version_store(stamp: str | None) -> str | None:
+    """Return what of a stamp is compared in a version store: others may see its files under other inodes."""
+    return None if stamp is None else stamp.partition(".")[0]
+
+
 def note_sizes(connection: Connection, object_id: int, size: int | None, n_files: int | None) -> None:
     """Write down the sizes of an object after equal content took its place, whose bytes may differ in some formats."""
     values = {"size": size, "n_files": n_files}

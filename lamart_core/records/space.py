@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import DEFAULT_SPACE_ID, UtcDateTime, uid_type
 from lamart_core.query import ToOne
-from lamart_core.records.own_name import HasOwnName
+from lamart_core.records.kinds.own_name import HasOwnName
 
 
 class Space(HasOwnName):

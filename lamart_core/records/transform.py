@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from lamart_core.db import Registry, UtcDateTime, uid_type
 from lamart_core.families.declare import named_families, new_uid
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, IsVersioned, TracksUpdates
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, IsVersioned, TracksUpdates
 
 if TYPE_CHECKING:
     from lamart_core.query import RelatedManager

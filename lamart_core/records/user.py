@@ -10,8 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import UtcDateTime, uid_type
 from lamart_core.query import ToMany
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import TracksUpdates
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import TracksUpdates
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact

@@ -30,7 +30,7 @@ from lamart_core.places.key_state import is_real
 from lamart_core.places.real_keys import KeyChanged, Reservation, release
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import CollectionArtifact, artifact_table
-from lamart_core.records.riders import Rider, Saved
+from lamart_core.records.kinds.riders import Rider, Saved
 from lamart_core.saving import resolve
 from lamart_core.saving.hits import Hits, Unseen
 from lamart_core.saving.resolve import MutableRow, SavedRows

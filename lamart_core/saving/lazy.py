@@ -84,7 +84,9 @@ class LazyArtifact:
         record: ArtifactRecord = model._blank()
         construct.from_stored(record, registry, staged, request, storage)
         save(record)
-        if not self._is_stored():
+        if self._is_stored():
+            storage.backend.protect(self.relpath)
+        else:
             # Equal content is stored already: what was written is not needed.
             remove_bytes(storage, self.relpath, is_folder=staged.is_folder)
         registry.unit_of_work(lambda connection: leases.release(connection, storage.id, self.relpath))

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry
-from lamart_core.hashing import TreeDigest
+from lamart_core.hashing import TreeDigest, stamp_of, stamp_of_files
 from lamart_core.objects import histories
 from lamart_core.objects.about import About
 from lamart_core.objects.folder_contents import put_contents
 from lamart_core.objects.plan import Plan, Put, Staged
 from lamart_core.objects.put_again import held_contents
+from lamart_core.objects.rows import of_version_store
 from lamart_core.objects.tombstones import none_collected
 from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.records import artifact_table, ownership
@@ -56,7 +57,7 @@ def put_bytes(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]
             if lying is not None:
                 if staged.state is not None and isinstance(staged.source, Path):
                     check_state(staged.source, staged.state)
-                puts[index] = Put(lying, is_managed=staged.in_place is None)
+                puts[index] = Put(lying, is_managed=staged.in_place is None, stamp=_stamp_of(staged))
             elif staged.tree is None:
                 files[item.plan.storage.id].append(index)
             else:
@@ -67,6 +68,16 @@ def put_bytes(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]
         take_back(wanted, puts)
         raise
     return [puts[index] for index in range(len(wanted))]
+
+
+def _stamp_of(staged: Staged) -> str | None:
+    """Return the stamp of what was staged where it lies, from before it was hashed."""
+    if staged.state is None:
+        return None
+    if staged.is_folder:
+        return stamp_of_files(staged.state) if staged.stored is None else None
+    stamp = stamp_of(staged.state[""])
+    return stamp if staged.stored is None else of_version_store(stamp)
 
 
 def _source(item: Item) -> Path:
@@ -135,14 +146,21 @@ def _put_files(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put
             puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size, _about(item)))
         with none_collected(registry, storage.id, [put.relpath for put in puts]):
             if len(puts) > 1:
-                backend.put_files(puts, bar=bar)
+                stats = backend.put_files(puts, bar=bar)
             else:
                 (put,) = puts
-                backend.put_file(put.source, put.relpath, digest=put.digest, move=put.move, about=put.about, bar=bar)
+                stats = [
+                    backend.put_file(
+                        put.source, put.relpath, digest=put.digest, move=put.move, about=put.about, bar=bar
+                    )
+                ]
     finally:
         for link in links:
             discard_path(link)
-    return [Put(put.relpath, is_managed=True) for put in puts]
+    return [
+        Put(put.relpath, is_managed=True, stamp=of_version_store(stat.stamp))
+        for put, stat in zip(puts, stats, strict=True)
+    ]
 
 
 def _about(item: Item) -> str | None:

@@ -2,6 +2,7 @@
 
 from lamart_core.storage import ownership
 from lamart_core.storage.backend import Backend
+from lamart_core.storage.backends import backend_at
 from lamart_core.storage.cache import Cache
 from lamart_core.storage.content_addressed import ContentAddressedFolder
 from lamart_core.storage.copying import check_state, content_state, state_at_rest
@@ -20,6 +21,7 @@ from lamart_core.storage.names.keys import (
     object_path,
     register_suffixes,
     suffix_of,
+    suffix_under,
 )
 from lamart_core.storage.names.roots import (
     MARKER,
@@ -34,7 +36,6 @@ from lamart_core.storage.names.roots import (
 )
 from lamart_core.storage.objectstore.backend import ObjectStore
 from lamart_core.storage.objectstore.options import OptionsSource, StorageOptions, given_options
-from lamart_core.storage.opening import backend_at
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.staging import Staging, maker_lives
 from lamart_core.storage.values import (
@@ -102,5 +103,6 @@ __all__ = [
     "state_at_rest",
     "storage_type",
     "suffix_of",
+    "suffix_under",
     "writing",
 ]

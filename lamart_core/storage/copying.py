@@ -23,6 +23,7 @@ from lamart_core.hashing import (
     list_files,
     open_regular,
     reading_source,
+    stamp_of,
     state_of,
 )
 from lamart_core.storage.failures import writing
@@ -36,18 +37,29 @@ _FLUSH = 16 * 2**20
 _END = -1
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
 _TICKS = 10
+_STORED = 0o444
+_ABOUT = "user.lamart.about"
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What a copy wrote: its size in bytes and its digest."""
+    """What a copy wrote: its size in bytes, its digest and its stamp."""
 
     size: int
     digest: Digest
+    stamp: str
 
 
 def copy_file(
-    source: Path, target: Path, *, root: str, algorithm: str, durable: bool = True, bar: Bar = NO_BAR
+    source: Path,
+    target: Path,
+    *,
+    root: str,
+    algorithm: str,
+    durable: bool = True,
+    is_stored: bool = False,
+    about: str | None = None,
+    bar: Bar = NO_BAR,
 ) -> Copied:
     """Copy a file to a new path, hashing the bytes that are written.
 
@@ -57,6 +69,8 @@ def copy_file(
         root: Root of the storage that is written to, for messages.
         algorithm: Hash algorithm.
         durable: Whether the bytes are flushed to the disk before this returns.
+        is_stored: Whether the copy is what is stored, which nobody writes to any more.
+        about: What it is; see `describe`.
         bar: Progress that the copy is part of.
 
     Raises:
@@ -71,12 +85,28 @@ def copy_file(
             hasher = Hasher(algorithm, parallel=False)
             copy = _copy_small if before.st_size <= _PIECE else _copy_large
             copy(reader, file, hasher, bar)
+            describe(file.fileno(), about)  # while it may be written to, and before it is flushed
+            if is_stored:
+                protect(file.fileno())
             if durable:
                 os.fsync(file.fileno())
+            stamp = stamp_of(state_of(os.fstat(file.fileno())))
         after = os.fstat(reader.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or hasher.size != after.st_size:
         raise changed(source)
-    return Copied(hasher.size, hasher.digest())
+    return Copied(hasher.size, hasher.digest(), stamp)
+
+
+def protect(path: Path | int) -> None:
+    """Give a file, by its path or descriptor, the mode of what is stored: everybody may read it, nobody write to it."""
+    with contextlib.suppress(PermissionError):  # some file systems have no modes
+        os.chmod(path, _STORED)
+
+
+def protect_all(path: Path) -> None:
+    """Protect a file, or all files of a folder."""
+    for name in [path / file.path for file in list_files(path)] if path.is_dir() else [path]:
+        protect(name)
 
 
 def open_source(source: Path) -> FileIO:
@@ -314,3 +344,25 @@ def check_entries(source: Path, tree: TreeDigest) -> None:
 def is_checkable(digest: Digest | None) -> bool:
     """Whether a digest can be compared with one made from the bytes of a file."""
     return digest is not None and digest.is_exact and digest.algorithm in ALGORITHMS
+
+
+def describe(path: Path | int, about: str | None) -> None:
+    """Write down beside the bytes of a file or folder what it is, where the file system has attributes for that."""
+    if about is not None and hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):  # a help for the day on which the database is lost, and no more
+            os.setxattr(path, _ABOUT, about.encode("ascii"))
+
+
+def description(path: Path) -> str | None:
+    """Return what `describe` wrote.
+
+    Raises:
+        FileNotFoundError: There is nothing.
+    """
+    path.lstat()
+    if not hasattr(os, "getxattr"):
+        return None
+    try:
+        return os.getxattr(path, _ABOUT, follow_symlinks=False).decode("ascii", "replace")
+    except OSError:
+        return None

@@ -165,30 +165,15 @@ def maker_lives(name: str) -> bool | None:
     """Return whether the process that made a staging file is there; None when that cannot be seen from here."""
     if name[:_PLACE] != _maker(os.getpid())[:_PLACE]:
         return None  # another machine, another container, or before the machine was started again
-    started = processes.started(_number(name[_PLACE:][:_PROCESS]))
-    return started is not None and _digits(started, _START) == name[_PLACE + _PROCESS :][:_START]
+    started = processes.started(uids.number(name[_PLACE:][:_PROCESS]))
+    return started is not None and uids.digits(started, _START) == name[_PLACE + _PROCESS :][:_START]
 
 
 @cache
 def _maker(pid: int) -> str:  # by process, because a child made by fork is another one
     place = hashlib.sha256(processes.namespace().encode()).digest()
     return (
-        _digits(int.from_bytes(place[:8], "big"), _PLACE)
-        + _digits(pid, _PROCESS)
-        + _digits(processes.started(pid) or 0, _START)
+        uids.digits(int.from_bytes(place[:8], "big"), _PLACE)
+        + uids.digits(pid, _PROCESS)
+        + uids.digits(processes.started(pid) or 0, _START)
     )
-
-
-def _digits(number: int, length: int) -> str:
-    digits = ""
-    for _ in range(length):
-        number, digit = divmod(number, len(uids.ALPHABET))
-        digits = uids.ALPHABET[digit] + digits
-    return digits
-
-
-def _number(digits: str) -> int:
-    number = 0
-    for digit in digits:
-        number = number * len(uids.ALPHABET) + uids.ALPHABET.index(digit)
-    return number

@@ -229,9 +229,10 @@ def test_a_fork_that_ended_before_the_markers_is_completed(
     def fail(self: Local, marker: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Local, "replace_marker", fail)
-        identity.fork(copy)
+        with pytest.raises(KeyboardInterrupt):
+            identity.fork(copy)
     copy.close()
     url, root = f"sqlite:///{tmp_path / 'copy/.lamart/lamart.db'}", tmp_path / "copy/.lamart/storage"
     with pytest.raises(errors.WrongStorage, match="lamart claim"):

@@ -13,6 +13,7 @@ from lamart_core.care import Kind, check_registry, collect_garbage
 from lamart_core.models import Artifact
 from tests.faults.scenarios import REPAIRING
 from tests.faults.test_crash_matrix import Place, check_readable, chosen, referred, stored, zygote
+from tests.registries import advance
 from tests.tools import SEED
 
 __all__ = ["zygote"]

@@ -112,19 +112,26 @@ def archive(members: dict[str, bytes], suffix: str) -> bytes:
 
 def samples() -> list[Sample]:
     text, value, raw = "größe\r\nline\n", {"b": [1, 2.5, None, True], "a": {"x": "größe"}}, b"\x89PNG\x00\xff"
+    numbers = [np.int32(3), np.float32(0.1), np.bool_(True)]
     by_format: dict[str, list[Any]] = {
         "h5ad": [adata(), adata(sparse=False)],
         "anndata.zarr": [adata(), adata(sparse=False)],
         "zarr": [zarr_group(), zarr_group(2), zarr_group()["counts"]],
         "hdf5": [hdf5_group(), hdf5_group()["counts"]],
-        "json": [value, [1, "a"], 3, 2.5, True],
-        "yaml": [value, [1, "a"], 3, 2.5, True],
+        "json": [value, [1, "a"], 3, 2.5, True, *numbers],
+        "yaml": [value, [1, "a"], 3, 2.5, True, *numbers],
         "text": [text],
         "page": ["<html>é</html>", b"<html/>"],
         "image": [raw],
         "rds": [raw],
         "file": [raw, text],
-        "npy": [np.arange(6, dtype="int32").reshape(2, 3), np.zeros((0, 4)), np.array(["größe", "b"])],
+        "npy": [
+            np.arange(6, dtype="int32").reshape(2, 3),
+            np.zeros((0, 4)),
+            np.array(["größe", "b"]),
+            np.complex64(1j),
+        ],
+        "npz": [sp.csr_matrix(np.eye(3)), sp.coo_array(np.eye(3)), sp.csr_matrix((0, 4))],
     }
     columns = {"a": [1, None], "b": ["x", "y"]}
     lazy = [pl.LazyFrame(columns), ds.dataset(pa.table(columns))]
@@ -223,6 +230,8 @@ def assert_loaded(loaded: Any, sample: Sample) -> None:
         pd.testing.assert_frame_equal(loaded, obj.to_table().to_pandas(), check_dtype=False)
     elif isinstance(obj, zarr.Group | zarr.Array | h5py.Group | h5py.Dataset):
         assert _bytes_of(loaded, sample.suffix) == _bytes_of(obj, sample.suffix)
+    elif isinstance(obj, np.generic):  # a number of Python, or an array without dimensions
+        assert loaded == obj
     else:
         assert type(loaded) is type(obj)
         assert_same(loaded, obj)

@@ -14,6 +14,8 @@ from tests.formats.format_samples import SAMPLES, WRITABLE, assert_loaded
 
 @pytest.mark.req("R38")
 class TestAllFormats(FormatContract):
+    hidden_libraries = (*FormatContract.hidden_libraries, "scipy")
+
     @classmethod
     def samples(cls) -> Sequence[FormatSample]:
         return SAMPLES

@@ -238,7 +238,7 @@ def test_options_that_do_not_fit_are_refused(suffix: str, options: dict[str, Any
 @pytest.mark.parametrize("suffix", WRITERS)
 @pytest.mark.parametrize("name", ["a/b", "", ".."])
 def test_what_cannot_be_stored_is_refused_and_leaves_nothing(name: str, suffix: str, tmp_path: Path) -> None:
-    with pytest.raises(errors.UnsupportedObject, match="named"):
+    with pytest.raises(errors.UnsupportedObject, match="mod has the key"):
         write(md.MuData({name: matrix(["c"], ["g"])}), tmp_path / "x", suffix)
     obj = mudata()
     obj["rna"].uns["model"] = object()

@@ -10,6 +10,7 @@ from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.subset import AnnDataSubset, chosen
 from lamart_core.formats.arrays import unannounced
 from lamart_core.formats.containers.accessor import AnnotatedAccessor, close_nothing, require_members
+from lamart_core.formats.containers.contents import Contents, Store
 from lamart_core.formats.guards import reading
 
 if TYPE_CHECKING:
@@ -62,11 +63,8 @@ class AnnDataAccessor(AnnotatedAccessor):
         """The raw matrix with all its variables, as a lazy AnnData; None if there is none."""
         import anndata as ad
 
-        if "raw" not in self._open_group():
-            return None
-        group = self._group["raw"]
-        varm = {name: _on_disk(group["varm"][name]) for name in group["varm"]} if "varm" in group else {}
-        return ad.AnnData(X=_on_disk(group["X"]), obs=self.obs, var=self._read("raw/var"), varm=varm)
+        parts = self._raw_parts()
+        return ad.AnnData(obs=self.obs, **parts) if parts else None
 
     def lazy(self) -> ad.AnnData:
         """Everything as anndata's own lazy object (``anndata.experimental.read_lazy``), columns of ``obs`` included.
@@ -90,16 +88,24 @@ class AnnDataAccessor(AnnotatedAccessor):
         from anndata.io import read_elem
 
         group = self._open_group()
-        if "encoding-type" not in group.attrs:  # anndata before 0.8
+        # There was no mark before anndata 0.8, and another one for modalities before mudata 0.2.
+        if dict(group.attrs).get("encoding-type") != "anndata":
             return self._lazy.to_memory()
         with self._guard():
-            return cast("ad.AnnData", read_elem(group))
+            return self.with_raw(cast("ad.AnnData", read_elem(group)))
+
+    def with_raw(self, adata: ad.AnnData) -> ad.AnnData:
+        """What was read of the store, with the raw matrix: anndata takes one without rows for none."""
+        if not adata.n_obs:
+            cast(Any, adata).raw = self.raw
+        return adata
 
     def set_column(self, slot: str, name: str, values: Any) -> None:
         """Add or replace a column of ``obs`` or ``var``, in the store and here; needs mode ``"r+"``.
 
         Raises:
             InvalidArgument: The store is read-only, or ``slot`` is neither ``"obs"`` nor ``"var"``.
+            UnsupportedObject: The column would come back as something else.
         """
         if self._mode != "r+":
             raise InvalidArgument(f"The store was opened with mode {self._mode!r}: open it with mode 'r+' to write")
@@ -108,12 +114,22 @@ class AnnDataAccessor(AnnotatedAccessor):
         from anndata.io import write_elem
 
         group = self._open_group()
-        changed = getattr(self, slot).assign(**{name: values})
+        contents = Contents(Store("AnnData", is_hdf5=False))
+        changed = contents.frame(getattr(self, slot).assign(**{name: values}), slot, has_names=True)
+        contents.check("column")
         with unannounced():
             write_elem(group, slot, changed)
         for stale in ("_lazy", "raw"):
             vars(self).pop(stale, None)
         vars(self)[slot] = changed
+
+    def _raw_parts(self) -> dict[str, Any]:
+        """The raw matrix, which stays on disk, and its annotations; empty if there is none."""
+        group = self._open_group().get("raw")
+        if group is None or not hasattr(group, "keys"):  # zarr has an empty array there
+            return {}
+        varm = {name: _on_disk(group["varm"][name]) for name in group["varm"]} if "varm" in group else {}
+        return {"X": _on_disk(group["X"]), "var": self._read("raw/var"), "varm": varm}
 
     @cached_property
     def _lazy(self) -> ad.AnnData:
@@ -121,7 +137,7 @@ class AnnDataAccessor(AnnotatedAccessor):
 
         parts: dict[str, Any] = {name: dict(self._slot(name)) for name in ("obsm", "varm", "layers", "obsp", "varp")}
         parts |= {"X": self.X} if self.X is not None else {"shape": self._shape}
-        return ad.AnnData(obs=self.obs, var=self.var, uns=self.uns, **parts)
+        return ad.AnnData(obs=self.obs, var=self.var, uns=self.uns, raw=self._raw_parts(), **parts)
 
     def _state(self) -> str:
         return f"mode {self._mode!r}"

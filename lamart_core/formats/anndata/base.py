@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BACKED
@@ -18,7 +17,6 @@ from lamart_core.formats.tables.base import pandas_markdown
 
 if TYPE_CHECKING:
     import anndata as ad
-    import pandas as pd
 
 _ACCESSOR = PythonType("lamart_core.formats.anndata.accessor", "AnnDataAccessor")
 _CATEGORIES = 10
@@ -54,35 +52,6 @@ class AnnDataFormat(AnnotatedFormat):
 
     def _preview(self, container: Any) -> Preview:
         return anndata_preview(container)
-
-
-@contextmanager
-def unchanged(adata: ad.AnnData) -> Generator[ad.AnnData]:
-    """What to pass to anndata's writers, which replace text columns of their argument by categorical ones, in place.
-
-    Yields the object itself and puts its columns back afterwards; a view, which a changed column would turn into
-    a copy, is copied instead, if it has text columns at all.
-    """
-    if adata.is_view and any(_may_hold_text(df) for df in _frames(adata)):
-        yield adata.to_memory(copy=True) if adata.isbacked else adata.copy()
-        return
-    before = [{name: df[name] for name in df.columns if df.columns.is_unique} for df in _frames(adata)]
-    try:
-        yield adata
-    finally:
-        for df, columns in zip(_frames(adata), before, strict=True):
-            for name, column in columns.items():
-                if df[name].dtype != column.dtype:
-                    df[name] = column
-
-
-def _may_hold_text(df: pd.DataFrame) -> bool:
-    return any(str(dtype) in ("object", "string", "str") for dtype in df.dtypes)
-
-
-def _frames(adata: ad.AnnData) -> list[pd.DataFrame]:
-    raw = cast("ad.Raw | None", adata.raw)
-    return cast("list[pd.DataFrame]", [adata.obs, adata.var, *([] if raw is None else [raw.var])])
 
 
 def anndata_preview(adata: Any) -> Preview:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root
-from lamart_core.formats.anndata.base import AnnDataFormat, unchanged
+from lamart_core.formats.anndata.base import AnnDataFormat
 from lamart_core.formats.anndata.early import EarlyAccessor, is_early
 from lamart_core.formats.arrays.hdf5_file import open_hdf5
 from lamart_core.formats.arrays.open_store import OpenStore, opened
+from lamart_core.formats.containers.contents import Store
+from lamart_core.formats.containers.prepared import prepared
+from lamart_core.formats.containers.proof import prove_readable
 from lamart_core.formats.format import ReadablePath
 
 if TYPE_CHECKING:
@@ -40,11 +43,13 @@ class H5adFormat(AnnDataFormat):
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         self._require("Writing")
+        import h5py
         from anndata.io import write_h5ad
 
-        # The function, not the method: that one would make a backed object point to the new file.
-        with unchanged(obj) as adata:
-            write_h5ad(path, adata, **options)
+        adata = prepared(obj, Store(self.name, True, options.get("convert_strings_to_categoricals", True)))
+        write_h5ad(path, adata, **options)
+        with h5py.File(path, "r") as file:
+            prove_readable(file, adata)
 
     def _load(self, path: Path, *, is_backed: bool, options: Mapping[str, Any]) -> ad.AnnData:
         import anndata as ad

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamart_core.formats.anndata.accessor import check_root, lazy_anndata
-from lamart_core.formats.anndata.base import AnnDataFormat, unchanged
+from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
+from lamart_core.formats.anndata.base import AnnDataFormat
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes, unannounced
-from lamart_core.formats.arrays.open_store import OpenStore
-from lamart_core.formats.containers.accessor import open_zarr_folder
+from lamart_core.formats.arrays.open_store import OpenStore, opened
+from lamart_core.formats.containers.accessor import close_nothing, open_zarr_folder
 from lamart_core.formats.containers.base import ZarrContainerFormat, writing_zarr_version
+from lamart_core.formats.containers.contents import Store
+from lamart_core.formats.containers.prepared import prepared
+from lamart_core.formats.containers.proof import prove_readable
 from lamart_core.formats.format import ReadablePath
 
 if TYPE_CHECKING:
@@ -43,8 +46,11 @@ class AnnDataZarrFormat(ZarrContainerFormat, AnnDataFormat):
         chunks = passed.pop("chunks", None)
         if chunks is not None and not hasattr(obj.X, "format"):  # sparse matrices of any kind have their own chunks
             passed["chunks"] = tuple(chunks)
-        with writing_zarr_version(options.get("zarr_format", 3)), unannounced(), unchanged(obj) as adata:
+        adata = prepared(obj, Store(self.name, False, options.get("convert_strings_to_categoricals", True)))
+        with writing_zarr_version(options.get("zarr_format", 3)), unannounced():
             write_zarr(path, adata, **passed)
+        with opened(self._open_store(path, "r", {})) as group:
+            prove_readable(group, adata)
 
     def _load(self, path: Path, *, is_backed: bool, options: Mapping[str, Any]) -> ad.AnnData:
         from anndata.io import read_zarr
@@ -53,8 +59,7 @@ class AnnDataZarrFormat(ZarrContainerFormat, AnnDataFormat):
         if is_backed:
             return lazy_anndata(open_zarr(path, mode="r", **options))
         group = open_zarr(path, mode="r")
-        check_root(group)
-        return read_zarr(group, **options)
+        return AnnDataAccessor(group, close_nothing, mode="r").with_raw(read_zarr(group, **options))
 
     def _open_store(self, path: ReadablePath, mode: str, options: Mapping[str, Any]) -> OpenStore:
         return open_zarr_folder(path, mode, options)

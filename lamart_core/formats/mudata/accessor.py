@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lamart_core.formats.anndata.accessor import AnnDataAccessor, lazy_anndata
+from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.arrays.open_store import OpenStore
 from lamart_core.formats.containers.accessor import AnnotatedAccessor, close_nothing, quiet, require_members
 from lamart_core.formats.guards import reading
@@ -136,17 +136,12 @@ def read_mudata(group: Any) -> md.MuData:
     import mudata as md
 
     check_root(group)
-    modalities = {name: _read_modality(group["mod"][name]) for name in modality_names(group)}
+    modalities = {
+        name: AnnDataAccessor(group["mod"][name], close_nothing, mode="r").to_memory() for name in modality_names(group)
+    }
     parts = {name: _read(group, name) for name in ("obs", "var", *_MAPPINGS, "uns")}
     with quiet():
         return md.MuData(modalities, axis=axis_of(group), **parts)
-
-
-def _read_modality(group: Any) -> Any:
-    from anndata.io import read_elem
-
-    is_current = dict(group.attrs).get("encoding-type") == "anndata"
-    return read_elem(group) if is_current else lazy_anndata(group).to_memory()  # the mark was another before mudata 0.2
 
 
 def _read(group: Any, slot: str) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from lamart_core.formats.anndata.base import anndata_preview, annotated_preview, listed, slots_of, unchanged
-from lamart_core.formats.containers.accessor import ordered, quiet
+from lamart_core.formats.anndata.base import anndata_preview, annotated_preview, listed, slots_of
 from lamart_core.formats.containers.base import AnnotatedFormat
+from lamart_core.formats.containers.contents import Contents, Store
+from lamart_core.formats.containers.prepared import parts_of
 from lamart_core.formats.format import Preview, ReadablePath
 from lamart_core.formats.libraries import MUDATA, PythonType
 from lamart_core.formats.markdown import code
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _SHOWN_SLOTS = ("obsm", "varm", "obsp", "varp", "uns")
 _SLOTS = (*_SHOWN_SLOTS, "obsmap", "varmap")
-_SLOTS_OF_MODALITIES = (*_SHOWN_SLOTS, "layers")
 _SHARED = {0: "observations", 1: "variables", -1: "observations and variables"}
 
 
@@ -45,43 +44,30 @@ class MuDataFormat(AnnotatedFormat):
         return _preview(container)
 
 
-@contextmanager
-def untouched(mdata: md.MuData) -> Generator[md.MuData]:
+def untouched(mdata: md.MuData, store: Store) -> md.MuData:
     """What to pass to mudata's writers, which change the text columns of modalities and update the whole in place.
 
-    Yields an object that shares all of its data with the one passed, but is not updated. Its keys are in order: which
+    Returns an object that shares all of its data with the one passed, but is not updated. Its keys are in order: which
     one was added first is no content, and would decide on the bytes.
 
     Raises:
-        ValueError: The name of a modality cannot be that of a group.
+        UnsupportedObject: Something in it would not come back, or the name of a modality cannot be that of a group.
     """
-    for name in mdata.mod:
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise ValueError(f"a modality cannot be named {name!r}")
+    contents = Contents(store)
+    contents.names(mdata.mod, "mod")
+    contents.check("MuData")  # other slots have the same keys
     shared = cast(Any, copy.copy(mdata))
-    with ExitStack() as stack, quiet():
-        modalities = {name: stack.enter_context(unchanged(_complete(adata))) for name, adata in mdata.mod.items()}
-        shared._mod = {name: _Ordered(adata) for name, adata in modalities.items()}
-        for slot in _SLOTS:
-            setattr(shared, f"_{slot}", ordered(getattr(mdata, slot)))
-        shared.update = _nothing
-        yield shared
-
-
-class _Ordered:
-    """Stands for a modality: the same, with the keys of its slots in order."""
-
-    def __init__(self, adata: Any) -> None:
-        self._adata = adata
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._adata, name)
-        return ordered(value) if name in _SLOTS_OF_MODALITIES else value
-
-
-def _complete(adata: Any) -> Any:
-    # The writers leave the raw matrix of a modality out that is not in memory.
-    return adata.to_memory() if adata.isbacked and adata.raw is not None else adata
+    for slot in ("obs", "var"):
+        # Without what mudata pulls from the modalities: it is not stored, and may be of any type.
+        frame = cast(Any, mdata)._shrink_attr(slot, inplace=False)
+        setattr(shared, f"_{slot}", contents.frame(frame, slot, has_names=True))
+    for slot in _SLOTS:
+        setattr(shared, f"_{slot}", contents.mapping(getattr(mdata, slot), slot))
+    parts = {name: parts_of(cast(Any, adata), contents, f"mod[{name!r}].") for name, adata in mdata.mod.items()}
+    contents.check("MuData")
+    shared._mod = {name: each.build() for name, each in parts.items()}
+    shared.update = _nothing
+    return shared
 
 
 def _nothing() -> None:

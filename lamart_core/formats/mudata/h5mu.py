@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from lamart_core.formats.arrays.hdf5_file import open_hdf5
 from lamart_core.formats.arrays.open_store import OpenStore, opened
 from lamart_core.formats.containers.accessor import quiet
+from lamart_core.formats.containers.contents import Store
+from lamart_core.formats.containers.proof import prove_readable_mudata
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import check_root
@@ -26,11 +28,15 @@ class H5muFormat(MuDataFormat):
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         self._require("Writing")
+        import h5py
         import mudata as md
 
-        # The function, not the method: that one would make a backed object point to the new file.
-        with untouched(obj) as mdata:
+        mdata = untouched(obj, Store(self.name, is_hdf5=True))
+        with quiet():
+            # The function, not the method: that one would make a backed object point to the new file.
             md.write_h5mu(path, mdata, **options)
+        with h5py.File(path, "r") as file:
+            prove_readable_mudata(file, mdata)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         self._require("Reading")

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 from lamart_core.errors import InvalidArgument
 from lamart_core.formats.arrays import open_zarr, root_attributes
 from lamart_core.formats.arrays.open_store import OpenStore, opened
-from lamart_core.formats.containers.accessor import consolidate, open_zarr_folder
+from lamart_core.formats.containers.accessor import consolidate, open_zarr_folder, quiet
 from lamart_core.formats.containers.base import ZarrContainerFormat, writing_zarr_version
+from lamart_core.formats.containers.contents import Store
+from lamart_core.formats.containers.proof import prove_readable_mudata
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.mudata.accessor import read_mudata
@@ -37,11 +39,14 @@ class MuDataZarrFormat(ZarrContainerFormat, MuDataFormat):
         self._require("Writing")
         import mudata as md
 
-        with writing_zarr_version(options.get("zarr_format", 3)), untouched(obj) as mdata:
+        mdata = untouched(obj, Store(self.name, is_hdf5=False))
+        with writing_zarr_version(options.get("zarr_format", 3)), quiet():
             md.write_zarr(path, mdata)
         group = open_zarr(path, mode="r+")
         consolidate(group.store)
         group.store.close()
+        with opened(self._open_store(path, "r", {})) as written:
+            prove_readable_mudata(written, mdata)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         self._require("Reading")

@@ -13,6 +13,8 @@ from upath import UPath
 
 from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attributes
 from lamart_core.formats.containers.accessor import ordered, quiet
+from lamart_core.formats.containers.contents import Contents, Store
+from lamart_core.formats.containers.prepared import parts_of
 from lamart_core.formats.guards import UnreadableContent
 
 if TYPE_CHECKING:
@@ -120,15 +122,21 @@ def untouched(sdata: sd.SpatialData) -> sd.SpatialData:
 
     Returns an object that shares its data with the one passed, with the elements in order of their names: which one
     was added first is no content, and would decide on the bytes.
+
+    Raises:
+        UnsupportedObject: Something in a table would not come back.
     """
     import spatialdata as sd
 
+    contents = Contents(Store("spatialdata.zarr", is_hdf5=False))
+    tables = {name: parts_of(sdata.tables[name], contents, f"tables[{name!r}].") for name in sorted(sdata.tables)}
+    contents.check("SpatialData")
     return sd.SpatialData(
         images={name: sdata.images[name] for name in sorted(sdata.images)},
         labels={name: sdata.labels[name] for name in sorted(sdata.labels)},
         points={name: _bare_points(sdata.points[name]) for name in sorted(sdata.points)},
         shapes={name: sdata.shapes[name].copy(deep=False) for name in sorted(sdata.shapes)},
-        tables={name: sdata.tables[name] for name in sorted(sdata.tables)},
+        tables={name: parts.build() for name, parts in tables.items()},
         attrs=ordered(sdata.attrs),
     )
 

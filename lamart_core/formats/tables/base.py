@@ -27,7 +27,8 @@ from lamart_core.formats.libraries import (
     require,
 )
 from lamart_core.formats.markdown import MAX_COLUMNS, MAX_ROWS, markdown_table
-from lamart_core.formats.tables.flat import check_names, with_unnamed_index
+from lamart_core.formats.tables.flat import with_unnamed_index
+from lamart_core.formats.tables.names import check_names
 from lamart_core.formats.tables.pyarrow_datasets import open_dataset
 
 if TYPE_CHECKING:

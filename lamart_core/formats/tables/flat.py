@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lamart_core.errors import UnsupportedObject
-from lamart_core.formats.libraries import ARROW, PANDAS, ArrowTable
+from lamart_core.formats.libraries import PANDAS, ArrowTable
+from lamart_core.formats.tables.frames import arrow_columns
+from lamart_core.formats.tables.names import UNNAMED_LEVEL, check_made_up, listed
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# What Arrow calls the levels of an index that have no name.
-_UNNAMED_LEVEL = re.compile(r"__index_level_\d+__")
-_SHOWN = 3
-
-
-def check_names(obj: Any) -> None:
-    """Refuse two columns of one name: readers rename one of them, drop it, or fail.
-
-    Raises:
-        UnsupportedObject: Two columns of a pandas, Arrow or polars table have the same name.
-    """
-    names = obj.column_names if ARROW.matches(obj) else obj.columns
-    repeated = [name for name, times in Counter(map(str, names)).items() if times > 1]
-    if repeated:
-        kind = type(obj).__name__
-        raise UnsupportedObject(f"The columns of a {kind} need different names; repeated: {_listed(repeated)}")
 
 
 def check_columns(table: Any, what: str) -> None:
@@ -61,23 +45,21 @@ def flat_table(df: pd.DataFrame, what: str) -> ArrowTable:
 
     if isinstance(df.columns, pd.MultiIndex):
         raise UnsupportedObject(f"{what} has no columns of several levels: use .parquet")
+    check_made_up(list(df.columns))
     names = Counter([*map(str, df.columns), *(str(name) for name in df.index.names if name is not None)])
     repeated = [name for name, times in names.items() if times > 1]
     if repeated:
-        raise UnsupportedObject(f"The index has the name of a column: {_listed(repeated)}; rename one of them")
-    table = pa.Table.from_pandas(df, preserve_index=False).replace_schema_metadata(None)
+        raise UnsupportedObject(f"The index has the name of a column: {listed(repeated)}; rename one of them")
+    table = arrow_columns(df.set_axis([str(name) for name in df.columns], axis=1))
     if only_counts_rows(df):
         return table
-    index = pa.Table.from_pandas(df.iloc[:, :0], preserve_index=True)  # Arrow would put it behind the columns
+    levels = [name if name is not None else f"__index_level_{n}__" for n, name in enumerate(df.index.names)]
+    frame: Any = df.index.set_names(range(df.index.nlevels)).to_frame(index=False)
+    index = arrow_columns(frame.set_axis([str(name) for name in levels], axis=1))
     return pa.table([*index.columns, *table.columns], names=[*index.column_names, *table.column_names])
 
 
 def with_unnamed_index(df: pd.DataFrame) -> pd.DataFrame:
     """The inverse of ``flat_table``: levels without a name are the index again; named ones stay columns."""
-    levels = [name for name in df.columns if isinstance(name, str) and _UNNAMED_LEVEL.fullmatch(name)]
+    levels = [name for name in df.columns if isinstance(name, str) and UNNAMED_LEVEL.fullmatch(name)]
     return df.set_index(levels).rename_axis([None] * len(levels)) if levels else df
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(repr, names[:_SHOWN])) + more

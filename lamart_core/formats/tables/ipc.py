@@ -11,7 +11,8 @@ from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
-from lamart_core.formats.tables.parquet import table_from_pandas, table_to_pandas
+from lamart_core.formats.tables.canonical import check_schema, empty_batch, in_one_piece, without_hidden_values
+from lamart_core.formats.tables.frames import frame_of, table_from_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,15 +39,17 @@ class IpcFormat(TableFormat):
         import pyarrow as pa
 
         # The file form allows one dictionary per column.
-        table = table.unify_dictionaries()
+        table = without_hidden_values(in_one_piece(table))
         with pa.ipc.new_file(str(path), table.schema, options=_ipc_options(options)) as writer:
             if table.num_rows == 0:
-                writer.write_batch(_empty_batch(table))  # no batch at all would lose the dictionaries
+                writer.write_batch(empty_batch(table))  # no batch at all would lose the dictionaries
             else:
                 writer.write_table(table, max_chunksize=options.get("chunksize") or _ROWS_OF_A_BATCH)
+        with pa.memory_map(str(path)) as mapped:
+            check_schema(pa.ipc.open_file(mapped).schema, table.schema, self.name)
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
-        return table_to_pandas(self._read_arrow(path, suffix, options))
+        return frame_of(self._read_arrow(path, suffix, options))
 
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import feather
@@ -84,13 +87,6 @@ def _ipc_options(options: Mapping[str, Any]) -> Any:
     level = options.get("compression_level")
     codec = pa.Codec(compression, level) if level is not None else pa.Codec(compression)
     return pa.ipc.IpcWriteOptions(compression=codec)
-
-
-def _empty_batch(table: ArrowTable) -> ArrowTable:
-    import pyarrow as pa
-
-    columns = [c.chunk(0).slice(0, 0) if c.num_chunks else pa.array([], type=c.type) for c in table.columns]
-    return pa.record_batch(columns, schema=table.schema)
 
 
 @functools.cache

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.libraries import ArrowArray, ArrowSchema, ArrowTable
+from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
+from lamart_core.formats.tables.canonical import check_schema, in_one_piece
+from lamart_core.formats.tables.frames import frame_of, table_from_pandas
 from lamart_core.formats.tables.pyarrow_datasets import open_for_jumps
+from lamart_core.formats.tables.stored_types import restore_types, with_original_types
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-# Parquet returns some column types changed: categories that are no strings, the categories of an empty table,
-# seconds. The file's key-value metadata say what they were, as an empty Arrow stream (base64, since values are text).
-# Other readers ignore it.
-ORIGINAL_TYPES = b"lamart:original_types"
-# Where pandas keeps DataFrame.attrs.
-PANDAS_ATTRS = b"PANDAS_ATTRS"
-
+# Options that only pandas' own reader has.
+_OF_PANDAS = frozenset({"dtype_backend", "engine", "storage_options"})
 _RESERVED = {
     "path": "the place is chosen by the registry",
     "where": "the place is chosen by the registry",
@@ -57,28 +52,27 @@ class ParquetFormat(TableFormat):
     def _write_arrow(self, table: ArrowTable, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         import pyarrow.parquet as pq
 
-        originals = _types_that_change(table)
-        if originals is not None:
-            table = table.replace_schema_metadata({**(table.schema.metadata or {}), ORIGINAL_TYPES: originals})
         passed: dict[str, Any] = {k: v for k, v in options.items() if k not in ("index", "schema", "engine")}
         passed.setdefault("compression", "snappy")
-        pq.write_table(table, str(path), **passed)
+        table = in_one_piece(table)
+        pq.write_table(with_original_types(table, passed), str(path), **passed)
+        check_schema(restore_types(pq.read_schema(path).empty_table()).schema, table.schema, self.name)
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
-        import pyarrow.parquet as pq
 
-        if "dtype_backend" in options or ORIGINAL_TYPES not in (pq.read_schema(path).metadata or {}):
+        if not _OF_PANDAS.isdisjoint(options):
             passed: dict[str, Any] = {"engine": "pyarrow", **options}
             return pd.read_parquet(path, **passed)
-        return table_to_pandas(self._read_arrow(path, suffix, {k: v for k, v in options.items() if k != "engine"}))
+        # With the columns of the index, also where some columns are asked for.
+        return frame_of(self._read_arrow(path, suffix, {"use_pandas_metadata": True, **options}))
 
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         import pyarrow.parquet as pq
 
         # No partitions are read out of the names of the folders above a single file.
         passed: dict[str, Any] = {"partitioning": None, **options}
-        return _restore_types(pq.read_table(str(path), **passed))
+        return restore_types(pq.read_table(str(path), **passed))
 
     def dataset_format(self, suffix: str) -> Any:
         """Parquet."""
@@ -97,106 +91,6 @@ class ParquetFormat(TableFormat):
 
         with reading(path, self.name), open_for_jumps(path) as file:
             return pq.read_metadata(file).num_rows
-
-
-def table_from_pandas(df: pd.DataFrame, *, index: bool | None = None, schema: ArrowSchema | None = None) -> ArrowTable:
-    """A frame as an Arrow table whose metadata bring back index, dtypes and ``attrs``."""
-    import pandas as pd
-    import pyarrow as pa
-
-    if isinstance(df.columns, pd.CategoricalIndex):
-        # Their type cannot be read back: pandas' metadata name it, but not its categories.
-        df = df.set_axis(pd.Index(df.columns.astype(df.columns.categories.dtype), name=df.columns.name), axis=1)
-    if df.shape[1] == 0 and index is None:
-        index = True  # without columns only a stored index tells the number of rows
-    try:
-        attrs = json.dumps(df.attrs).encode()
-    except (TypeError, ValueError) as error:
-        raise UnsupportedObject(f"DataFrame.attrs must hold JSON values: {error}") from error
-    table = pa.Table.from_pandas(df, schema=schema, preserve_index=index)
-    if not df.attrs:
-        return table
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), PANDAS_ATTRS: attrs})
-
-
-def table_to_pandas(table: ArrowTable) -> pd.DataFrame:
-    """The inverse of ``table_from_pandas``."""
-    df = table.to_pandas()
-    attrs = (table.schema.metadata or {}).get(PANDAS_ATTRS)
-    if attrs:
-        df.attrs = json.loads(attrs)
-    return df
-
-
-def _types_that_change(table: ArrowTable) -> bytes | None:
-    """The columns whose type Parquet would return changed, as an empty, encoded Arrow stream; None if there is none."""
-    import pyarrow as pa
-
-    def changes(field: ArrowSchema) -> bool:
-        kind = field.type
-        if pa.types.is_dictionary(kind):
-            text = pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
-            return not text or table.num_rows == 0
-        return pa.types.is_timestamp(kind) and kind.unit == "s"
-
-    fields = [field for field in table.schema if changes(field)]
-    if not fields:
-        return None
-    names = [field.name for field in fields]
-    empty = [_empty_like(table.column(name)) for name in names]
-    sink = pa.BufferOutputStream()
-    batch = pa.record_batch(empty, schema=pa.schema(fields))
-    with pa.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write_batch(batch)
-    return base64.b64encode(sink.getvalue().to_pybytes())
-
-
-def _empty_like(column: ArrowArray) -> ArrowArray:
-    """No values, but the dictionary of the column."""
-    import pyarrow as pa
-
-    if not pa.types.is_dictionary(column.type):
-        return pa.array([], type=column.type)
-    unified = column.unify_dictionaries()
-    if unified.num_chunks:
-        return unified.chunk(0).slice(0, 0)
-    return pa.array([], type=column.type)
-
-
-def _restore_types(table: ArrowTable) -> ArrowTable:
-    """Give columns the types that they had when they were written."""
-    import pyarrow as pa
-
-    encoded = (table.schema.metadata or {}).get(ORIGINAL_TYPES)
-    if encoded is None:
-        return table
-    with pa.ipc.open_stream(base64.b64decode(encoded)) as stream:
-        originals = stream.read_next_batch()
-    for name in originals.schema.names:
-        position = table.schema.get_field_index(name)
-        if position >= 0:
-            field = originals.schema.field(name)
-            restored = _restore_column(table.column(position), originals.column(name))
-            table = table.set_column(position, field, restored)
-    metadata = {k: v for k, v in (table.schema.metadata or {}).items() if k != ORIGINAL_TYPES}
-    return table.replace_schema_metadata(metadata)
-
-
-def _restore_column(column: ArrowArray, original: ArrowArray) -> ArrowArray:
-    import pyarrow as pa
-    import pyarrow.compute
-
-    compute: Any = pyarrow.compute  # its functions are made at import: no type checker sees them
-    kind = original.type
-    if not pa.types.is_dictionary(kind):
-        return column.cast(kind)
-    plain = column.cast(kind.value_type) if column.type != kind.value_type else column
-    codes = compute.index_in(plain, value_set=original.dictionary, skip_nulls=True)
-    chunks = [
-        pa.DictionaryArray.from_arrays(chunk.cast(kind.index_type), original.dictionary, ordered=kind.ordered)
-        for chunk in codes.chunks
-    ]
-    return pa.chunked_array(chunks or [original], type=kind)
 
 
 @functools.cache

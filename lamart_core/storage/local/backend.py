@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from lamart_core.errors import ContentMismatch, PathNotFound, SourceChanged
-from lamart_core.hashing import DEFAULT_ALGORITHM, FileEntry, TreeDigest, list_files
+from lamart_core.hashing import DEFAULT_ALGORITHM, Digest, FileEntry, TreeDigest, list_files, stamp_of, state_of
 from lamart_core.storage.backend import Backend
 from lamart_core.storage.copying import (
     SMALL,
@@ -21,8 +21,12 @@ from lamart_core.storage.copying import (
     changed,
     check_entries,
     copy_file,
+    describe,
+    description,
     is_checkable,
     make_folders,
+    protect,
+    protect_all,
     remove_quietly,
     sync_file,
 )
@@ -31,8 +35,6 @@ from lamart_core.storage.local.linking import link_equal, link_known
 from lamart_core.storage.local.publishing import (
     check_free,
     create_file,
-    describe,
-    description,
     exchange,
     is_flushed_late,
     link,
@@ -133,27 +135,36 @@ class Local(Backend):
         if put.move and staging.holds(source):
             with writing(self.root):
                 describe(source, put.about)
-                size = source.stat().st_size
+                state = state_of(source.stat())
+                protect(source)
                 if durable:
                     sync_file(source)
                 publish_file(source, final, self, is_alone=is_alone)
-            bar.advance(size)
-            return ObjectStat(size, None, False, digest)
+            bar.advance(state.size)
+            return ObjectStat(state.size, None, False, digest, stamp=stamp_of(state))
         temporary = staging.new_path() if is_alone else staging.folder / staging_name()
         try:
             algorithm = digest.algorithm if digest is not None and is_checkable(digest) else DEFAULT_ALGORITHM
-            copied = copy_file(source, temporary, root=self.root, algorithm=algorithm, durable=durable, bar=bar)
+            copied = copy_file(
+                source,
+                temporary,
+                root=self.root,
+                algorithm=algorithm,
+                durable=durable,
+                is_stored=True,
+                about=put.about,
+                bar=bar,
+            )
             if is_checkable(digest) and copied.digest != digest:
                 raise changed(source)
             with writing(self.root):
-                describe(temporary, put.about)
                 publish_file(temporary, final, self, is_alone=is_alone)
         except BaseException:
             remove_quietly(temporary)
             raise
         if put.move:
             source.unlink()
-        return ObjectStat(copied.size, None, False, copied.digest)
+        return ObjectStat(copied.size, None, False, copied.digest, stamp=copied.stamp)
 
     def _put_folder(
         self,
@@ -174,7 +185,7 @@ class Local(Backend):
                 if known is not None:
                     new = link_known(tree.entries, source, self, known)
                     link_equal([entry for entry in new if entry.size], source)
-                run_all([partial(sync_file, source / entry.path) for entry in new], _THREADS)
+                run_all([partial(_protect_and_flush, source / entry.path) for entry in new], _THREADS)
                 describe(source, about)
                 publish_folder(source, final, self)
         else:
@@ -196,7 +207,8 @@ class Local(Backend):
         def copy(entry: FileEntry) -> None:
             algorithm = tree.digest.file_algorithm
             path = source / entry.path
-            copied: Copied = copy_file(path, temporary / entry.path, root=self.root, algorithm=algorithm)
+            place = temporary / entry.path
+            copied: Copied = copy_file(path, place, root=self.root, algorithm=algorithm, is_stored=True)
             if (copied.size, copied.digest.value) != (entry.size, entry.value):
                 raise changed(path)
 
@@ -230,7 +242,7 @@ class Local(Backend):
 
     # ------------------------------------------------------------------ get
 
-    def _get(self, relpath: str, target: Path, *, is_folder: bool, bar: Bar) -> None:
+    def _get(self, relpath: str, target: Path, *, is_folder: bool, digest: Digest | None, bar: Bar) -> None:
         source = self.path(relpath)
         paths = self._files_of(relpath, is_folder=is_folder)
         _make_parents(target, paths)
@@ -259,6 +271,16 @@ class Local(Backend):
         """Describe an object. See `Backend.stat`; its digest is not known without reading it."""
         with reading(self.root, relpath):
             return describe_path(self.path(relpath))
+
+    def stamp(self, relpath: str) -> str | None:
+        """Return the stamp of an object. See `Backend.stamp`."""
+        with reading(self.root, relpath):
+            return describe_path(self.path(relpath), stamped=True).stamp
+
+    def protect(self, relpath: str) -> None:
+        """Let nobody write to an object any more. See `Backend.protect`."""
+        with writing(self.root):
+            protect_all(self.path(relpath))
 
     def exists(self, relpath: str) -> bool:
         """Return whether something is there, also a link that leads nowhere. See `Backend.exists`."""
@@ -350,7 +372,7 @@ class Local(Backend):
         source = self.path(origin)
         # Kept versions of a folder share files, and must not get another writer: a file with one name only.
         if not (by_link and source.stat().st_nlink == 1 and link(source, place)):
-            copy_file(source, place, root=self.root, algorithm=DEFAULT_ALGORITHM)
+            copy_file(source, place, root=self.root, algorithm=DEFAULT_ALGORITHM, is_stored=True)
 
     def _files_of(self, relpath: str, *, is_folder: bool) -> list[str]:
         """Return the paths of the files of a folder, and "" for a file.
@@ -393,6 +415,11 @@ class Local(Backend):
 
     def _threads(self, sizes: Iterable[int | None]) -> int:
         return _THREADS
+
+
+def _protect_and_flush(path: Path) -> None:
+    protect(path)
+    sync_file(path)
 
 
 def _make_parents(top: Path, paths: Iterable[str]) -> None:

@@ -14,7 +14,6 @@ from lamart_core.storage.copying import make_folders, remove_quietly, sync_file
 from lamart_core.storage.location import Location
 from lamart_core.storage.names.keys import RESERVED
 
-_ABOUT = "user.lamart.about"
 # Answers of file systems that have no hard links, or no more of them.
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
@@ -147,25 +146,3 @@ def remove_empty(folders: Iterable[Path]) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):
             os.rmdir(folder)
-
-
-def describe(path: Path, about: str | None) -> None:
-    """Write down beside the bytes of a file or folder what it is, where the file system has attributes for that."""
-    if about is not None and hasattr(os, "setxattr"):
-        with contextlib.suppress(OSError):  # a help for the day on which the database is lost, and no more
-            os.setxattr(path, _ABOUT, about.encode("ascii"))
-
-
-def description(path: Path) -> str | None:
-    """Return what `describe` wrote.
-
-    Raises:
-        FileNotFoundError: There is nothing.
-    """
-    path.lstat()
-    if not hasattr(os, "getxattr"):
-        return None
-    try:
-        return os.getxattr(path, _ABOUT, follow_symlinks=False).decode("ascii", "replace")
-    except OSError:
-        return None

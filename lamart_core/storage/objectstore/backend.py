@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from lamart_core.errors import ObjectExists, PathNotFound, StorageError
-from lamart_core.hashing import Digest, FileEntry, TreeDigest, tree_digest
+from lamart_core.errors import ContentMismatch, ObjectExists, PathNotFound, StorageError
+from lamart_core.hashing import Digest, FileEntry, TreeDigest, hash_file, tree_digest
 from lamart_core.storage.backend import Backend, exists_already
 from lamart_core.storage.failures import NoContainer, reading, writing
 from lamart_core.storage.names.keys import RESERVED, check_inside, is_reserved
@@ -121,17 +121,20 @@ class ObjectStore(Remote, Backend):
 
     # ------------------------------------------------------------------ get
 
-    def _get(self, relpath: str, target: Path, *, is_folder: bool, bar: Bar) -> None:
+    def _get(self, relpath: str, target: Path, *, is_folder: bool, digest: Digest | None, bar: Bar) -> None:
         with reading(self.root, relpath):
             if is_folder:
-                sizes = {path: file.size for path, file in self._files(relpath).items()}
-                if not sizes:
+                files = self._files(relpath)
+                if not files:
                     raise PathNotFound(f"there is no folder {relpath!r} in {self.root}")
+                sizes, said = {path: file.size for path, file in files.items()}, _tree_digest(files)
             else:
                 found = self.client.head(relpath)
                 if found is None:
                     raise PathNotFound(f"there is no file {relpath!r} in {self.root}")
-                sizes = {"": found.size}
+                sizes, said = {"": found.size}, found.digest
+        if digest is not None:
+            self._check_said(relpath, said, digest)
 
         def fetch(path: str) -> None:
             place = target / path
@@ -140,6 +143,14 @@ class ObjectStore(Remote, Backend):
             download(self.client, f"{relpath}/{path}" if path else relpath, place, sizes[path], bar)
 
         run_all([partial(fetch, path) for path in sizes], self._threads(sizes.values()))
+        # Others may have written there in between. The digest of one part is that of the bytes; else the server knows.
+        is_known = digest is not None and digest.algorithm == "md5" and hash_file(target, "md5").value == digest.value
+        if digest is not None and not is_known:
+            self._check_said(relpath, self.stat(relpath).digest, digest)
+
+    def _check_said(self, relpath: str, said: Digest | None, digest: Digest) -> None:
+        if said != digest:
+            raise ContentMismatch(f"the server says {said} of {relpath!r} in {self.root}, but {digest} was stored")
 
     def _get_file(self, relpath: str, target: Path, size: int | None, bar: Bar) -> None:
         download(self.client, relpath, target, size, bar)
@@ -161,7 +172,10 @@ class ObjectStore(Remote, Backend):
     def _list_files(self, relpath: str) -> dict[str, ObjectStat]:
         with reading(self.root, relpath):
             files = self._files(relpath)
-            return {path: ObjectStat(file.size, None, False, file.digest) for path, file in files.items()}
+            return {
+                path: ObjectStat(file.size, None, False, file.digest, modified=file.modified)
+                for path, file in files.items()
+            }
 
     def _files(self, relpath: str) -> dict[str, Listed]:
         """Return the files of a folder by their paths relative to it."""

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.query import QuerySet
-from lamart_core.records.base import SQLRecord
+from lamart_core.records.kinds.base import SQLRecord
 
 MAX_NAME_LENGTH = 100
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.riders import Outcome
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.riders import Outcome
 
 
 class Recognised(SQLRecord):

@@ -13,7 +13,7 @@ from lamart_core.db import TRASH_BRANCH_ID, Json, Registry, UtcDateTime, now
 from lamart_core.families.declare import stem
 from lamart_core.families.deleted import explain
 from lamart_core.query import QueryRegistry, QuerySet, ToOne, virtual
-from lamart_core.records import trash
+from lamart_core.records.kinds import trash
 
 
 class TracksUpdates:

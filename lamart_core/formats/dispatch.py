@@ -23,7 +23,7 @@ from lamart_core.logging import logger
 ENTRY_POINT_GROUP = "lamart_core.formats"
 
 
-class _Registry:
+class _Formats:
     """Formats by name, in order: what is registered later is asked first, the general ones last."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class _Registry:
 
 def broken_formats() -> str:
     """The end of an error message: which formats of others could not be loaded, and why; empty if all could."""
-    return "".join(f". Note that {origin} cannot be used: {why}" for origin, why in _registry.broken.items())
+    return "".join(f". Note that {origin} cannot be used: {why}" for origin, why in _formats.broken.items())
 
 
 def _builtin_formats() -> tuple[Format, ...]:
@@ -100,23 +100,24 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.arrays.zarr import ZarrFormat
     from lamart_core.formats.documents import JsonFormat, YamlFormat
     from lamart_core.formats.fcs import FcsFormat
-    from lamart_core.formats.files import (
+    from lamart_core.formats.folder_format import FolderFormat
+    from lamart_core.formats.mudata.h5mu import H5muFormat
+    from lamart_core.formats.mudata.zarr import MuDataZarrFormat
+    from lamart_core.formats.npy import NpyFormat
+    from lamart_core.formats.npz import NpzFormat
+    from lamart_core.formats.packed import (
+        PackedCsvFormat,
+        PackedH5adFormat,
+        PackedParquetFormat,
+        PackedTsvFormat,
+    )
+    from lamart_core.formats.plain import (
         ArchiveFormat,
         FileFormat,
         ImageFormat,
         PageFormat,
         RdsFormat,
         TextFormat,
-    )
-    from lamart_core.formats.folder_format import FolderFormat
-    from lamart_core.formats.mudata.h5mu import H5muFormat
-    from lamart_core.formats.mudata.zarr import MuDataZarrFormat
-    from lamart_core.formats.npy import NpyFormat
-    from lamart_core.formats.packed import (
-        PackedCsvFormat,
-        PackedH5adFormat,
-        PackedParquetFormat,
-        PackedTsvFormat,
     )
     from lamart_core.formats.soma.store import SomaFormat
     from lamart_core.formats.spatialdata.zarr import SpatialDataFormat
@@ -126,7 +127,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.tables.orc import OrcFormat
     from lamart_core.formats.tables.parquet import ParquetFormat
 
-    # The first that handles an object is its default: text before JSON for str, any file for bytes.
+    # The first that handles an object is its default: text before JSON for str, that before arrays for NumPy's numbers.
     return (
         ParquetFormat(),
         CsvFormat(),
@@ -143,7 +144,6 @@ def _builtin_formats() -> tuple[Format, ...]:
         Hdf5Format(),
         TileDBFormat(),
         SomaFormat(),
-        NpyFormat(),
         FcsFormat(),
         PackedCsvFormat(),
         PackedTsvFormat(),
@@ -152,6 +152,8 @@ def _builtin_formats() -> tuple[Format, ...]:
         TextFormat(),
         JsonFormat(),
         YamlFormat(),
+        NpyFormat(),
+        NpzFormat(),
         FileFormat(),
         PageFormat(),
         ImageFormat(),
@@ -161,7 +163,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     )
 
 
-_registry = _Registry()
+_formats = _Formats()
 
 
 def register(new: Format) -> None:
@@ -170,12 +172,12 @@ def register(new: Format) -> None:
     Raises:
         InvalidArgument: Its name or one of its suffixes is taken.
     """
-    _registry.add(new)
+    _formats.add(new)
 
 
 def all_formats() -> tuple[Format, ...]:
     """All formats, in the order in which they are asked."""
-    return _registry.formats()
+    return _formats.formats()
 
 
 def known_suffixes(*, of_folders: bool = False) -> frozenset[str]:
@@ -184,7 +186,7 @@ def known_suffixes(*, of_folders: bool = False) -> frozenset[str]:
     Args:
         of_folders: Those of folders only.
     """
-    return _registry.suffixes(of_folders)
+    return _formats.suffixes(of_folders)
 
 
 def for_suffix(suffix: str) -> Format | None:
@@ -194,7 +196,7 @@ def for_suffix(suffix: str) -> Format | None:
         >>> for_suffix(".parquet").name
         'parquet'
     """
-    return _registry.owners().get(suffix)
+    return _formats.owners().get(suffix)
 
 
 def for_path(path: Path, suffix: str) -> Format:
