@@ -46,9 +46,8 @@ class About:
     def parse(cls, text: str) -> About | None:
         """Return what was written; None for anything else."""
         try:
-            said: Any = json.loads(text)
-            about = cls(**said)
-        except (ValueError, TypeError):
+            said: dict[str, Any] = json.loads(text)
+            is_virtual = bool(said.pop("is_virtual", True))
+            return cls(is_virtual=is_virtual, **{name: str(value) for name, value in said.items()})
+        except (ValueError, TypeError, AttributeError):
             return None
-        texts = (about.uid, about.suffix, about.key or "", about.hash or "", about.hash_type or "")
-        return about if all(isinstance(value, str) for value in texts) else None
