@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from lamart_core import care
 from lamart_core.care import Finding, Garbage, Severity, iter_findings, iter_garbage
 from lamart_core.connect import EMBEDDED, open_for_care
 from lamart_core.db import Registry
 from lamart_core.db.engines import opening
 from lamart_core.db.schema import schema_version, upgrade
 from lamart_core.errors import DatabaseError, LamartError, ObjectDoesNotExist
-from lamart_core.records import identity
 from lamart_core.settings import Settings, default_cache_dir
 
 CLEAN, FOUND, FAILED = 0, 1, 2
@@ -108,10 +108,18 @@ def gc(db: str | None, grace: float, delete: bool, yes: bool, as_json: bool) -> 
 @click.option("--verify", is_flag=True, help="Read and hash all bytes, and not only look at their size.")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--gc", "with_gc", is_flag=True, help="Remove what no record refers to, as `lamart gc --delete` does.")
+@click.option("--adopt", is_flag=True, help="Register what no record names, where it says itself what it is.")
 @_grace
 @_as_json
 def fsck(
-    db: str | None, storage: str | None, verify: bool, repair: bool, with_gc: bool, grace: float, as_json: bool
+    db: str | None,
+    storage: str | None,
+    verify: bool,
+    repair: bool,
+    with_gc: bool,
+    adopt: bool,
+    grace: float,
+    as_json: bool,
 ) -> None:
     """Check whether records and bytes are what they say of each other.
 
@@ -125,6 +133,7 @@ def fsck(
             verify=verify,
             repair=repair,
             gc=with_gc,
+            adopts=adopt,
             grace=timedelta(hours=grace),
             progress=progress,
         )
@@ -186,7 +195,7 @@ def migrate(db: str | None) -> None:
 def fork(db: str | None) -> None:
     """Make a registry of its own of a copied database; the original keeps what was not copied along."""
     with _errors():
-        for line in identity.fork(_open(db)):
+        for line in care.fork(_open(db)):
             click.echo(line)
 
 
@@ -195,7 +204,7 @@ def fork(db: str | None) -> None:
 def take_over(db: str | None) -> None:
     """Go on with this database, which was moved elsewhere or put back from a backup, and not with any other copy."""
     with _errors():
-        for line in identity.take_over(_open(db)):
+        for line in care.take_over(_open(db)):
             click.echo(line)
 
 
@@ -205,7 +214,7 @@ def take_over(db: str | None) -> None:
 def claim(db: str | None, root: str) -> None:
     """Mark ROOT as the storage location that the database means: its files are lost, or another registry is gone."""
     with _errors():
-        click.echo(identity.claim(_open(db), root))
+        click.echo(care.claim(_open(db), root))
 
 
 # ---------------------------------------------------------------- output

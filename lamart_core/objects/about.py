@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 # Object stores keep 2 kB of metadata, ours and their own.
@@ -23,6 +23,7 @@ class About:
         kind: Kind of the artifact.
         otype: Object type of the artifact.
         is_virtual: Whether the key is a name only.
+        overwrites: Whether further versions of a folder overwrite it.
     """
 
     uid: str
@@ -33,10 +34,11 @@ class About:
     kind: str | None = None
     otype: str | None = None
     is_virtual: bool = True
+    overwrites: bool = False
 
     def written(self) -> str | None:
         """Return this as ASCII; without the key where it would be too long; None where it would be still."""
-        for about in (self, About(self.uid, None, self.suffix, self.hash, self.hash_type, self.kind, self.otype)):
+        for about in (self, replace(self, key=None)):
             text = json.dumps({name: value for name, value in asdict(about).items() if value is not None})
             if len(text) <= _LONGEST:
                 return text
@@ -47,7 +49,7 @@ class About:
         """Return what was written; None for anything else."""
         try:
             said: dict[str, Any] = json.loads(text)
-            is_virtual = bool(said.pop("is_virtual", True))
-            return cls(is_virtual=is_virtual, **{name: str(value) for name, value in said.items()})
+            flags = {name: bool(said.pop(name)) for name in ("is_virtual", "overwrites") if name in said}
+            return cls(**flags, **{name: str(value) for name, value in said.items()})  # type: ignore[arg-type]
         except (ValueError, TypeError, AttributeError):
             return None

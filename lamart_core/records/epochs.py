@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Integer, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Integer, literal_column, select, text
 
 from lamart_core.db import Registry
 from lamart_core.records.stored_object import StoredObject
@@ -49,6 +49,24 @@ def read(registry: Registry) -> int:
         number = connection.execute(select(newest_id(registry))).scalar_one()
     note(registry, number)
     return number
+
+
+def rise(registry: Registry, least: int) -> None:
+    """Let ids of stored objects go on above a number, as after an object that is known to a newer database only."""
+    if registry.is_sqlite:
+        statements = [
+            f"INSERT INTO sqlite_sequence (name, seq) SELECT '{_NAME}', 0 "
+            f"WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = '{_NAME}')",
+            f"UPDATE sqlite_sequence SET seq = max(seq, :least) WHERE name = '{_NAME}'",
+        ]
+    else:
+        statements = [f"SELECT setval('{_NAME}_id_seq', greatest({_POSTGRES}, :least))"]
+
+    def work(connection: Connection) -> None:
+        for statement in statements:
+            connection.execute(text(statement), {"least": least} if ":least" in statement else {})
+
+    registry.unit_of_work(work)
 
 
 def new_path(registry: Registry, stem: str, suffix: str) -> str:

@@ -18,7 +18,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 from lamart_core import errors
 from lamart_core.db import Registry, model_class, now
 from lamart_core.logging import logger
-from lamart_core.storage import Backend, Marker, backend_at, ownership
+from lamart_core.records import epochs
+from lamart_core.storage import Backend, Marker, backend_at, epoch_of, ownership
 
 if TYPE_CHECKING:
     from lamart_core.records.storage import Storage
@@ -246,4 +247,6 @@ def take_over(storage: Storage, *, claims: bool = False) -> None:
     if marker is None:
         backend = backend_at(storage.root, options=storage.registry.storage_options.for_root(storage.root))
         backend.write_marker(Marker(storage.uid, storage.registry.uid))
+    highest = max((epoch_of(name.relpath) or 0 for name in storage.backend.list_reserved()), default=0)
+    epochs.rise(storage.registry, highest + 1)
     _raise(storage, marker.generation if marker is not None else 0)

@@ -176,6 +176,7 @@ def _about(item: Item) -> str | None:
         kind=item.plan.kind,
         otype=staged.otype or item.plan.otype,
         is_virtual=item.plan.key_is_virtual,
+        overwrites=item.plan.overwrite_versions,
     ).written()
 
 
