@@ -60,18 +60,19 @@ def adopt(registry: Registry, storage: Storage) -> Iterator[Finding]:
 
 
 def _adopt_one(registry: Registry, storage: Storage, name: ReservedName) -> Finding:
-    place = f"{storage.root}/{name.relpath}"
+    about: About | None = None
     try:
         said = storage.backend.about(name.relpath)
         about = About.parse(said) if said is not None else None
         done = _register(registry, storage, name, about) if about is not None else "it does not say what it is"
     except errors.PathNotFound:
         done = "it is gone"
-    is_adopted = about is not None and done == about.uid if said is not None else False
-    what = f"is registered again as {done}" if is_adopted else f"is claimed by nothing and not registered: {done}"
+    is_adopted = about is not None and done == about.uid
+    named = f", {about.key}" if about is not None and about.key is not None else ""
+    what = f"is registered again as {done}{named}" if is_adopted else f"is not registered: {done}"
     return Finding(
         Kind.ORPHANED,
-        f"{place} {what}" + (f", {about.key}" if is_adopted and about is not None and about.key else ""),
+        f"{storage.root}/{name.relpath}, which nothing claims, {what}",
         storage=storage.root,
         path=name.relpath,
         artifact=done if is_adopted else None,
@@ -94,8 +95,9 @@ def _register(registry: Registry, storage: Storage, name: ReservedName, about: A
         return f"it is not what it was put as: {verdict}"
     stat, path = backend.stat(name.relpath), backend.path(name.relpath)
     staged = Staged(path, about.suffix, name.is_folder, stat.size, stat.n_files, digest, tree=verdict.tree)
-    is_file = isinstance(path, Path) and not name.is_folder
-    stamp = of_version_store(stamp_of(state_of(path.stat()))) if is_file else None
+    stamp = None
+    if isinstance(path, Path) and not name.is_folder:
+        stamp = of_version_store(stamp_of(state_of(path.stat())))
     to_record = ToRecord(staged, storage, Put(name.relpath, is_managed=True, stamp=stamp), is_listed=True)
     try:
         return registry.unit_of_work(lambda connection: _write(connection, registry, to_record, about))
