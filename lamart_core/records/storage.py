@@ -206,6 +206,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
 
 _TABLE = Storage.__table__
 _LOCATIONS = select(_TABLE).order_by(_TABLE.c.id)
+_NEWEST = "newest object"  # rides along; see `epochs`
 
 
 def storage_locations(registry: Registry, *, managed: bool = False) -> list[Storage]:
@@ -215,27 +216,17 @@ def storage_locations(registry: Registry, *, managed: bool = False) -> list[Stor
         registry: The registry.
         managed: Whether only those that belong to it, where it may write and delete.
     """
-<<<<<<< HEAD
-    query = _LOCATIONS.where(Storage.instance_uid == registry.uid) if managed else _LOCATIONS
-    with registry.read() as session:
-        rows = session.execute(query.add_columns(epochs.newest_id(registry))).all()
-    if rows:
-        epochs.note(registry, rows[0][1])  # every save begins with this statement
-    found: list[Storage] = [row[0] for row in rows]
-    for storage in found:
-        storage._registry = registry
-    return found
-=======
     # Every constructor of an artifact asks: so without a session, which takes longer than the query.
     query = _LOCATIONS.where(_TABLE.c.instance_uid == registry.uid) if managed else _LOCATIONS
     with registry.engine.connect() as connection:
-        rows = connection.execute(query).mappings().all()
+        rows = connection.execute(query.add_columns(epochs.newest_id(registry).label(_NEWEST))).mappings().all()
+    if rows:
+        epochs.note(registry, rows[0][_NEWEST])
     return [_of_row(registry, row) for row in rows]
 
 
 def _of_row(registry: Registry, row: Mapping[Any, Any]) -> Storage:
     storage: Storage = manager_of_class(Storage).new_instance()
-    storage._adopt_row(row)
+    storage._adopt_row({column.key: row[column.key] for column in _TABLE.columns})
     storage._registry = registry
     return storage
->>>>>>> main
