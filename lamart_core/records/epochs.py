@@ -43,6 +43,12 @@ def note(registry: Registry, number: int) -> None:
     registry.memo(_SEEN, lambda: _Epoch(number, time.monotonic()))
 
 
+def seen(registry: Registry) -> int:
+    """Return the largest id that this process has seen so far; 0 where it has seen none."""
+    found: _Epoch | None = registry.memo(_SEEN, lambda: None)
+    return found.number if found is not None else 0
+
+
 def read(registry: Registry) -> int:
     """Return the largest id that a stored object ever had: one statement."""
     with registry.engine.connect() as connection:

@@ -76,6 +76,7 @@ class Guard:
         self.registry.require_original()
         backend = self._backend
         stamp = _stamp(backend)
+        self._check_highest(backend)
         before = self._all_seen.get(self.storage_id)
         is_same = before is not None and (before.root, before.stamp) == (self.root, stamp)
         if before is not None and is_same and (stamp is not None or time.monotonic() - before.at < _FRESH):
@@ -89,9 +90,16 @@ class Guard:
             DatabaseCopied, DatabaseOutdated, WrongStorage, StorageError: As for a call.
         """
         self.registry.require_original()
+        self._check_highest(self._backend)
         found = self.look()
         found.check()
         self._check_generation(found.found)
+
+    def _check_highest(self, backend: Backend) -> None:
+        """Compare the ids of objects: a statement only where others have recorded some since this process looked."""
+        highest = backend.highest()
+        if highest > epochs.seen(self.registry) and highest > (newest := epochs.read(self.registry)):
+            raise outdated(self.registry, f"{self.root} holds {highest} objects that were recorded, not {newest}")
 
     def _check_generation(self, found: Marker | None) -> None:
         """Compare with the database, which is read after the marker: it rises first."""
@@ -178,6 +186,17 @@ def outdated(registry: Registry, why: str) -> errors.DatabaseOutdated:
     )
 
 
+def note_recorded(storage: Storage, object_id: int) -> None:
+    """Keep beside the marker that an object was recorded, where that costs neither a request nor a flush."""
+    if storage.is_managed:
+        _backend_of(storage).note_highest(object_id)
+
+
+def _backend_of(storage: Storage) -> Backend:
+    """Return the backend of a location, without its guard."""
+    return backend_at(storage.root, options=storage.registry.storage_options.for_root(storage.root))
+
+
 def renew(storage: Storage, *, at_once: bool = False) -> None:
     """Let the generation of a marker rise, in the database first, where it was not raised for a while.
 
@@ -221,7 +240,7 @@ def _raise(storage: Storage, least: int | None) -> None:
     if generation is None:
         return
     set_committed_value(storage, "_generation", generation)
-    backend = backend_at(storage.root, options=registry.storage_options.for_root(storage.root))
+    backend = _backend_of(storage)
     try:
         backend.replace_marker(Marker(storage.uid, registry.uid, generation))
     except errors.StorageError as error:
@@ -245,8 +264,8 @@ def take_over(storage: Storage, *, claims: bool = False) -> None:
         found.check()
     marker = found.found if found is not None else None
     if marker is None:
-        backend = backend_at(storage.root, options=storage.registry.storage_options.for_root(storage.root))
-        backend.write_marker(Marker(storage.uid, storage.registry.uid))
-    highest = max((epoch_of(name.relpath) or 0 for name in storage.backend.list_reserved()), default=0)
-    epochs.rise(storage.registry, highest + 1)
+        _backend_of(storage).write_marker(Marker(storage.uid, storage.registry.uid))
+    backend = _backend_of(storage)
+    highest = max((epoch_of(name.relpath) or 0 for name in backend.list_reserved()), default=0)
+    epochs.rise(storage.registry, max(highest + 1, backend.highest()))
     _raise(storage, marker.generation if marker is not None else 0)

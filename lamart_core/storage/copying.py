@@ -39,6 +39,7 @@ _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
 _TICKS = 10
 _STORED = 0o444
 _ABOUT = "user.lamart.about"
+_NUMBER = "user.lamart.number"
 
 
 @dataclass(frozen=True)
@@ -366,3 +367,20 @@ def description(path: Path) -> str | None:
         return os.getxattr(path, _ABOUT, follow_symlinks=False).decode("ascii", "replace")
     except OSError:
         return None
+
+
+def note_number(path: str, number: int) -> None:
+    """Write a number down beside the bytes of a file, where the file system has attributes for that."""
+    if hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):
+            os.setxattr(path, _NUMBER, str(number).encode())
+
+
+def number_at(path: str) -> int:
+    """Return the number that `note_number` wrote; 0 where there is none."""
+    if not hasattr(os, "getxattr"):
+        return 0
+    try:
+        return int(os.getxattr(path, _NUMBER))
+    except (OSError, ValueError):
+        return 0

@@ -75,6 +75,13 @@ def restored(sqlite_registry: Registry, tmp_path: Path) -> Generator[Restored, N
 # ---------------------------------------------------------------------- older than its store
 
 
+@pytest.fixture
+def without_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an object store knows, and a file system without extended attributes."""
+    monkeypatch.setattr(Local, "highest", lambda self: 0)
+
+
+@pytest.mark.usefixtures("without_attributes")
 def test_what_was_saved_after_a_backup_survives_garbage_collection(restored: Restored, tmp_path: Path) -> None:
     save(restored.registry, tmp_path, "old")
     restored.back_up()
@@ -92,6 +99,7 @@ def test_what_was_saved_after_a_backup_survives_garbage_collection(restored: Res
     assert [path.read_text() for path in paths] == ["new", "newer"]
 
 
+@pytest.mark.usefixtures("without_attributes")
 def test_the_only_save_since_a_backup_is_kept(restored: Restored, tmp_path: Path) -> None:
     """Its epoch is that of bytes whose save was killed: nobody can tell them apart, so both stay."""
     save(restored.registry, tmp_path, "old")
@@ -102,6 +110,7 @@ def test_the_only_save_since_a_backup_is_kept(restored: Restored, tmp_path: Path
     assert path.read_text() == "new"
 
 
+@pytest.mark.usefixtures("without_attributes")
 def test_saving_after_a_backup_was_put_back_is_refused(
     restored: Restored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +119,7 @@ def test_saving_after_a_backup_was_put_back_is_refused(
     restored.back_up()
     monkeypatch.setattr(ownership, "_PERIOD", AT_ONCE)  # as if an hour had gone by
     path = Path(str(save(restored.registry, tmp_path, "new").path))
-    monkeypatch.undo()
+    monkeypatch.setattr(ownership, "_PERIOD", timedelta(hours=1))
     older = restored.put_back()
     with pytest.raises(errors.DatabaseOutdated, match="generation 1, not 0"):
         save(older, tmp_path, "next")
@@ -326,3 +335,19 @@ def test_a_place_whose_files_are_lost_is_used_again(sqlite_registry: Registry, t
     assert save(sqlite_registry, tmp_path, "next").load() == "next"
     with pytest.raises(errors.ContentMismatch, match="missing"):
         lost.load()
+
+
+def test_a_database_that_was_put_back_is_known_by_the_first_save(restored: Restored, tmp_path: Path) -> None:
+    """On a disk the store knows the largest id that was recorded: at once, and not only after an hour."""
+    save(restored.registry, tmp_path, "old")
+    restored.back_up()
+    path = Path(str(save(restored.registry, tmp_path, "new").path))
+    older = restored.put_back()
+    with pytest.raises(errors.DatabaseOutdated, match="2 objects that were recorded, not 1"):
+        save(older, tmp_path, "next")
+    assert path.read_text() == "new"
+    assert {found.artifact for found in check_registry(older, adopts=True).findings if found.is_repaired}
+    identity.take_over(older)
+    assert ln.Artifact.get(key="new.txt").load() == "new"
+    save(older, tmp_path, "next")
+    assert check_registry(older, verify=True).is_clean

@@ -25,6 +25,8 @@ from lamart_core.storage.copying import (
     description,
     is_checkable,
     make_folders,
+    note_number,
+    number_at,
     protect,
     protect_all,
     remove_quietly,
@@ -402,11 +404,23 @@ class Local(Backend):
             status = os.stat(os.path.join(self.root, MARKER))
         return status.st_dev, status.st_ino, status.st_mtime_ns
 
+    def highest(self) -> int:
+        """Return the number in the attribute of the marker. See `Marked.highest`."""
+        return number_at(os.path.join(self.root, MARKER))
+
+    def note_highest(self, number: int) -> None:
+        """Write the attribute of the marker. See `Marked.note_highest`."""
+        marker = os.path.join(self.root, MARKER)
+        if number > number_at(marker):
+            note_number(marker, number)
+
     def _create_marker(self, text: str) -> None:
         create_file(self.path(MARKER), text)
 
     def _replace_marker(self, text: str) -> None:
+        before = self.highest()
         create_file(self.path(MARKER), text, replace=True)
+        self.note_highest(before)
 
     def _remove_marker(self) -> None:
         self.path(MARKER).unlink(missing_ok=True)
