@@ -23,6 +23,7 @@ from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.verify import is_any_of
 from lamart_core.places.key_state import KeyState, live_object, obsolete_objects, read_state
 from lamart_core.records import Storage, artifact_table
+from lamart_core.records.locations import check_owner
 from lamart_core.records.stored_object import LOST, OBSOLETE
 
 
@@ -85,9 +86,12 @@ def reserve(
         leaving: Id of an artifact that needs no bytes there, because it gets others.
 
     Raises:
+        InvalidKey: The path belongs to another storage location.
         ObjectExists: Something lies there that is no version of this key, and not the content itself.
         StorageError: The storage failed; nothing is changed.
     """
+    check_owner(registry, storage, key)
+    storage.backend.check_way(key)
     table = artifact_table()
     with registry.engine.connect() as connection:
         before = read_state(connection, storage.id, key)
@@ -133,9 +137,12 @@ def check_free(registry: Registry, storage: Storage, key: str) -> None:
     """Check that nothing lies at a real key, but for old bytes of ours that are going to be removed.
 
     Raises:
+        InvalidKey: The path belongs to another storage location.
         ObjectExists: Something does.
         StorageError: The storage failed or refused.
     """
+    check_owner(registry, storage, key)
+    storage.backend.check_way(key)
     if not storage.backend.exists(key):
         return
     with registry.engine.connect() as connection:

@@ -29,6 +29,7 @@ from lamart_core.storage.names.roots import (
     match_root,
     normalise_root,
     normalise_source,
+    path_below,
     relative_to,
     storage_type,
 )
@@ -93,6 +94,7 @@ __all__ = [
     "normalise_source",
     "object_path",
     "ownership",
+    "path_below",
     "progress",
     "reading",
     "register_suffixes",

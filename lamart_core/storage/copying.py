@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -13,7 +14,7 @@ from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
 
-from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
+from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged, StorageError
 from lamart_core.hashing import (
     ALGORITHMS,
     Digest,
@@ -294,7 +295,12 @@ def sync_file(path: Path) -> None:
 
 
 def make_folders(folder: Path, top: Path) -> None:
-    """Create a folder and its parents below `top`, so that they survive a crash."""
+    """Create a folder and its parents below `top`, so that they survive a crash.
+
+    Raises:
+        StorageError: One of them is a link.
+    """
+    check_no_links(folder, top)
     missing: list[Path] = []
     current = folder
     while current != top and not current.is_dir():
@@ -303,6 +309,21 @@ def make_folders(folder: Path, top: Path) -> None:
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         sync_file(path.parent)
+
+
+def check_no_links(folder: Path, top: Path) -> None:
+    """Check that a folder is where its path says: what is written or removed there lies below `top`.
+
+    Raises:
+        StorageError: It, or a folder that it lies in, is a link.
+    """
+    current = os.fspath(folder)
+    while len(current) > len(os.fspath(top)):
+        if os.path.islink(current):
+            raise StorageError(
+                errno.ELOOP, f"{current} is a link; nothing is written or removed through links inside of a storage"
+            )
+        current = os.path.dirname(current)
 
 
 def remove_quietly(path: Path) -> None:
