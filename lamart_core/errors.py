@@ -21,6 +21,7 @@
     ├── MultipleObjectsReturned (LookupError)   a query that must find one record found several
     ├── IntegrityError                          records or bytes contradict each other
     │   ├── ContentMismatch                     stored bytes are not what the record says
+    │   │   └── ContentMissing                  they are not there
     │   ├── SourceChanged                       a source was modified between staging and saving
     │   ├── ProtectedError                      another record still refers to what should be deleted
     │   ├── RecordLocked                        the record is locked against changes
@@ -140,6 +141,10 @@ class IntegrityError(LamartError):
 
 class ContentMismatch(IntegrityError):
     """Stored bytes are missing or are not those that the record describes."""
+
+
+class ContentMissing(ContentMismatch):
+    """There is nothing where stored bytes should be; that says nothing of what becomes of them."""
 
 
 class SourceChanged(IntegrityError):

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """A stored object of the right size whose digest is another one."""
     CHANGED_IN_PLACE = "changed in place"
     """A file that was registered where it lies, and changed since."""
+    LOST = "lost"
+    """A version whose place in a storage location was seen to hold other bytes, or none, when another one took it."""
     HEADLESS = "headless family"
     """A family without a latest version on a branch."""
     SEVERAL_HEADS = "several heads"
@@ -60,6 +62,7 @@ class Kind(StrEnum):
 
 _WARNINGS = {
     Kind.CHANGED_IN_PLACE,
+    Kind.LOST,
     Kind.UNPUBLISHED,
     Kind.ORPHANED,
     Kind.UNNAMED,

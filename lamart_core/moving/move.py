@@ -15,11 +15,10 @@ from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, leave_places, remove_bytes
 from lamart_core.places.key_state import is_real
-from lamart_core.places.publish import publish
+from lamart_core.places.publish import finish, publish
 from lamart_core.places.real_keys import Reservation, check_free, leave, release
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
-from lamart_core.records.stored_object import LOST
 from lamart_core.storage import clean_key, suffix_of
 
 
@@ -63,7 +62,9 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
     registry, storage = record.registry, record.storage
     table = record.__table__
     with registry.engine.connect() as connection:
-        old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
+        old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one_or_none()
+        if old is None:
+            raise errors.ObjectDoesNotExist(f"{record.uid} was deleted; it cannot get the key {key!r}")
         check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=storage.id)
     check_free(registry, storage, key)
     site: Reservation | None = None
@@ -163,7 +164,9 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     registry = record.registry
     table = record.__table__
     with registry.engine.connect() as connection:
-        source_id = connection.execute(select(table.c.storage_id).where(table.c.id == record.id)).scalar_one()
+        source_id = connection.execute(select(table.c.storage_id).where(table.c.id == record.id)).scalar_one_or_none()
+    if source_id is None:
+        raise errors.ObjectDoesNotExist(f"{record.uid} was deleted; it cannot move to {storage.root}")
     if source_id == storage.id:
         return
     source = registry.Storage.get(source_id)
@@ -173,9 +176,11 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     def step() -> _Moved:
         family = _read_family(registry, table, record.uid)
         if family.real_key is not None:
-            check_free(registry, storage, family.real_key)
+            finish(registry, source, family.real_key)
+            family = _read_family(registry, table, record.uid)
+            check_free(registry, storage, str(family.real_key))
         for row in family.objects.values():
-            if row["state"] != LOST:
+            if row["state"] is None:
                 stem, kept = uids.stem_of(record.uid), family.keeps_versions
                 copies.append(copy_object(registry, row, source, storage, stem, before=copies, keeps_versions=kept))
         return registry.unit_of_work(
@@ -194,6 +199,7 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     for path in moved.obsolete:
         publish(registry, source, path)
     if moved.real_key is not None:
+        publish(registry, source, moved.real_key)
         publish(registry, storage, moved.real_key)
     changes = {name: value for name, value in record._changes().items() if name != "storage_id"}
     record.refresh()

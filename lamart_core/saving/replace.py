@@ -17,8 +17,8 @@ from lamart_core.db.checks import check_values
 from lamart_core.families.family import Family, check_key_free
 from lamart_core.lineage import context
 from lamart_core.logging import logger
-from lamart_core.objects.plan import Dedup, Plan, Row, Staged
-from lamart_core.places.key_state import is_real
+from lamart_core.objects.plan import Dedup, Plan, Staged
+from lamart_core.places.key_state import real_key_of
 from lamart_core.places.real_keys import check_free
 from lamart_core.records import ArtifactRecord, Run, Storage
 from lamart_core.saving import stage
@@ -156,13 +156,9 @@ def _check_key(record: ArtifactRecord, staged: Staged) -> None:
     table = record.__table__
     with record.registry.engine.connect() as connection:
         check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=record.storage_id)
-    if is_real(_flags(record)):
+    if real_key_of(record) is not None:
         check_free(record.registry, record.storage, key)
         logger.warning("the file of %s moves from %r to %r when it is saved", record.uid, record.key, key)
-
-
-def _flags(record: ArtifactRecord) -> Row:
-    return {"_key_is_virtual": record._key_is_virtual, "_real_key": record._real_key, "key": record.key}
 
 
 # ---------------------------------------------------------------------- saving

@@ -216,7 +216,7 @@ class _Attempt:
             if saved.path is None:
                 continue
             key = str(saved.row["key"])
-            publish(self._registry, place.storage, key, force=key == place.key)
+            publish(self._registry, place.storage, key, force=key == place.key and place.may_replace)
             if key != place.key:
                 publish(self._registry, place.storage, place.key)
             published.append(index)

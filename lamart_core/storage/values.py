@@ -22,6 +22,7 @@ class ObjectStat:
             they were written, inexact when only a server vouches for it.
         stamp: On a disk of this machine: a text that changes when a file is written or replaced, whatever its size. It
             tells nothing of the content, so that two stats may be equal without it.
+        modified: Time of the last modification, where a listing of a server says it; two are equal without it.
     """
 
     size: int | None
@@ -29,6 +30,7 @@ class ObjectStat:
     is_folder: bool
     digest: Digest | None
     stamp: str | None = field(default=None, compare=False)
+    modified: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,10 @@ def describe_path(path: Path, *, stamped: bool = False) -> ObjectStat:
     """
     if not path.is_dir():
         state = state_of(path.stat())
-        return ObjectStat(state.size, None, False, None, stamp_of(state))
+        return ObjectStat(state.size, None, False, None, stamp=stamp_of(state))
     files = list_files(path)
     stamp = stamp_of_files({file.path: file.state for file in files}) if stamped else None
-    return ObjectStat(sum(file.size for file in files), len(files), True, None, stamp)
+    return ObjectStat(sum(file.size for file in files), len(files), True, None, stamp=stamp)
 
 
 def measure_path(path: Path, relpath: str) -> StoredName:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lamart_core import formats
-from lamart_core.errors import ContentMismatch, LamartError, PathNotFound
+from lamart_core.errors import ContentMismatch, ContentMissing, LamartError, PathNotFound
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest, hash_file, hash_tree
 from lamart_core.storage.failures import reading
 from lamart_core.storage.values import ObjectStat, StoredFile, describe_path
@@ -115,13 +115,14 @@ class Verdict:
             name: What the message calls the bytes.
 
         Raises:
-            ContentMismatch: They are missing or altered.
+            ContentMissing: There is nothing.
+            ContentMismatch: They are altered.
             LamartError: They cannot be seen; the error that says why.
         """
         if self.error is not None:
             raise self.error
         if self.state is State.MISSING:
-            raise ContentMismatch(f"{name} are missing: {self}")
+            raise ContentMissing(f"{name} are missing: {self}")
         if self.is_damaged:
             raise ContentMismatch(f"{name} were altered: {self}")
 

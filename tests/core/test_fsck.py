@@ -296,7 +296,13 @@ def test_a_file_that_changed_in_place_is_told_and_left_alone(lab: Registry, tmp_
     assert (found.kind, found.artifact, found.is_repaired) == (Kind.CHANGED_IN_PLACE, artifact.uid, False)
     assert found.severity is Severity.WARNING
     ln.Artifact(backend.path("raw/raw.csv")).save()
-    assert check_registry(lab, verify=True).is_clean, "what it is now is a version of its own"
+    # What it is now is a version of its own; the other one is lost, and that is told.
+    lost = only(lab, verify=True, repair=True)
+    assert (lost.kind, lost.artifact, lost.severity) == (Kind.LOST, artifact.uid, Severity.WARNING)
+    assert "Artifact(path)" in lost.detail
+    overwrite(lab, "raw/raw.csv", b"a,b\n1,2\n")
+    ln.Artifact(backend.path("raw/raw.csv")).save()
+    assert only(lab, verify=True).artifact == artifact.uid[:-4] + "0001"
 
 
 @pytest.mark.req("R161", "R291")

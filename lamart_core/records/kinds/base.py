@@ -220,6 +220,7 @@ class SQLRecord(Base):
             IntegrityError: The row contradicts others.
             NameTaken: The name, or the key on the target branch, belongs to another record.
             RecordLocked: The record is locked; unlock it with `is_locked = False`.
+            ObjectDoesNotExist: The record was deleted since it was read.
             DatabaseBusy: Other writers held the database for too long.
         """
         registry = self.registry
@@ -266,7 +267,9 @@ class SQLRecord(Base):
         if isinstance(changes.get("key"), str) and is_versioned(table):
             rename(connection, table, self.__dict__["uid"], changes["key"])
         if changes:
-            connection.execute(update(table).where(table.c.id == self.id).values(**changes))
+            changed = connection.execute(update(table).where(table.c.id == self.id).values(**changes))
+            if changed.rowcount != 1:
+                raise errors.ObjectDoesNotExist(f"{self!r} was deleted from {self.registry!r}; it cannot be changed")
         self._ride(connection, self._values() | {"id": self.id}, Outcome.EXISTING)
 
     def _ride(self, connection: Connection, row: Mapping[str, Any], outcome: Outcome) -> None:

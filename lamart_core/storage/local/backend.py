@@ -140,7 +140,7 @@ class Local(Backend):
                     sync_file(source)
                 publish_file(source, final, self, is_alone=is_alone)
             bar.advance(state.size)
-            return ObjectStat(state.size, None, False, digest, stamp_of(state))
+            return ObjectStat(state.size, None, False, digest, stamp=stamp_of(state))
         temporary = staging.new_path() if is_alone else staging.folder / staging_name()
         try:
             algorithm = digest.algorithm if digest is not None and is_checkable(digest) else DEFAULT_ALGORITHM
@@ -156,7 +156,7 @@ class Local(Backend):
             raise
         if put.move:
             source.unlink()
-        return ObjectStat(copied.size, None, False, copied.digest, copied.stamp)
+        return ObjectStat(copied.size, None, False, copied.digest, stamp=copied.stamp)
 
     def _put_folder(
         self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None

@@ -165,7 +165,10 @@ class ObjectStore(Remote, Backend):
     def _list_files(self, relpath: str) -> dict[str, ObjectStat]:
         with reading(self.root, relpath):
             files = self._files(relpath)
-            return {path: ObjectStat(file.size, None, False, file.digest) for path, file in files.items()}
+            return {
+                path: ObjectStat(file.size, None, False, file.digest, modified=file.modified)
+                for path, file in files.items()
+            }
 
     def _files(self, relpath: str) -> dict[str, Listed]:
         """Return the files of a folder by their paths relative to it."""
