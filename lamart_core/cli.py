@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +16,11 @@ import click
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy.exc import SQLAlchemyError
 
 from lamart_core.care import Finding, Garbage, Severity, iter_findings, iter_garbage
 from lamart_core.connect import EMBEDDED, connect
 from lamart_core.db import Registry
+from lamart_core.db.engines import opening
 from lamart_core.db.schema import schema_version, upgrade
 from lamart_core.errors import DatabaseError, LamartError, ObjectDoesNotExist
 from lamart_core.settings import Settings, default_cache_dir
@@ -58,15 +58,12 @@ def _errors() -> Generator[None, None, None]:
 
 def _existing(db: str | None) -> Registry:
     """Return the registry of a database that is there: looking after one never makes one."""
-    url = db or os.environ.get("LAMART_DB_URL") or f"sqlite:///{(EMBEDDED / 'lamart.db').absolute()}"
+    url = db or os.environ.get("LAMART_DB_URL") or (EMBEDDED / "lamart.db").absolute()
     registry = Registry(url, settings=Settings(cache_dir=default_cache_dir()))
     if registry.is_sqlite and not Path(str(registry.url.database)).exists():
         raise DatabaseError(f"there is no database {registry.url.database}; say which one with --db")
-    try:
-        with registry.engine.connect() as connection:
-            version = schema_version(connection)
-    except SQLAlchemyError as error:
-        raise DatabaseError(f"{registry!r} cannot be opened: {error}") from error
+    with opening(registry.url), registry.engine.connect() as connection:
+        version = schema_version(connection)
     if version is None:
         raise DatabaseError(f"{registry!r} holds no registry; say which database with --db")
     return registry
@@ -165,10 +162,12 @@ def verify(db: str | None, names: tuple[str, ...]) -> None:
 
 
 def _artifact(registry: Registry, name: str) -> Any:
-    try:
+    with suppress(ObjectDoesNotExist):
         return registry.Artifact.get(key=name)
-    except ObjectDoesNotExist:
+    with suppress(ObjectDoesNotExist):
         return registry.Artifact.get(name)
+    reason = registry.Artifact._explain_missing(registry, name)
+    raise ObjectDoesNotExist(reason or f"no artifact of {registry!r} has the key {name!r}, or a uid that begins so")
 
 
 @main.command()

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import URL, Connection, insert, select, text
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, now, set_connector, set_default_registry
+from lamart_core.db.engines import opening
 from lamart_core.db.registration import registration_table
 from lamart_core.db.schema import ensure_schema, schema_version
 from lamart_core.logging import logger
@@ -25,7 +26,7 @@ _USER = User.__table__
 
 
 def connect(
-    url: str | None = None,
+    url: str | os.PathLike[str] | URL | None = None,
     *,
     storage: str | os.PathLike[str] | None = None,
     local_storage: str | os.PathLike[str] | None = None,
@@ -44,7 +45,7 @@ def connect(
     `./.lamart/`.
 
     Args:
-        url: Database URL, `sqlite:///path` or `postgresql://…`, or the path of an SQLite file.
+        url: Database URL, `sqlite:///path` or `postgresql://…`, or the path of an SQLite file, taken as it is.
         storage: Root of the default storage location: a folder or the URL of an object store. Needed when a
             database outside `./.lamart/` is opened for the first time; later it selects another registered location.
         local_storage: Folder that new artifacts are kept in first, until `save(upload=True)` moves them to the default
@@ -75,6 +76,7 @@ def connect(
         WrongStorage: Another store lies at the root of a location that the registry knows, or none: its disk is not
             mounted, or this is another machine.
         PathNotFound: There is no such SQLite file, and it is opened for reading only.
+        DatabaseError: The database cannot be opened: the file is none, or the server cannot be reached.
 
     Examples:
         >>> import lamart_core as ln
@@ -88,7 +90,7 @@ def connect(
     embedded = url is None
     if url is None:
         EMBEDDED.mkdir(exist_ok=True)
-        url = f"sqlite:///{(EMBEDDED / 'lamart.db').absolute()}"
+        url = (EMBEDDED / "lamart.db").absolute()
         storage = storage or (EMBEDDED / "storage").absolute()
     options = StorageOptions(storage_options)
     cache = Path(cache_dir).expanduser().absolute() if cache_dir else default_cache_dir()
@@ -96,15 +98,17 @@ def connect(
     registry.storage_options = options
     if read_only:
         registry.options = {"cache_dir": str(cache), "read_only": True, "storage_options": options}
-        _open_existing(registry)
+        with opening(registry.url):
+            _open_existing(registry)
         if make_default:
             set_default_registry(registry)
         return registry
     if registry.is_sqlite:
-        Path(str(registry.url.database)).parent.mkdir(parents=True, exist_ok=True)
-    created = ensure_schema(registry)
-    _identify(registry, hash_algorithm)
-    registry.check_file()
+        _make_folder(Path(str(registry.url.database)).parent)
+    with opening(registry.url):
+        created = ensure_schema(registry)
+        _identify(registry, hash_algorithm)
+        registry.check_file()
     handle = _choose_user(registry, user or os.environ.get("LAMART_USER"))
     default = _choose_storage(registry, storage)
     local = _choose_local_storage(registry, local_storage) if local_storage is not None else None
@@ -129,7 +133,7 @@ def connect(
     return registry
 
 
-def DB(url: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Registry:
+def DB(url: str | os.PathLike[str] | URL, *, cache_dir: str | os.PathLike[str] | None = None) -> Registry:
     """Open another registry beside the current one, for reading only.
 
     Its artifacts can be queried and read. Saving one, `ln.DB(url).Artifact.get(…).save()`, transfers its record into
@@ -150,6 +154,15 @@ def DB(url: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Registry
         0
     """
     return connect(url, cache_dir=cache_dir, make_default=False, read_only=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.DatabaseError(
+            f"there is no folder {folder} for a database, and none can be made: {error}"
+        ) from error
 
 
 def _open_existing(registry: Registry) -> None:

@@ -19,7 +19,7 @@ from lamart_core.places.publish import finish, publish
 from lamart_core.places.real_keys import Reservation, check_free, leave, release
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import ArtifactRecord, Storage
-from lamart_core.storage import clean_key, suffix_of
+from lamart_core.storage import clean_key, suffix_under
 
 
 class _FamilyChanged(errors.Overtaken):
@@ -36,11 +36,7 @@ def check_rename(record: ArtifactRecord, key: str | None) -> str:
     if key is None:
         raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
     key = clean_key(key)
-    suffix = suffix_of(key, is_folder=record.n_files is not None)
-    if suffix != record.suffix:
-        raise errors.InvalidArgument(
-            f"the key {key!r} has the suffix {suffix!r}, but {record.uid} has {record.suffix!r}; they must be equal"
-        )
+    suffix_under(key, record.suffix, is_folder=record.n_files is not None)
     if not record._key_is_virtual and not record.storage.is_managed:
         raise errors.InvalidArgument(
             f"{record.uid} lies at its real key in {record.storage.root}, which is not managed by this registry"

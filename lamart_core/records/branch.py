@@ -13,8 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from lamart_core import errors
 from lamart_core.db import ARCHIVE_BRANCH_ID, MAIN_BRANCH_ID, TRASH_BRANCH_ID, Json, UtcDateTime, uid_type
 from lamart_core.families.branches import merge
-from lamart_core.query import ToOne
+from lamart_core.query import ToOne, virtual
 from lamart_core.records.kinds.own_name import HasOwnName
+from lamart_core.records.kinds.status import status_of
 
 if TYPE_CHECKING:
     from lamart_core.query import RelatedManager
@@ -85,17 +86,14 @@ class Branch(HasOwnName):
         others = dict(fields)
         status = others.pop("status", None)
         super()._assign(others)
-        self._status_code = int(BranchStatus.STANDALONE)
-        if status is not None:
-            self.status = status
+        self._set_status(status if status is not None else BranchStatus.STANDALONE.name.lower())
 
-    @property
+    @virtual(status_of(BranchStatus), assign=lambda branch, value: branch._set_status(value))
     def status(self) -> str:
         """The status in words: standalone, draft, review, merged or closed."""
         return BranchStatus(self._status_code).name.lower()
 
-    @status.setter
-    def status(self, value: str) -> None:
+    def _set_status(self, value: str) -> None:
         settable = [each.name.lower() for each in BranchStatus if each is not BranchStatus.MERGED]
         if value not in settable:
             raise errors.InvalidArgument(

@@ -92,9 +92,10 @@ def claim(record: Storage) -> None:
         )
     if marker is not None:
         _check_unknown(record, marker.storage_uid)
-    # Set past the guard: these follow from the marker, and the record has no row yet.
-    record.uid = marker.storage_uid if marker else uids.base62(12)
-    record.instance_uid = marker.registry_uid if marker else None
+    # These follow from the marker, and the record has no row yet.
+    record._give(
+        uid=marker.storage_uid if marker else uids.base62(12), instance_uid=marker.registry_uid if marker else None
+    )
 
 
 def _check_unknown(record: Storage, uid: str) -> None:

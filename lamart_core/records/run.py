@@ -10,9 +10,10 @@ from sqlalchemy import Boolean, ForeignKey, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import BigId, Json, Registry, UtcDateTime, uid_type
-from lamart_core.query import ToMany, ToOne
+from lamart_core.query import ToMany, ToOne, virtual
 from lamart_core.records.kinds.base import SQLRecord
 from lamart_core.records.kinds.mixins import HasScope, TracksUpdates
+from lamart_core.records.kinds.status import status_of
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
@@ -91,7 +92,7 @@ class Run(HasScope, TracksUpdates, SQLRecord):
     plan = ToOne("Artifact", "plan_id")
     output_collections = ToMany("Collection", column="run_id")
 
-    @property
+    @virtual(status_of(RunStatus))
     def status(self) -> str:
         """The status in words: scheduled, restarted, started, completed, errored or aborted."""
         return RunStatus(self._status_code).name.lower()

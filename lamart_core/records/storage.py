@@ -14,7 +14,6 @@ from upath import UPath
 
 from lamart_core import uids
 from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
-from lamart_core.db.checks import check_values
 from lamart_core.query import ToMany
 from lamart_core.records import locations, ownership
 from lamart_core.records.kinds.base import SQLRecord
@@ -77,7 +76,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             self._adopt_row(vars(existing))
             return
         super().__init__(root=normalised, **fields)
-        self.type = storage_type(normalised)
+        self._give(type=storage_type(normalised))
 
     def save(self) -> Self:
         """Register the location, and mark it as managed by this registry where it can be written.
@@ -95,6 +94,9 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             StorageError: The storage failed.
         """
         self.registry.require_writable()
+        if isinstance(self.__dict__["root"], os.PathLike):
+            self.root = os.fspath(self.root)
+        self._check()  # before a folder or a marker is made
         if not self.is_saved:
             return self._save_new()
         if "root" in self._changes():
@@ -102,9 +104,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         return super().save()
 
     def _save_new(self) -> Self:
-        check_values(type(self), self._values())  # before a folder or a marker is made
         if self._is_reference:
-            self.uid = uids.base62(12)
+            self._give(uid=uids.base62(12))
         else:
             locations.claim(self)
             self.region = self.region or self.backend.region
@@ -122,7 +123,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             return
         locations.check_move(self, old_root)
         # Past the guard: the type follows from the root.
-        super(SQLRecord, self).__setattr__("type", storage_type(self.root))
+        self._give(type=storage_type(self.root))
         self.region = self.backend.region if self.is_managed else None
         registry.forget(("storage", self.id))
         if registry.options.get("storage") and self.id == registry.storage_id:

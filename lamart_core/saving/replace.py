@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from lamart_core.saving import stage
 from lamart_core.saving.commit import Item, lock_replaced
 from lamart_core.saving.construct import discard_own
 from lamart_core.saving.targets import check_managed
-from lamart_core.storage import address_of, clean_key, match_root, suffix_of
+from lamart_core.storage import address_of, clean_key, match_root, suffix_of, suffix_under
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ def _stage_path(record: ArtifactRecord, data: Any, suffix: str | None) -> Staged
     staged = stage.stage_path(source, roots=roots, algorithm=record.registry.hash_algorithm)
     if suffix is not None and suffix != staged.suffix:
         raise errors.InvalidArgument(f"format={suffix[1:]!r} contradicts the suffix {staged.suffix!r} of {source}")
+    with suppress(errors.InvalidArgument):  # a suffix that names another kind of content goes into the key
+        fitting = suffix_under(record.key, staged.suffix, is_folder=staged.is_folder)
+        return dataclasses.replace(staged, suffix=fitting)
     return staged
 
 

@@ -20,6 +20,7 @@ from lamart_core.storage.names.keys import (
     object_path,
     register_suffixes,
     suffix_of,
+    suffix_under,
 )
 from lamart_core.storage.names.roots import (
     MARKER,
@@ -102,5 +103,6 @@ __all__ = [
     "state_at_rest",
     "storage_type",
     "suffix_of",
+    "suffix_under",
     "writing",
 ]

@@ -86,7 +86,8 @@ def test_what_is_refused_before_anything(sqlite_registry: Registry, tmp_path: Pa
             ln.save(wrong)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ln.errors.InvalidArgument, match="batch_size"):
         ln.save([artifact], batch_size=0)
-    long = ln.Transform(key="k", kind="x" * 21)
+    long = ln.Transform(key="k")
+    long.kind = "x" * 21
     with pytest.raises(ln.errors.InvalidArgument, match="more than 20"):
         ln.save([artifact, other, long])
     assert not artifact.is_saved

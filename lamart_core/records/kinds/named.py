@@ -27,6 +27,7 @@ class Named(Recognised):
     """
 
     __abstract__ = True
+    __hidden_in_trash__: ClassVar[bool] = True
     __one_by_one__: ClassVar[frozenset[str]] = frozenset({"name", "space", "space_id"})
     # What an existing record keeps, whatever is passed.
     __kept__: ClassVar[frozenset[str]] = frozenset(
@@ -62,8 +63,8 @@ class Named(Recognised):
             ),
         )
 
-    def __init__(self, **fields: Any) -> None:
-        super().__init__(**fields)
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        super().__init__(*args, **fields)
         self._check_name()
         with self.registry.engine.connect() as connection:
             row = self._same(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import unicodedata
 
@@ -205,6 +206,55 @@ def suffix_of(name: str, *, is_folder: bool = False) -> str:
     if is_folder:
         return parts[-1] if parts[-1] in _known or parts[-1] in formats.known_suffixes(of_folders=True) else ""
     return parts[-1]
+
+
+def suffix_under(key: str | None, suffix: str, *, is_folder: bool = False) -> str:
+    """Return the suffix that content has under a key.
+
+    A file name may end in a version or a date (`model-1.0`, `counts.2024-01-31`): what does not name a kind of content
+    gives way to what the key says.
+
+    Args:
+        key: The key; None leaves the suffix as it is.
+        suffix: Suffix of the name that the content has so far.
+        is_folder: Whether it is a folder.
+
+    Raises:
+        InvalidArgument: Key and content have two suffixes, of which one names a kind of content.
+
+    Examples:
+        >>> suffix_under("models/mine", ".0"), suffix_under("exports/counts.v2", ".2024-01-31")
+        ('', '.v2')
+    """
+    if key is None:
+        return suffix
+    of_key = suffix_of(key, is_folder=is_folder)
+    if of_key != suffix and (_names_content(suffix) or _names_content(of_key)):
+        raise errors.InvalidArgument(
+            f"the key {key!r} has the suffix {of_key!r}, but the data has {suffix!r}; they must be equal"
+        )
+    return of_key
+
+
+def _names_content(suffix: str) -> bool:
+    last = suffix.rpartition(".")[2]
+    if not last:
+        return False
+    own = (*_composite, *_known, *formats.known_suffixes(), *COMPRESSIONS)
+    return suffix in own or f".{last}" in own or f".{last}" in _OTHERS or bool(_guess.guess_type(f"x.{last}")[0])
+
+
+# The standard library's own list, not that of the machine; and what is common where data are.
+_guess = mimetypes.MimeTypes(filenames=())
+_OTHERS = {
+    ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".pb", ".keras", ".tflite", ".model",
+    ".weights", ".npz", ".mat", ".rda", ".rdata", ".sav", ".dta", ".sas7bdat", ".avro", ".duckdb", ".msgpack", ".log",
+    ".ini", ".cfg", ".conf", ".rst", ".ipynb", ".r", ".rmd", ".jl", ".cpp", ".java", ".sh", ".7z", ".rar", ".docx",
+    ".pptx", ".odt", ".ods", ".tab", ".dat", ".raw", ".czi", ".nd2", ".lif", ".svs", ".ndpi", ".dcm", ".mrc", ".edf",
+    ".wig", ".bw", ".bigwig", ".bb", ".bedgraph", ".maf", ".ped", ".bim", ".fam", ".bgen", ".gb", ".gbk", ".embl",
+    ".nwk", ".phy", ".pod5", ".fast5", ".cool", ".mcool", ".hic", ".bai", ".crai", ".tbi", ".csi", ".fai", ".webp",
+    ".geojson", ".gpkg", ".shp", ".las", ".laz", ".obo", ".owl", ".ttl", ".mgf", ".d",
+}  # fmt: skip
 
 
 def _is_suffix(part: str) -> bool:
