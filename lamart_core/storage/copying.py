@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,7 @@ _FLUSH = 16 * 2**20
 _END = -1
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
 _TICKS = 10
-_STORED = 0o444
+_WRITE = 0o222
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ def copy_file(
 
 
 def protect(path: Path | int) -> None:
-    """Give a file, by its path or descriptor, the mode of what is stored: everybody may read it, nobody write to it."""
+    """Give a file, by its path or descriptor, the mode of what is stored: nobody writes to it, who may read still may."""
     with contextlib.suppress(PermissionError):  # some file systems have no modes
-        os.chmod(path, _STORED)
+        os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) & ~_WRITE)
 
 
 def protect_all(path: Path) -> None:
