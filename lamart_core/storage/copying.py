@@ -96,7 +96,7 @@ def copy_file(
 
 
 def protect(path: Path | int) -> None:
-    """Give a file, by its path or descriptor, the mode of what is stored: nobody writes to it, who may read still may."""
+    """Give a file, by its path or descriptor, the mode of what is stored: who may read still may, nobody writes."""
     with contextlib.suppress(PermissionError):  # some file systems have no modes
         os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) & ~_WRITE)
 
