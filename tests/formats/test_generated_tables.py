@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lamart_core import errors
 from lamart_core.formats import for_suffix
 from tests.formats.format_samples import write
-from tests.formats.table_equality import same_frame
+from tests.formats.table_equality import same_flat, same_frame
 from tests.formats.table_strategies import arrow_tables, frames
 
 quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -52,6 +52,18 @@ def same_table(loaded: pa.Table, table: pa.Table) -> None:
 @given(df=frames(), suffix=st.sampled_from([".parquet", ".feather"]))
 def test_frames_of_pandas(tmp_path_factory: pytest.TempPathFactory, df: pd.DataFrame, suffix: str) -> None:
     kept_or_refused(df, suffix, tmp_path_factory.mktemp("t"), same_frame)
+
+
+@pytest.mark.req("R130")
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".orc"])
+@quick
+@given(obj=st.one_of(frames(), arrow_tables()))
+def test_formats_with_fewer_types(tmp_path_factory: pytest.TempPathFactory, obj: Any, suffix: str) -> None:
+    def same(loaded: pd.DataFrame, obj: Any) -> None:
+        df = obj if isinstance(obj, pd.DataFrame) else obj.to_pandas(types_mapper=pd.ArrowDtype)
+        same_flat(loaded, df, is_text=suffix == ".csv")
+
+    kept_or_refused(obj, suffix, tmp_path_factory.mktemp("t"), same, pd.DataFrame)
 
 
 @pytest.mark.req("R130")

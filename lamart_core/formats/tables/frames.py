@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.errors import LamartError, UnsupportedObject
 from lamart_core.formats.libraries import ArrowArray, ArrowSchema, ArrowTable
-from lamart_core.formats.tables.integers import exact_frame
+from lamart_core.formats.tables.canonical import empty_batch
+from lamart_core.formats.tables.exact import exact_frame
 from lamart_core.formats.tables.labels import Labels, with_frequency
-from lamart_core.formats.tables.names import UNNAMED_LEVEL, listed
+from lamart_core.formats.tables.names import check_made_up, levels_of
 from lamart_core.formats.tables.objects import WAY_OUT, checked_column, is_of_objects
 
 if TYPE_CHECKING:
@@ -127,9 +128,7 @@ LABELS = Labels(table_from_pandas, table_to_pandas)
 
 
 def _check_frame(df: pd.DataFrame) -> None:
-    made_up = [str(name) for name in df.columns if UNNAMED_LEVEL.fullmatch(str(name))]
-    if made_up:
-        raise UnsupportedObject(f"{listed(made_up)} are names that Arrow gives to an index: rename the column")
+    check_made_up(list(df.columns))
     _check_attrs(df.attrs, "DataFrame.attrs")
 
 
@@ -173,8 +172,7 @@ def _with_notes(
 ) -> ArrowTable:
     metadata = table.schema.pandas_metadata
     descriptors = metadata["index_columns"] if index is not False else []
-    stored = [(name, position) for position, name in enumerate(descriptors) if isinstance(name, str)]
-    levels = [(name, df.index.get_level_values(position)) for name, position in stored]
+    levels = [(name, level) for name, level in zip(descriptors, levels_of(rows), strict=False) if isinstance(name, str)]
     table = _with_checked_objects(table, df, levels)
     notes = _Notes(table.column_names[: df.shape[1]], columns, unique=not df.flags.allows_duplicate_labels)
     by_field = {entry["field_name"]: entry for entry in metadata["columns"]}
@@ -341,12 +339,8 @@ def _check_notes(table: ArrowTable, df: pd.DataFrame, notes: _Notes) -> None:
     """Read what was written, without the rows."""
     import pyarrow as pa
 
-    empty = pa.table(
-        [pa.chunked_array([c.chunk(0).slice(0, 0)] if c.num_chunks else [], type=c.type) for c in table.columns],
-        schema=table.schema,
-    )
     try:
-        found = _from_notes(empty, notes)
+        found = _from_notes(pa.Table.from_batches([empty_batch(table)]), notes)
         for position, dtype in enumerate(df.dtypes):
             if found.dtypes.iloc[position] != dtype:
                 name = df.columns[position]

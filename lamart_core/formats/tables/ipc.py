@@ -11,7 +11,7 @@ from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
-from lamart_core.formats.tables.canonical import check_schema, in_one_piece, without_hidden_values
+from lamart_core.formats.tables.canonical import check_schema, empty_batch, in_one_piece, without_hidden_values
 from lamart_core.formats.tables.frames import frame_of, table_from_pandas
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class IpcFormat(TableFormat):
         table = without_hidden_values(in_one_piece(table))
         with pa.ipc.new_file(str(path), table.schema, options=_ipc_options(options)) as writer:
             if table.num_rows == 0:
-                writer.write_batch(_empty_batch(table))  # no batch at all would lose the dictionaries
+                writer.write_batch(empty_batch(table))  # no batch at all would lose the dictionaries
             else:
                 writer.write_table(table, max_chunksize=options.get("chunksize") or _ROWS_OF_A_BATCH)
         with pa.memory_map(str(path)) as mapped:
@@ -87,13 +87,6 @@ def _ipc_options(options: Mapping[str, Any]) -> Any:
     level = options.get("compression_level")
     codec = pa.Codec(compression, level) if level is not None else pa.Codec(compression)
     return pa.ipc.IpcWriteOptions(compression=codec)
-
-
-def _empty_batch(table: ArrowTable) -> ArrowTable:
-    import pyarrow as pa
-
-    columns = [c.chunk(0).slice(0, 0) if c.num_chunks else pa.array([], type=c.type) for c in table.columns]
-    return pa.record_batch(columns, schema=table.schema)
 
 
 @functools.cache

@@ -27,6 +27,23 @@ def check_names(obj: Any) -> None:
         raise UnsupportedObject(f"The columns of a {kind} need different names; repeated: {listed(repeated)}")
 
 
+def check_made_up(names: list[Any]) -> None:
+    """Refuse names that formats without an index give to it themselves.
+
+    Raises:
+        UnsupportedObject: There is one.
+    """
+    made_up = [str(name) for name in names if UNNAMED_LEVEL.fullmatch(str(name))]
+    if made_up:
+        raise UnsupportedObject(f"{listed(made_up)} are names that Arrow gives to an index: rename the column")
+
+
+def levels_of(index: Any) -> list[Any]:
+    """The levels of an index; pandas' own look-up takes a number for a name where a level has one."""
+    unnamed = index.set_names([None] * index.nlevels)
+    return [unnamed.get_level_values(position) for position in range(index.nlevels)]
+
+
 def listed(names: list[str]) -> str:
     """The first of some names, for a message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
