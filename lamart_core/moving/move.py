@@ -17,7 +17,7 @@ from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, lea
 from lamart_core.places.key_state import is_real
 from lamart_core.places.publish import finish, publish
 from lamart_core.places.real_keys import Reservation, check_free, leave, release
-from lamart_core.query.sql.dialects import dialect_of
+from lamart_core.query.sql.dialects import among
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.storage import clean_key, suffix_under
 
@@ -207,7 +207,7 @@ def _remove_unused(storage: Storage, copies: list[Copy], used: frozenset[str]) -
     """Remove what was put and nothing came to refer to: whole copies, and contents of folders, which copies share."""
     contents = {content.relpath for copy in copies for content in copy.contents.values()}
     with storage.registry.engine.connect() as connection:
-        is_here = dialect_of(connection.dialect.name).among(OBJECT.c.path, sorted(contents))
+        is_here = among(connection, OBJECT.c.path, contents)
         query = select(OBJECT.c.path).where(OBJECT.c.storage_id == storage.id, is_here)
         spare = contents - set(connection.execute(query).scalars()) if contents else contents
     for path in spare:
