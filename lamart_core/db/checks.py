@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Date, Integer, SmallInteger, String
+from sqlalchemy import JSON, BigInteger, Boolean, Date, Integer, SmallInteger, String
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -38,7 +39,7 @@ def check_values(model: type[Any], values: Mapping[str, Any]) -> None:
         if name not in columns:
             continue
         if value is not None:
-            _check(f"{model.__name__}.{name}", columns[name].type, value)
+            columns[name].check(value)
         elif not columns[name].nullable:
             raise errors.InvalidArgument(f"{model.__name__}.{name} cannot be None")
 
@@ -53,15 +54,31 @@ def check_new(model: type[Any], values: Mapping[str, Any]) -> None:
     missing = [
         name.removesuffix("_id")
         for name, column in _columns(model).items()
-        if not column.nullable and not column.primary_key and values.get(name) is None
+        if column.is_required and values.get(name) is None
     ]
     if missing:
         raise errors.InvalidArgument(f"a {model.__name__} needs a value for {', '.join(missing)}")
 
 
+@dataclass(frozen=True)
+class _Column:
+    """What a column takes: found out once, as records come in thousands."""
+
+    check: Callable[[Any], None]
+    nullable: bool
+    is_required: bool
+
+
 @cache
-def _columns(model: type[Any]) -> dict[str, Column[Any]]:
-    return {column.name: column for column in sa_inspect(model).columns}
+def _columns(model: type[Any]) -> dict[str, _Column]:
+    return {
+        column.name: _Column(
+            _check_of(f"{model.__name__}.{column.name}", column.type),
+            column.nullable,
+            is_required=not column.nullable and not column.primary_key,
+        )
+        for column in sa_inspect(model).columns
+    }
 
 
 def copied(value: Any, inside: tuple[int, ...] = ()) -> Any:
@@ -78,26 +95,33 @@ def copied(value: Any, inside: tuple[int, ...] = ()) -> Any:
     return [copied(item, inside) for item in cast("Sequence[Any]", value)]
 
 
-def _check(name: str, kind: TypeEngine[Any], value: Any) -> None:
+def _check_of(name: str, kind: TypeEngine[Any]) -> Callable[[Any], None]:
     if isinstance(kind, UtcDateTime):
-        _check_moment(name, value)
-        return
+        return partial(_check_moment, name)
     if isinstance(kind, Date):
-        _check_type(name, value, date, "a date")
-        if isinstance(value, datetime):
-            raise errors.InvalidArgument(f"{name} has to be a date, got the time {_shown(value)}; pass its .date()")
-        return
+        return partial(_check_date, name)
     base = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(base, JSON):
-        _check_type(name, value, dict, "a dictionary")
-        check_json(name, value)
-    elif isinstance(base, String):
-        check_text(name, value, base.length)
-    elif isinstance(base, Boolean):
-        _check_type(name, value, bool, "True or False")
-    elif isinstance(base, Integer):
+        return partial(_check_dictionary, name)
+    if isinstance(base, String):
+        return partial(check_text, name, length=base.length)
+    if isinstance(base, Boolean):
+        return partial(_check_type, name, kind=bool, wanted="True or False")
+    if isinstance(base, Integer):
         bits = 63 if isinstance(base, BigInteger) else 15 if isinstance(base, SmallInteger) else 31
-        check_integer(name, value, bits)
+        return partial(check_integer, name, bits=bits)
+    return lambda value: None
+
+
+def _check_date(name: str, value: Any) -> None:
+    _check_type(name, value, date, "a date")
+    if isinstance(value, datetime):
+        raise errors.InvalidArgument(f"{name} has to be a date, got the time {_shown(value)}; pass its .date()")
+
+
+def _check_dictionary(name: str, value: Any) -> None:
+    _check_type(name, value, dict, "a dictionary")
+    check_json(name, value)
 
 
 def _check_type(name: str, value: Any, kind: type[Any], wanted: str) -> None:

@@ -65,14 +65,18 @@ def tip_of(rows: Iterable[Row], branch_id: int) -> Tip:
         rows: Rows as `with_highest` reads them, those of `deciding` among them; and rows that are going to be written.
         branch_id: The branch.
     """
-    named = sorted(rows, key=lambda row: row["uid"])
-    head = next((row for row in named if row["is_latest"] and row["branch_id"] == branch_id), None)
-    base = head if head is not None else next(reversed(named), None)
-    if base is None:
+    named = sorted(rows, key=_uid)
+    if not named:
         return Tip()
+    head = next((row for row in named if row["is_latest"] and row["branch_id"] == branch_id), None)
+    base = head if head is not None else named[-1]
     stem = uids.stem_of(base["uid"])
     family = [row for row in named if uids.stem_of(row["uid"]) == stem]
     return Tip(head, family[-1], max(row.get("highest_uid") or row["uid"] for row in family))
+
+
+def _uid(row: Row) -> str:
+    return row["uid"]
 
 
 def deciding(family: Family, branch_id: Any) -> list[ScalarSelect[Any]]:

@@ -49,8 +49,9 @@ def repair_artifact(record: ArtifactRecord, pending: Pending) -> bool:
     stored = _stored(record.registry, [record]).get(record.id)
     if stored is None or stored["state"] is not None:
         return False
-    storage = record.registry.Storage.get(stored["storage_id"])
-    staged = pending.staged
+    staged, storage = pending.staged, pending.plan.storage
+    if not storage.is_saved or storage.id != stored["storage_id"]:
+        storage = record.registry.Storage.get(stored["storage_id"])
     if staged.in_place is not None:
         if not stored["is_content_addressed"] and is_damaged(storage, stored):
             _follow(record, stored, staged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, String, Text, select
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm.attributes import manager_of_class
 from upath import UPath
 
 from lamart_core import uids
@@ -202,7 +204,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         return self.path / part
 
 
-_LOCATIONS = select(Storage).order_by(Storage.id)
+_TABLE = Storage.__table__
+_LOCATIONS = select(_TABLE).order_by(_TABLE.c.id)
 
 
 def storage_locations(registry: Registry, *, managed: bool = False) -> list[Storage]:
@@ -212,9 +215,15 @@ def storage_locations(registry: Registry, *, managed: bool = False) -> list[Stor
         registry: The registry.
         managed: Whether only those that belong to it, where it may write and delete.
     """
-    query = _LOCATIONS.where(Storage.instance_uid == registry.uid) if managed else _LOCATIONS
-    with registry.read() as session:
-        found = list(session.scalars(query))
-    for storage in found:
-        storage._registry = registry
-    return found
+    # Every constructor of an artifact asks: so without a session, which takes longer than the query.
+    query = _LOCATIONS.where(_TABLE.c.instance_uid == registry.uid) if managed else _LOCATIONS
+    with registry.engine.connect() as connection:
+        rows = connection.execute(query).mappings().all()
+    return [_of_row(registry, row) for row in rows]
+
+
+def _of_row(registry: Registry, row: Mapping[Any, Any]) -> Storage:
+    storage: Storage = manager_of_class(Storage).new_instance()
+    storage._adopt_row(row)
+    storage._registry = registry
+    return storage

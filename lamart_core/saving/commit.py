@@ -394,5 +394,6 @@ def _with_lineage(
             row = {**row, "run_id": makers[row["id"]]}
         if outcome is Outcome.EXISTING and run is not None and row["run_id"] not in (None, run.id):
             outcome = Outcome.RECREATED
-        found.append(replace(saved, row=row, outcome=outcome))
+        is_as_before = row is saved.row and outcome is saved.outcome
+        found.append(saved if is_as_before else replace(saved, row=row, outcome=outcome))
     return found

@@ -154,7 +154,10 @@ class _Attempt:
             and index not in self._puts
             and self._keys[index] not in self._stored
         ]
-        wanted = [replace(self._items[index], put=self._parts.pop(index, None)) for index in missing]
+        wanted = [
+            replace(self._items[index], put=self._parts.pop(index)) if index in self._parts else self._items[index]
+            for index in missing
+        ]
         self._puts.update(zip(missing, put_bytes(self._registry, wanted, self._bar), strict=True))
 
     # ------------------------------------------------------------------ others came in between

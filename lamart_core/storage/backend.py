@@ -85,8 +85,8 @@ class Backend(Marked, Inventory):
             ObjectExists, SourceChanged, StorageFull, ReadOnlyStorage, StorageError: As for `put_file`; what was stored
                 before is removed again. A file that was moved is then gone.
         """
-        for put in puts:
-            self._check_target(put.relpath)
+        if puts:
+            self._check_target(*(put.relpath for put in puts))
         return self._put_files(puts, bar) if puts else []
 
     def put_folder(
@@ -270,9 +270,9 @@ class Backend(Marked, Inventory):
     def _publish_files(self, origins: Mapping[str, str | None], target: str, *, size: int, replace: bool) -> None:
         """Let files be those of a folder: by their path in it the object that has the bytes, None for an empty one."""
 
-    def _check_target(self, relpath: str) -> None:
+    def _check_target(self, *relpaths: str) -> None:
         self.check_writable()
-        if not relpath:
+        if not all(relpaths):
             raise InvalidArgument("the path of an object cannot be empty: that is the root of the storage")
 
 

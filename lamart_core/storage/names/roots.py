@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qsl, unquote
 
@@ -101,6 +102,8 @@ def address_of(path: str | os.PathLike[str] | UPath) -> str:
         >>> address_of(UPath("s3://bucket/a.csv", endpoint_url="http://localhost:9000"))
         's3://bucket/a.csv?endpoint_url=http://localhost:9000'
     """
+    if isinstance(path, str | Path):  # nearly all; to ask for a protocol takes longer than all else here
+        return str(path)
     if isinstance(path, _Addressed):
         return path.address
     text = str(path)
