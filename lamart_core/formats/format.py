@@ -64,7 +64,7 @@ class Format(ABC):
         name: Unique name, e.g. ``"parquet"``.
         otype: Kind of object in the registry, e.g. ``"DataFrame"``; None for unstructured content.
         suffixes: Suffixes that tell this format, e.g. ``(".parquet",)``; the first is the default.
-        shared_suffixes: Suffixes that it also writes, but that only the content can tell (``.zarr``).
+        shared_suffixes: Suffixes that it also writes, but that only the content can tell (``.zarr``, ``.h5``).
         is_folder: Whether it is a folder rather than a single file.
         extra: The extra that installs its library; None where the base installation suffices.
         options_name: Keyword of the constructors whose value goes to this format's writer, e.g. ``"parquet_kwargs"``.
@@ -119,8 +119,16 @@ class Format(ABC):
         """The suffix for an object that was given no name."""
         return self.suffixes[0]
 
-    def recognises(self, path: Path, suffix: str) -> bool:
-        """Whether a local path with a *shared* suffix holds this format, judged by its content. Never raises."""
+    def recognises(self, path: ReadablePath, suffix: str) -> bool:
+        """Whether a path with a *shared* suffix holds this format, judged by its content.
+
+        Args:
+            path: A local path, which need not be there; or a remote file, where the format is one of single files.
+            suffix: The shared suffix.
+
+        Returns:
+            True or False, whatever lies there. Only the failure of a server may be raised.
+        """
         return False
 
     def check_options(self, suffix: str, options: Options) -> Mapping[str, Any]:

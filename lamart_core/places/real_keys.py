@@ -10,6 +10,7 @@ had begun there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, or_, select, update
@@ -100,6 +101,7 @@ def reserve(
     """
     check_owner(registry, storage, key)
     storage.backend.check_way(key)
+    _check_not_below_a_file(storage, key)
     table = artifact_table()
     with registry.engine.connect() as connection:
         before = read_state(connection, storage.id, key)
@@ -155,12 +157,22 @@ def check_free(registry: Registry, storage: Storage, key: str) -> None:
     """
     check_owner(registry, storage, key)
     storage.backend.check_way(key)
+    _check_not_below_a_file(storage, key)
     if not storage.backend.exists(key):
         return
     with registry.engine.connect() as connection:
         work = read_work(connection, storage.id, key)
     if work.live is not None or not holds_any(storage, key, work.obsolete):
         raise errors.ObjectExists(f"there is something at {storage.root}/{key} already")
+
+
+def _check_not_below_a_file(storage: Storage, key: str) -> None:
+    """Check that no part of a key before its name is a file, which in a file system holds nothing."""
+    if storage.type != "local":
+        return
+    for parent in list(PurePosixPath(key).parents)[:-1]:
+        if Path(storage.root, parent).is_file():
+            raise errors.ObjectExists(f"nothing can lie at {storage.root}/{key}: {parent} is a file")
 
 
 def _versions_at(table: Table, object_id: int, key: str) -> Select[Any]:

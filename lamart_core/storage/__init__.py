@@ -32,6 +32,7 @@ from lamart_core.storage.names.roots import (
     normalise_source,
     path_below,
     relative_to,
+    seen_from_root,
     storage_type,
 )
 from lamart_core.storage.objectstore.backend import ObjectStore
@@ -100,6 +101,7 @@ __all__ = [
     "reading",
     "register_suffixes",
     "relative_to",
+    "seen_from_root",
     "state_at_rest",
     "storage_type",
     "suffix_of",
