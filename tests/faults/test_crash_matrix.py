@@ -272,6 +272,7 @@ def check_settled(place: Place) -> None:
     with place.opened() as registry:
         check_readable()
         check_registry(registry, repair=True, grace=timedelta(0))
+        advance(registry)
         collect_garbage(registry, grace=timedelta(0), dry_run=False)
         check_readable()
         assert stored(registry) == referred(registry)
