@@ -2,6 +2,8 @@
 # make ui            the Dagster UI on what the demo made
 # make test          all tests; no network is needed once the libraries are installed
 # make test-all      with each database on each storage, and killed at every step instead of some: takes long
+# make storm         processes that save, change, delete, collect and repair are killed for ten minutes on each database
+#                    and storage: make storm ARGS="--on sqlite-local,postgres-s3 --seconds 60 --seed 7"
 # make lint          ruff, pyright, import contracts, docs
 # make migration     the next database migration, from what the models say: make migration M="What it adds."
 # make benchmarks    measurements beside the floor and beside lamindb (installs lamindb apart, on first use)
@@ -24,7 +26,7 @@ export DAGSTER_DISABLE_TELEMETRY := yes
 # Tests start many processes, and each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help benchmarks demo ui test test-all lint format migration requirements clean azurite
+.PHONY: help benchmarks demo ui test test-all storm lint format migration requirements clean azurite
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -49,6 +51,9 @@ test: $(VENV)/installed-test azurite
 
 test-all: export LAMART_FULL := 1
 test-all: test
+
+storm: $(VENV)/installed-test
+	@$(RUN) tests.storm $(ARGS)
 
 lint: $(VENV)/installed-dev
 	@PATH="$(abspath $(VENV))/bin:$$PATH" scripts/lint

@@ -19,7 +19,7 @@ from lamart_core.query import QuerySet
 from lamart_core.reading import lookup, read
 from lamart_core.reading.artifact_set import ArtifactSet
 from lamart_core.records import Branch, Run, Space, Storage, Transform, latest_readme
-from lamart_core.saving import construct, edit, hybrid, save
+from lamart_core.saving import assigned, construct, edit, hybrid, save
 from lamart_core.saving import replace as replacing
 from lamart_core.saving.arguments import Request, refuse_unsupported, with_others
 from lamart_core.types import AnyPathStr, ArtifactKind
@@ -183,13 +183,23 @@ class Artifact(ArtifactConstructors):
 
     @property
     def key_is_virtual(self) -> bool:
-        """Whether the key is a name only, and not the path of the bytes in the storage location."""
+        """Whether the key is a name only, and not the path of the bytes in the storage location; fixed by saving."""
         return self._key_is_virtual
+
+    @key_is_virtual.setter
+    def key_is_virtual(self, value: bool | None) -> None:
+        assigned.check_unsaved(self, "key_is_virtual")
+        self._key_is_virtual = value  # pyright: ignore[reportAttributeAccessIssue]  # None: as in the constructor
 
     @property
     def overwrite_versions(self) -> bool:
-        """Whether only the files of the latest version are kept."""
+        """Whether only the files of the latest version are kept; fixed by saving."""
         return self._overwrite_versions
+
+    @overwrite_versions.setter
+    def overwrite_versions(self, value: bool | None) -> None:
+        assigned.check_unsaved(self, "overwrite_versions")
+        self._overwrite_versions = value  # pyright: ignore[reportAttributeAccessIssue]  # None: as in the constructor
 
     @property
     def transform(self) -> Transform | None:
@@ -372,6 +382,11 @@ class Artifact(ArtifactConstructors):
     def notes(self) -> str | None:
         """Text of the latest read-me, or None; `ln.models.ArtifactBlock` writes one."""
         return latest_readme(self) if self.is_saved else None
+
+    def _check(self) -> None:
+        super()._check()
+        if not self.is_saved and self._pending is not None:
+            assigned.pending_of(self)
 
     # ------------------------------------------------------------------ views
 

@@ -8,24 +8,29 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import URL, Connection, insert, select, text
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, now, set_connector, set_default_registry
+from lamart_core.db.checks import check_values
+from lamart_core.db.engines import opening
+from lamart_core.db.place import place_of
 from lamart_core.db.registration import registration_table
 from lamart_core.db.schema import ensure_schema, schema_version
 from lamart_core.logging import logger
 from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
 from lamart_core.records import ownership
+from lamart_core.records.identity import settle
 from lamart_core.settings import Settings, default_cache_dir
 from lamart_core.storage import OptionsSource, StorageOptions, normalise_root, storage_type
+from lamart_core.storage.failures import writing
 
 EMBEDDED = Path(".lamart")
 _USER = User.__table__
 
 
 def connect(
-    url: str | None = None,
+    url: str | os.PathLike[str] | URL | None = None,
     *,
     storage: str | os.PathLike[str] | None = None,
     local_storage: str | os.PathLike[str] | None = None,
@@ -44,7 +49,7 @@ def connect(
     `./.lamart/`.
 
     Args:
-        url: Database URL, `sqlite:///path` or `postgresql://…`, or the path of an SQLite file.
+        url: Database URL, `sqlite:///path` or `postgresql://…`, or the path of an SQLite file, taken as it is.
         storage: Root of the default storage location: a folder or the URL of an object store. Needed when a
             database outside `./.lamart/` is opened for the first time; later it selects another registered location.
         local_storage: Folder that new artifacts are kept in first, until `save(upload=True)` moves them to the default
@@ -75,6 +80,7 @@ def connect(
         WrongStorage: Another store lies at the root of a location that the registry knows, or none: its disk is not
             mounted, or this is another machine.
         PathNotFound: There is no such SQLite file, and it is opened for reading only.
+        DatabaseError: The database cannot be opened: the file is none, or the server cannot be reached.
 
     Examples:
         >>> import lamart_core as ln
@@ -88,7 +94,7 @@ def connect(
     embedded = url is None
     if url is None:
         EMBEDDED.mkdir(exist_ok=True)
-        url = f"sqlite:///{(EMBEDDED / 'lamart.db').absolute()}"
+        url = (EMBEDDED / "lamart.db").absolute()
         storage = storage or (EMBEDDED / "storage").absolute()
     options = StorageOptions(storage_options)
     cache = Path(cache_dir).expanduser().absolute() if cache_dir else default_cache_dir()
@@ -96,16 +102,18 @@ def connect(
     registry.storage_options = options
     if read_only:
         registry.options = {"cache_dir": str(cache), "read_only": True, "storage_options": options}
-        _open_existing(registry)
+        with opening(registry.url):
+            _open_existing(registry)
         if make_default:
             set_default_registry(registry)
         return registry
     if registry.is_sqlite:
-        Path(str(registry.url.database)).parent.mkdir(parents=True, exist_ok=True)
-    created = ensure_schema(registry)
-    _identify(registry, hash_algorithm)
-    registry.check_file()
-    handle = _choose_user(registry, user or os.environ.get("LAMART_USER"))
+        _make_folder(Path(str(registry.url.database)).parent)
+    with opening(registry.url):
+        created = ensure_schema(registry)
+        _identify(registry, hash_algorithm)
+        registry.check_file()
+    handle = _choose_user(registry, user or os.environ.get("LAMART_USER") or None)
     default = _choose_storage(registry, storage)
     local = _choose_local_storage(registry, local_storage) if local_storage is not None else None
     if branch is not None:
@@ -129,7 +137,7 @@ def connect(
     return registry
 
 
-def DB(url: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Registry:
+def DB(url: str | os.PathLike[str] | URL, *, cache_dir: str | os.PathLike[str] | None = None) -> Registry:
     """Open another registry beside the current one, for reading only.
 
     Its artifacts can be queried and read. Saving one, `ln.DB(url).Artifact.get(…).save()`, transfers its record into
@@ -152,6 +160,22 @@ def DB(url: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Registry
     return connect(url, cache_dir=cache_dir, make_default=False, read_only=True)
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.DatabaseError(
+            f"there is no folder {folder} for a database, and none can be made: {error}"
+        ) from error
+
+
+def _make_root(folder: Path) -> None:
+    if folder.is_file():
+        raise errors.NotAFolder(f"the root {folder} is a file; a storage location is a folder")
+    with writing(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def _open_existing(registry: Registry) -> None:
     if registry.is_sqlite and not Path(str(registry.url.database)).is_file():
         raise errors.PathNotFound(f"there is no database {registry.url.database}; connect() makes one")
@@ -159,11 +183,29 @@ def _open_existing(registry: Registry) -> None:
         if schema_version(connection) is None:
             raise errors.DatabaseError(f"{registry!r} is a database without a registry; connect() makes one in it")
     ensure_schema(registry)
-    _identify(registry, None)
     registry.is_read_only = True
+    _identify(registry, None)
+    registry.storage_id = _oldest_location(registry)
+
+
+def _oldest_location(registry: Registry) -> int:
     query = select(Storage.id).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
     with registry.read() as session:
-        registry.storage_id = session.scalar(query) or 0
+        return session.scalar(query) or 0
+
+
+def open_for_care(registry: Registry) -> None:
+    """Open a registry for its caretakers, whatever lies at the roots of its storage locations; none is made.
+
+    Raises:
+        DatabaseTooNew, DatabaseTooOld: The database is of another version.
+    """
+    ensure_schema(registry)
+    _identify(registry, None)
+    registry.check_file()
+    _choose_user(registry, os.environ.get("LAMART_USER"))
+    registry.storage_id = _oldest_location(registry)
+    set_default_registry(registry)
 
 
 def _identify(registry: Registry, hash_algorithm: str | None) -> None:
@@ -171,7 +213,13 @@ def _identify(registry: Registry, hash_algorithm: str | None) -> None:
 
     def write(connection: Connection) -> None:
         if connection.execute(select(registration_table)).first() is None:
-            row = {"id": 1, "uid": uids.base62(12), "hash_algorithm": hash_algorithm or "blake3", "created_at": now()}
+            row = {
+                "id": 1,
+                "uid": uids.base62(12),
+                "hash_algorithm": hash_algorithm or "blake3",
+                "created_at": now(),
+                "place": str(place_of(registry, connection)),
+            }
             connection.execute(insert(registration_table).values(row))
 
     with registry.engine.connect() as connection:
@@ -187,10 +235,13 @@ def _identify(registry: Registry, hash_algorithm: str | None) -> None:
         )
     registry.uid = row.uid
     registry.hash_algorithm = row.hash_algorithm
+    settle(registry, row.place)
 
 
 def _choose_user(registry: Registry, handle: str | None) -> str:
-    handle = (handle or _login_name())[:30]
+    if handle is None:
+        handle = _login_name()[:30]
+    check_values(User, {"handle": handle})
     with registry.read() as session:
         user_id = session.scalar(select(User.id).where(User.handle == handle))
     if user_id is None:
@@ -216,7 +267,7 @@ def _login_name() -> str:
 
 def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> Storage:
     """Set and return the default storage location: the one that was asked for, else the oldest managed one."""
-    if root is None:
+    if root is None or registry.copy_of is not None:  # a copy registers none: the original may not have it
         query = select(Storage).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
         with registry.read() as session:
             record = session.scalars(query).one_or_none()
@@ -234,10 +285,10 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
 def _warn_away(registry: Registry, record: Storage) -> None:
     """Say that the default location is not there; records can be read all the same."""
     record._registry = registry
-    if record.type == "local":
+    if record.type == "local" and registry.copy_of is None:
         try:
             ownership.check(record)
-        except errors.StorageError as error:
+        except errors.LamartError as error:
             logger.warning("%s", error)
 
 
@@ -252,9 +303,12 @@ def _location(registry: Registry, root: str | os.PathLike[str]) -> Storage:
         record = Storage(root)
         if record.is_saved and is_local:
             # Elsewhere the first write asks: opening a registry needs no network.
-            ownership.check(record)
+            found = ownership.look(record)
+            if found is not None:
+                found.check()
+            _warn_away(registry, record)
         elif is_local:
-            Path(record.root).mkdir(parents=True, exist_ok=True)
+            _make_root(Path(record.root))
         return record.save()
 
 

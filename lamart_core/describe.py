@@ -33,6 +33,7 @@ def describe(record: ArtifactRecord, *, return_str: bool = False) -> str | None:
             ("storage path", getattr(record, "path", None)),
             ("inputs", ", ".join(str(item.key or item.uid) for item in run.input_artifacts.all()) if run else None),
             ("recreated by", record.recreating_runs.count() or None),
+            *_labels(record),
             ("notes", notes.splitlines()[0] if (notes := latest_readme(record)) else None),
         ]
     return _print(f"Artifact: {name} ({record.uid[-4:]})", shown, return_str=return_str)
@@ -54,10 +55,17 @@ def describe_collection(record: CollectionRecord, *, return_str: bool = False) -
         shown += [
             *_place(record),
             ("n_artifacts", members),
+            *_labels(record),
             ("artifacts", ", ".join([*names, "…"] if members > len(names) else names)),
             ("recreated by", record.recreating_runs.count() or None),
         ]
     return _print(f"Collection: {record.key} ({record.uid[-4:]})", shown, return_str=return_str)
+
+
+def _labels(record: ArtifactRecord | CollectionRecord) -> list[tuple[str, str | None]]:
+    """Return what it is labelled with."""
+    labels = (("ulabels", record.ulabels), ("projects", record.projects), ("references", record.references))
+    return [(name, ", ".join(related.to_list("name")) or None) for name, related in labels]
 
 
 def _place(record: ArtifactRecord | CollectionRecord) -> list[tuple[str, Any]]:

@@ -30,10 +30,37 @@ def base62(length: int) -> str:
         >>> len(base62(12))
         12
     """
-    digits = b""
-    while len(digits) < length:
-        digits += os.urandom(length + 8).translate(_DIGITS, _UNFAIR)
-    return digits[:length].decode()
+    characters = b""
+    while len(characters) < length:
+        characters += os.urandom(length + 8).translate(_DIGITS, _UNFAIR)
+    return characters[:length].decode()
+
+
+def digits(number: int, length: int) -> str:
+    """Return the last digits of a number in base62.
+
+    Examples:
+        >>> digits(62, 4)
+        '0010'
+    """
+    written = ""
+    for _ in range(length):
+        number, digit = divmod(number, len(ALPHABET))
+        written = ALPHABET[digit] + written
+    return written
+
+
+def number(digits: str) -> int:
+    """Return the number that base62 digits mean.
+
+    Examples:
+        >>> number("0010")
+        62
+    """
+    value = 0
+    for digit in digits:
+        value = value * len(ALPHABET) + _VALUES[digit]
+    return value
 
 
 def new_stem() -> str:
@@ -71,17 +98,13 @@ def next_uid(highest_uid: str) -> str:
         >>> next_uid("9Kq3mZ0aBcDeFgHi000Z")
         '9Kq3mZ0aBcDeFgHi000a'
     """
-    number = version_number(highest_uid) + 1
-    if number >= len(ALPHABET) ** VERSION_LENGTH:
+    following = version_number(highest_uid) + 1
+    if following >= len(ALPHABET) ** VERSION_LENGTH:
         raise InvalidArgument(
             f"the family of {highest_uid!r} has used all {len(ALPHABET) ** VERSION_LENGTH:,} version numbers; "
             "save the content under another key"
         )
-    digits = ""
-    for _ in range(VERSION_LENGTH):
-        number, digit = divmod(number, len(ALPHABET))
-        digits = ALPHABET[digit] + digits
-    return stem_of(highest_uid) + digits
+    return stem_of(highest_uid) + digits(following, VERSION_LENGTH)
 
 
 def version_number(uid: str) -> int:
@@ -94,10 +117,7 @@ def version_number(uid: str) -> int:
         >>> version_number("9Kq3mZ0aBcDeFgHi0010")
         62
     """
-    number = 0
-    for digit in _checked(uid)[-VERSION_LENGTH:]:
-        number = number * len(ALPHABET) + _VALUES[digit]
-    return number
+    return number(_checked(uid)[-VERSION_LENGTH:])
 
 
 def stem_of(uid: str) -> str:

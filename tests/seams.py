@@ -1,11 +1,12 @@
-"""Where a test steps in between: at transactions, and at the verbs of storages.
+"""Where a test steps in between: at transactions, at what they write, and at the verbs of storages.
 
-Both are boundaries that last: what is inside may be written anew. A test says what happens *before* or *after*, once or
+All are boundaries that last: what is inside may be written anew. A test says what happens *before* or *after*, once or
 each time; an error that is raised there is the error of the transaction or the verb.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
-from lamart_core.storage import Backend
+from lamart_core.storage import Backend, Local, ObjectStore
 
 Act = Callable[[], Any]
 
@@ -40,8 +41,7 @@ def at_commit(
     is_over = False
 
     def see(connection: Connection, _: Any, statement: str, *others: Any) -> None:
-        verb, *words = statement.replace('"', "").split()[:4]
-        if verb.upper() in ("INSERT", "UPDATE", "DELETE") and table in words:
+        if _writes(statement, table):
             connection.info["seam"] = True
 
     def begin_commit(connection: Connection) -> None:
@@ -75,30 +75,67 @@ def at_commit(
 
 
 @contextmanager
-def at_storage(
-    verb: str, *, before: Act = nothing, after: Act = nothing, always: bool = False
-) -> Generator[None, None, None]:
-    """Act when a verb of a storage is called in this process.
+def at_write(table: str, *, before: Act) -> Generator[None, None, None]:
+    """Act before the first statement of this process that writes to a table or locks its rows: what decides was read.
 
     Args:
-        verb: Name of a method of `Backend`, for example `put_files`.
+        table: Name of the table, for example `lamart_artifact`.
+        before: Called then; where databases let several write, what it commits is what another process did meanwhile.
+    """
+    is_over = False
+
+    def see(connection: Connection, _: Any, statement: str, *others: Any) -> None:
+        nonlocal is_over
+        if not is_over and (_writes(statement, table) or _locks(statement, table)):
+            is_over = True
+            before()
+
+    event.listen(Engine, "before_cursor_execute", see)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", see)
+
+
+def _writes(statement: str, table: str) -> bool:
+    verb, *words = statement.replace('"', "").split()[:4]
+    return verb.upper() in ("INSERT", "UPDATE", "DELETE") and table in words
+
+
+def _locks(statement: str, table: str) -> bool:
+    return re.search(rf"FROM {table}\b.* FOR (NO KEY )?UPDATE", statement, re.DOTALL) is not None
+
+
+@contextmanager
+def at_storage(
+    *verbs: str, before: Act = nothing, after: Act = nothing, always: bool = False
+) -> Generator[None, None, None]:
+    """Act when one of some verbs of a storage is called in this process.
+
+    Args:
+        *verbs: Names of methods of `Backend`, for example `put_files`.
         before: Called before the verb.
         after: Called when it has succeeded.
         always: Whether at each call; default: at the first one only.
     """
-    real: Callable[..., Any] = getattr(Backend, verb)
     is_over = False
 
-    def called(*arguments: Any, **options: Any) -> Any:
-        nonlocal is_over
-        is_mine, is_over = not is_over, not always
-        if is_mine:
-            before()
-        result = real(*arguments, **options)
-        if is_mine:
-            after()
-        return result
+    def stepping_in(real: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any, **options: Any) -> Any:
+            nonlocal is_over
+            is_mine, is_over = not is_over, not always
+            if is_mine:
+                before()
+            result = real(*arguments, **options)
+            if is_mine:
+                after()
+            return result
+
+        return called
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Backend, verb, called)
+        for verb in verbs:
+            for kind in (Backend, Local, ObjectStore):
+                if kind is Backend or verb in vars(kind):
+                    patch.setattr(kind, verb, stepping_in(getattr(kind, verb)))
         yield

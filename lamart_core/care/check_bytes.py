@@ -19,6 +19,7 @@ from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import is_referred
 from lamart_core.objects.verify import verify
 from lamart_core.records import FolderFile, Storage, artifact_table, ownership
+from lamart_core.records.stored_object import MISSING
 from lamart_core.storage import MARKER, Depth, State, is_stored_name
 from lamart_core.storage.ownership import Owner
 
@@ -112,15 +113,17 @@ class BytesCheck:
         if self.storage.is_managed:
             yield from self._listed(seen)
         with ThreadPoolExecutor(self.storage.backend.requests) as pool:
-            for rows in self._pages(OBJECT.c.is_content_addressed):
+            for rows in self._pages(OBJECT.c.is_content_addressed & ~is_superseded()):
                 yield from (found for row in rows if (found := self._content_addressed(row)) is not None)
-            for rows in self._pages(~OBJECT.c.is_content_addressed):
+            for rows in self._pages(~OBJECT.c.is_content_addressed & ~is_superseded()):
                 todo = [row for row in rows if self.verify or row.id not in seen]
                 for row, found in zip(todo, pool.map(self._look, todo), strict=True):
                     # What was deleted or moved while it was looked at is not missing.
                     if found is not None and self._is_unchanged(row):
                         yield found
                 self.progress(len(rows))
+        for rows in self._pages(is_superseded()):
+            yield from (self._lost(row) for row in rows)
 
     def _listed(self, seen: _Ids) -> Iterator[Finding]:
         """Go through the version store: what is no object, and which objects the listing says are right."""
@@ -166,13 +169,13 @@ class BytesCheck:
         )
 
     def _pages(self, wanted: ColumnElement[bool]) -> Iterator[Sequence[Row[Any]]]:
-        """Go through the objects of some kind that somebody refers to and that are still to be expected."""
+        """Go through the objects of some kind that somebody refers to."""
         columns, last = OBJECT.c, 0
         while True:
             query = (
                 select(OBJECT)
                 .where(columns.storage_id == self.storage.id, columns.id > last, wanted)
-                .where(is_referred(), ~is_superseded())
+                .where(is_referred())
                 .order_by(columns.id)
                 .limit(_PAGE)
             )
@@ -197,6 +200,21 @@ class BytesCheck:
             return None
         kind = _KINDS[verdict.state]
         return self._finding(kind, row, str(verdict), is_repairable=kind is not Kind.UNREACHABLE)
+
+    def _lost(self, row: Row[Any]) -> Finding:
+        uid = first_artifact(self.registry, row.id)
+        what = "there was nothing there any more" if row.state == MISSING else "other bytes lay there"
+        return Finding(
+            Kind.LOST,
+            f"{self.storage.root}/{row.path} (artifact {uid}): {what} when it was looked at, and another version has "
+            "taken the place; put its bytes back and register them with Artifact(path), or delete the artifact",
+            storage=self.storage.root,
+            path=row.path,
+            artifact=uid,
+            table=OBJECT.name,
+            row_id=row.id,
+            storage_id=self.storage.id,
+        )
 
     def _finding(self, kind: Kind, row: Row[Any], what: str, *, is_repairable: bool = True) -> Finding:
         if kind is not Kind.UNREACHABLE and not row.is_managed and kind is not Kind.MISSING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Executable, Integer, Row, Table, and_, exists, func, or_, select
+from sqlalchemy import Column, Executable, Integer, Row, Table, and_, func, or_, select, text
 
 from lamart_core.care.findings import Finding, Kind
 from lamart_core.db import TRASH_BRANCH_ID, Base, Registry, model_class, model_names
@@ -24,10 +25,7 @@ def check_rows(registry: Registry) -> Iterator[Finding]:
     yield from _shared_keys(registry)
     for table in versioned_tables():
         yield from _same_uids(registry, table)
-    for table in Base.metadata.sorted_tables:
-        for column in table.columns:
-            for key in column.foreign_keys:
-                yield from _dangling(registry, table, column, key.column)
+    yield from _dangling(registry)
     yield from _differing(registry)
 
 
@@ -101,20 +99,45 @@ def _same_uids(registry: Registry, table: Table) -> Iterator[Finding]:
         )
 
 
-def _dangling(registry: Registry, table: Table, column: Column[Any], target: Column[Any]) -> Iterator[Finding]:
-    there = target.table.alias("there")
-    missing = ~exists().where(there.c[target.name] == column)
-    query = select(table.c.id, column.label("value")).where(column.is_not(None), missing)
-    is_link = table.name in link_tables()
-    for row in _rows(registry, query):
+def _dangling(registry: Registry) -> Iterator[Finding]:
+    """Find references to rows that are not there: all of them by one statement."""
+    references = _references()
+    query = " UNION ALL ".join(reference.query(number) for number, reference in enumerate(references))
+    for row in _rows(registry, text(query)):
+        column, target = references[row.reference].column, references[row.reference].target
         yield Finding(
             Kind.DANGLING,
-            f"row {row.id} of {table.name} refers with {column.name} to row {row.value} of {target.table.name}, "
+            f"row {row.id} of {column.table.name} refers with {column.name} to row {row.value} of {target.table.name}, "
             "which is not there",
-            is_repairable=is_link,
-            table=table.name,
+            is_repairable=column.table.name in link_tables(),
+            table=column.table.name,
             row_id=row.id,
         )
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A column that refers to rows of a table."""
+
+    column: Column[Any]
+    target: Column[Any]
+
+    def query(self, number: int) -> str:
+        """Return the query for rows whose reference leads nowhere, which tells a number along.
+
+        As text: expressions for all references of all tables take megabytes.
+        """
+        column, target = self.column, self.target
+        return (
+            f'SELECT {number} AS reference, id, "{column.name}" AS value FROM "{column.table.name}" AS here '
+            f'WHERE "{column.name}" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "{target.table.name}" AS there '
+            f'WHERE there."{target.name}" = here."{column.name}")'
+        )
+
+
+def _references() -> list[_Reference]:
+    columns = (column for table in Base.metadata.sorted_tables for column in table.columns)
+    return [_Reference(column, key.column) for column in columns for key in column.foreign_keys]
 
 
 def _differing(registry: Registry) -> Iterator[Finding]:

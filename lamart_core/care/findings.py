@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """A stored object of the right size whose digest is another one."""
     CHANGED_IN_PLACE = "changed in place"
     """A file that was registered where it lies, and changed since."""
+    LOST = "lost"
+    """A version whose place in a storage location was seen to hold other bytes, or none, when another one took it."""
     HEADLESS = "headless family"
     """A family without a latest version on a branch."""
     SEVERAL_HEADS = "several heads"
@@ -42,6 +44,8 @@ class Kind(StrEnum):
     """A storage location that cannot be read."""
     MARKER = "marker"
     """A storage location whose marker file is missing, or is that of another location or registry."""
+    DATABASE = "database"
+    """A database that is a copy, or older than a storage location of it."""
     UNPUBLISHED = "unpublished"
     """A real key at which a process died: its latest version is not there yet, or old bytes still are."""
     ORPHANED = "orphaned"
@@ -60,6 +64,7 @@ class Kind(StrEnum):
 
 _WARNINGS = {
     Kind.CHANGED_IN_PLACE,
+    Kind.LOST,
     Kind.UNPUBLISHED,
     Kind.ORPHANED,
     Kind.UNNAMED,

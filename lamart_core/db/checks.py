@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
-from datetime import date, datetime
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache, partial
+from typing import Any, cast
 
 from sqlalchemy import JSON, BigInteger, Boolean, Date, Integer, SmallInteger, String
 from sqlalchemy import inspect as sa_inspect
@@ -27,44 +28,115 @@ def check_values(model: type[Any], values: Mapping[str, Any]) -> None:
 
     Args:
         model: The record class.
-        values: Values by the name of the column; None is not checked.
+        values: Values by the name of the column.
 
     Raises:
-        InvalidArgument: A value has the wrong type, is too long or too large, or cannot be stored as text or JSON.
+        InvalidArgument: A value has the wrong type, is too long or too large, cannot be stored as text or JSON, or is
+            None where there must be one.
     """
-    types = _types(model)
+    columns = _columns(model)
     for name, value in values.items():
-        if value is not None and name in types:
-            _check(f"{model.__name__}.{name}", types[name], value)
+        if name not in columns:
+            continue
+        if value is not None:
+            columns[name].check(value)
+        elif not columns[name].nullable:
+            raise errors.InvalidArgument(f"{model.__name__}.{name} cannot be None")
+
+
+def check_new(model: type[Any], values: Mapping[str, Any]) -> None:
+    """Check the values of a new row; see `check_values`.
+
+    Raises:
+        InvalidArgument: A value is wrong, or missing.
+    """
+    check_values(model, {name: value for name, value in values.items() if value is not None})
+    missing = [
+        name.removesuffix("_id")
+        for name, column in _columns(model).items()
+        if column.is_required and values.get(name) is None
+    ]
+    if missing:
+        raise errors.InvalidArgument(f"a {model.__name__} needs a value for {', '.join(missing)}")
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What a column takes: found out once, as records come in thousands."""
+
+    check: Callable[[Any], None]
+    nullable: bool
+    is_required: bool
 
 
 @cache
-def _types(model: type[Any]) -> dict[str, TypeEngine[Any]]:
-    return {column.name: column.type for column in sa_inspect(model).columns}
+def _columns(model: type[Any]) -> dict[str, _Column]:
+    return {
+        column.name: _Column(
+            _check_of(f"{model.__name__}.{column.name}", column.type),
+            column.nullable,
+            is_required=not column.nullable and not column.primary_key,
+        )
+        for column in sa_inspect(model).columns
+    }
 
 
-def _check(name: str, kind: TypeEngine[Any], value: Any) -> None:
+def copied(value: Any, inside: tuple[int, ...] = ()) -> Any:
+    """Return JSON that shares nothing with what it was made from, as a row gives it back: tuples are lists.
+
+    What is refused when it is checked, because it is nested too deeply or contains itself, is not copied to its end.
+    """
+    if not isinstance(value, dict | list | tuple) or len(inside) > _DEPTH or id(value) in inside:
+        return value
+    inside = (*inside, id(value))
+    if isinstance(value, dict):
+        members = cast("dict[Any, Any]", value)
+        return {key: copied(item, inside) for key, item in members.items()}
+    return [copied(item, inside) for item in cast("Sequence[Any]", value)]
+
+
+def _check_of(name: str, kind: TypeEngine[Any]) -> Callable[[Any], None]:
     if isinstance(kind, UtcDateTime):
-        _check_type(name, value, datetime, "a datetime")
-        return
+        return partial(_check_moment, name)
     if isinstance(kind, Date):
-        _check_type(name, value, date, "a date")
-        return
+        return partial(_check_date, name)
     base = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(base, JSON):
-        check_json(name, value)
-    elif isinstance(base, String):
-        check_text(name, value, base.length)
-    elif isinstance(base, Boolean):
-        _check_type(name, value, bool, "True or False")
-    elif isinstance(base, Integer):
+        return partial(_check_dictionary, name)
+    if isinstance(base, String):
+        return partial(check_text, name, length=base.length)
+    if isinstance(base, Boolean):
+        return partial(_check_type, name, kind=bool, wanted="True or False")
+    if isinstance(base, Integer):
         bits = 63 if isinstance(base, BigInteger) else 15 if isinstance(base, SmallInteger) else 31
-        check_integer(name, value, bits)
+        return partial(check_integer, name, bits=bits)
+    return lambda value: None
+
+
+def _check_date(name: str, value: Any) -> None:
+    _check_type(name, value, date, "a date")
+    if isinstance(value, datetime):
+        raise errors.InvalidArgument(f"{name} has to be a date, got the time {_shown(value)}; pass its .date()")
+
+
+def _check_dictionary(name: str, value: Any) -> None:
+    _check_type(name, value, dict, "a dictionary")
+    check_json(name, value)
 
 
 def _check_type(name: str, value: Any, kind: type[Any], wanted: str) -> None:
     if not isinstance(value, kind):
         raise errors.InvalidArgument(f"{name} has to be {wanted}, got {_shown(value)}")
+
+
+def _check_moment(name: str, value: Any) -> None:
+    _check_type(name, value, datetime, "a datetime")
+    if value != value or getattr(value, "nanosecond", 0):
+        raise errors.InvalidArgument(f"{name} has to be a time in microseconds, got {_shown(value)}")
+    try:
+        value.astimezone(UTC)
+    except (OverflowError, ValueError) as error:
+        raise errors.InvalidArgument(f"{name} has no time in UTC: {_shown(value)}") from error
 
 
 def check_text(name: str, value: Any, length: int | None = None) -> None:

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from lamart_core import errors
 
 WRITE = "lamart_write"
 
 
-def database_url(url: str | URL) -> URL:
+def database_url(url: str | os.PathLike[str] | URL) -> URL:
     """Normalise a database URL.
 
-    `postgresql://` and `postgres://` mean psycopg 3; a plain path means SQLite.
+    `postgresql://` and `postgres://` mean psycopg 3; a path means the SQLite file of exactly that name.
 
     Raises:
         InvalidArgument: The URL names no supported database.
     """
-    if isinstance(url, str) and "://" not in url:
-        url = f"sqlite:///{Path(url).expanduser().absolute()}"
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise errors.InvalidArgument(f"{url!r} is no database URL; use sqlite:///path or postgresql://…") from error
+    parsed = _parsed(url)
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
@@ -41,6 +39,46 @@ def database_url(url: str | URL) -> URL:
             )
         parsed = parsed.set(database=str(Path(str(parsed.database)).expanduser().absolute()))
     return parsed
+
+
+def _parsed(url: str | os.PathLike[str] | URL) -> URL:
+    if isinstance(url, URL):
+        return url
+    text: Any = os.fspath(url) if isinstance(url, os.PathLike) else url
+    if not isinstance(text, str) or "\0" in text:
+        raise errors.InvalidArgument(f"{url!r} is neither a database URL nor the path of an SQLite file")
+    if "://" not in text:  # not by way of a URL, in which `%` and `?` have a meaning
+        return URL.create("sqlite", database=text)
+    try:
+        parsed = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise errors.InvalidArgument(f"{text!r} is no database URL; use sqlite:///path or postgresql://…") from error
+    if parsed.get_backend_name() == "sqlite" and "?" in text:
+        raise errors.InvalidArgument(
+            f"{text!r}: a '?' begins the options of a URL, and there are none for SQLite; write it as %3F, "
+            "or pass the path of the file"
+        )
+    return parsed
+
+
+def shown_url(url: URL) -> str:
+    """Return a URL for people: without its password, and the path of a file as it is."""
+    is_file = url.get_backend_name() == "sqlite"
+    return f"sqlite:///{url.database}" if is_file else url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def opening(url: URL) -> Generator[None, None, None]:
+    """Say what is wrong with a database that cannot be opened.
+
+    Raises:
+        DatabaseError: It cannot: it is no database, it cannot be reached, or it refuses.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise errors.DatabaseError(f"{shown_url(url)} cannot be opened: {reason}") from error
 
 
 def make_engine(url: URL, *, busy_timeout: float) -> Engine:

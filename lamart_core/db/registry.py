@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from lamart_core import errors
 from lamart_core.db import base
-from lamart_core.db.engines import WRITE, check_not_failed, database_url, make_engine
+from lamart_core.db.engines import WRITE, check_not_failed, database_url, make_engine, shown_url
 from lamart_core.db.retry import retrying
 from lamart_core.settings import Settings
 from lamart_core.storage import OptionsSource, StorageOptions
@@ -52,9 +52,11 @@ class Registry:
         user_id: Id of the user that new records are created by.
         storage_options: Options of the file systems, for example credentials, by protocol or root; see `connect`.
         is_read_only: Whether nothing may be written to it; artifacts of such a registry are saved into the current one.
+        copy_of: What is known of the original of a database that is, or may be, a copy; None for an original. A copy
+            writes to none of its storage locations: they are those of the original too.
     """
 
-    def __init__(self, url: str | URL, *, settings: Settings) -> None:
+    def __init__(self, url: str | os.PathLike[str] | URL, *, settings: Settings) -> None:
         self.url = database_url(url)
         self.settings = settings
         self.uid = ""
@@ -65,6 +67,7 @@ class Registry:
         self.space_id = DEFAULT_SPACE_ID
         self.user_id = ANONYMOUS_USER_ID
         self.is_read_only = False
+        self.copy_of: str | None = None
         self.options: dict[str, Any] = {}
         self.storage_options = StorageOptions()
         self.global_run: Any = None
@@ -74,10 +77,10 @@ class Registry:
         _engines.add(self.engine)
 
     def __repr__(self) -> str:
-        return f"Registry({self.url.render_as_string(hide_password=True)!r})"
+        return f"Registry({shown_url(self.url)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.url.render_as_string(hide_password=False), dict(self.options), self.settings)
+        return _reopen, (self.url, dict(self.options), self.settings)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Registry) and self.url == other.url
@@ -170,18 +173,29 @@ class Registry:
 
         Raises:
             DatabaseBusy: Other writers won for `settings.busy_timeout` seconds.
-            DatabaseError: A statement had failed and `work` went on: nothing was written.
+            DatabaseError: A statement had failed and `work` went on: nothing was written. Or this is called by the
+                `work` of another one, whose end it would wait for.
             DatabaseReplaced: The file of the database is another one by now, or gone.
             ReadOnlyRegistry: The registry was opened for reading only.
         """
         self.require_writable()
+        if self in _writing.get():
+            raise errors.DatabaseError(
+                f"{self!r} is being written to at this moment: what runs within a transaction, a rider for example, "
+                "writes over the connection that it was given, and saves no records; another transaction would wait "
+                "for the end of this one"
+            )
 
         def attempt() -> T:
             self.check_file()
-            with self.engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
-                done = work(connection)
-                check_not_failed(connection)
-                return done
+            under_way = _writing.set((*_writing.get(), self))
+            try:
+                with self.engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
+                    done = work(connection)
+                    check_not_failed(connection)
+                    return done
+            finally:
+                _writing.reset(under_way)
 
         return retrying(attempt, timeout=self.settings.busy_timeout)
 
@@ -212,6 +226,15 @@ class Registry:
         """
         if self.is_read_only:
             raise errors.ReadOnlyRegistry(f"{self!r} was opened for reading only; open it with connect() to write")
+
+    def require_original(self) -> None:
+        """Refuse to write to, and to collect in, storage locations that are those of another database too.
+
+        Raises:
+            DatabaseCopied: The database is a copy, or may be one.
+        """
+        if self.copy_of is not None:
+            raise errors.DatabaseCopied(f"{self!r} {self.copy_of}")
 
     def memo(self, key: Any, make: Callable[[], T]) -> T:
         """Return what `make()` gave for `key` in this process; for rows that never change."""
@@ -275,6 +298,8 @@ class BoundModel:
 
 # The registries entered by this thread or task, innermost last; tuples, because tasks share what they inherit.
 _stack: ContextVar[tuple[Registry, ...]] = ContextVar("lamart_registries", default=())
+# The registries that this thread or task has a write transaction of.
+_writing: ContextVar[tuple[Registry, ...]] = ContextVar("lamart_writing", default=())
 _default: Registry | None = None
 # Not the registries: those of one database are equal, and a set would hold the connections of one of them only.
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -324,7 +349,7 @@ def set_connector(connect: Callable[..., Registry]) -> None:
     _connect = connect
 
 
-def _reopen(url: str, options: dict[str, Any], settings: Settings) -> Registry:
+def _reopen(url: URL, options: dict[str, Any], settings: Settings) -> Registry:
     if _connect is None:
         import_module("lamart_core.connect")  # registers itself; a fresh process unpickles before it imports
     assert _connect is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 _ATTEMPTS = 20
 
+# The index of the version tags, see `families.declare`: no later attempt finds a tag free that is taken.
+_TAG_TAKEN = re.compile(r"\buq_\w+_tag\b")
 _POSTGRES_RETRY = {
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
@@ -54,6 +57,10 @@ def retrying(attempt: Callable[[], T], *, timeout: float, sleep: Callable[[float
         except Exception as error:
             if not is_transient(error):
                 raise
+            if isinstance(error, IntegrityError) and _TAG_TAKEN.search(str(error.orig)):
+                raise errors.NameTaken(
+                    "another version of the family has this version tag already; choose another one"
+                ) from error
             if isinstance(error, IntegrityError):
                 # A violation that the fresh read does not resolve is a fault and no race.
                 identical += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Integer, inspect, text
 from sqlalchemy.types import TypeEngine
 
 from lamart_core import errors
-from lamart_core.db.engines import WRITE
+from lamart_core.db.engines import WRITE, shown_url
 from lamart_core.db.registry import Registry
 from lamart_core.db.retry import retrying
 
@@ -59,7 +60,7 @@ def ensure_schema(registry: Registry) -> bool:
     if version in _versions():
         raise errors.DatabaseTooOld(
             f"{registry!r} has schema version {version}, this code needs {HEAD}: "
-            "make a backup and run `lamart migrate --db URL`"
+            f"make a backup and run `lamart migrate --db {shlex.quote(shown_url(registry.url))}`"
         )
     raise errors.DatabaseTooNew(
         f"{registry!r} has schema version {version}, which this version of lamart-dagster does not know (its newest "

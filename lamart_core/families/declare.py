@@ -114,6 +114,11 @@ def is_versioned(table: FromClause) -> bool:
     return versions_of(table) is not None
 
 
+def has_unique_tags(table: Table) -> bool:
+    """Return whether no two versions of a family may have one version tag."""
+    return any(index.name == f"uq_{table.name}_tag" for index in table.indexes)
+
+
 def has_content(source: FromClause) -> ColumnElement[bool]:
     """Return the condition that a version has content of its own: only such a one is ever the latest."""
     declared = versions_of(source)

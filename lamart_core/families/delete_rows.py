@@ -31,17 +31,24 @@ def delete_rows(connection: Connection, table: Table, ids: Sequence[int]) -> Non
             else:
                 connection.execute(delete)
     except IntegrityError as error:
-        names = referrers(connection, table, ids)
-        if not names:  # whoever referred is gone by now
+        found = _referrers(connection, table, ids)
+        if not found:  # whoever referred is gone by now
             raise errors.Conflict(f"something referred to {table.name} {list(ids)[:_SHOWN]}") from error
         what = title_of(connection, table, ids[0])
+        advice = {
+            frozenset({False}): "delete those first",
+            frozenset({True}): "unlink it from them first, with remove()",
+        }.get(frozenset(found.values()), "delete those, or unlink it from them with remove(), first")
         raise errors.ProtectedError(
-            f"{what} cannot be deleted, other records refer to it: {', '.join(names)}; delete those first"
+            f"{what} cannot be deleted, other records refer to it: {', '.join(found)}; {advice}"
         ) from error
 
 
-def referrers(connection: Connection, table: Table, ids: Sequence[int]) -> list[str]:
-    """Return the names of some records that keep rows from being deleted: they refer to them, or to what goes along."""
+def _referrers(connection: Connection, table: Table, ids: Sequence[int]) -> dict[str, bool]:
+    """Return the names of some records that keep rows from being deleted, and whether each is only linked to one.
+
+    They refer to the rows, or to what goes along with them.
+    """
     gone: dict[str, set[int]] = {}
     pending: list[tuple[Table, list[int]]] = [(table, list(ids))]
     while pending:
@@ -53,15 +60,15 @@ def referrers(connection: Connection, table: Table, ids: Sequence[int]) -> list[
                 if cascades:
                     found = select(other.c.id).where(_among(connection, column, new))
                     pending.append((other, list(connection.execute(found).scalars())))
-    names: list[str] = []
+    names: dict[str, bool] = {}
     for name, rows in gone.items():
         for other, column, cascades in _references(Base.metadata.tables[name]):
             if not cascades and rows:
                 held = select(other.c.id).where(_among(connection, column, sorted(rows)))
                 for row_id in connection.execute(held.order_by(other.c.id)).scalars():
                     if row_id not in gone.get(other.name, ()) and len(names) < _SHOWN:
-                        names.append(_name(connection, other, column, row_id))
-    return list(dict.fromkeys(names))
+                        names[_name(connection, other, column, row_id)] = "uid" not in other.columns
+    return names
 
 
 def _references(target: Table) -> Iterator[tuple[Table, Column[Any], bool]]:

@@ -171,6 +171,19 @@ def check_key_free(connection: Connection, family: Family, **name: Any) -> None:
         raise errors.NameTaken(f"the key {name['key']!r} belongs to the family of {taken} already; choose another one")
 
 
+def check_tag_free(connection: Connection, family: Family, tag: str) -> None:
+    """Check that no version of a family has a version tag.
+
+    Raises:
+        NameTaken: One has.
+    """
+    columns = family.table.c
+    same = select(columns.uid).where(family.members, columns.version_tag == tag)
+    taken = connection.execute(same.limit(1)).scalar_one_or_none()
+    if taken is not None:
+        raise errors.NameTaken(f"the version tag {tag!r} is already taken by {taken}; choose another one")
+
+
 @dataclass(frozen=True)
 class _Each:
     """Some families: one as it is, several as those of the rows of a list."""

@@ -9,13 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Executable,
     ScalarSelect,
     Select,
     Table,
-    and_,
+    bindparam,
     func,
     insert,
     select,
@@ -64,14 +65,18 @@ def tip_of(rows: Iterable[Row], branch_id: int) -> Tip:
         rows: Rows as `with_highest` reads them, those of `deciding` among them; and rows that are going to be written.
         branch_id: The branch.
     """
-    named = sorted(rows, key=lambda row: row["uid"])
-    head = next((row for row in named if row["is_latest"] and row["branch_id"] == branch_id), None)
-    base = head if head is not None else next(reversed(named), None)
-    if base is None:
+    named = sorted(rows, key=_uid)
+    if not named:
         return Tip()
+    head = next((row for row in named if row["is_latest"] and row["branch_id"] == branch_id), None)
+    base = head if head is not None else named[-1]
     stem = uids.stem_of(base["uid"])
     family = [row for row in named if uids.stem_of(row["uid"]) == stem]
     return Tip(head, family[-1], max(row.get("highest_uid") or row["uid"] for row in family))
+
+
+def _uid(row: Row) -> str:
+    return row["uid"]
 
 
 def deciding(family: Family, branch_id: Any) -> list[ScalarSelect[Any]]:
@@ -120,22 +125,39 @@ def give_way(connection: Connection, table: Table, heads: Sequence[Row], others:
     Raises:
         Conflict: Another writer made a version after one of them, or moved or removed one.
     """
-    columns = table.c
-    places = [name for name in ("storage_id", "branch_id") if name in columns]
+    places = _places(table)
     by_place: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
     for head in heads:
         by_place[tuple(head[name] for name in places)].append(head["id"])
-    among = dialect_of(connection.dialect.name).among
+    dialect = dialect_of(connection.dialect.name)
     for place, ids in by_place.items():
-        # What moved to another storage or was merged into another branch meanwhile stays the latest version there.
-        there = and_(*(columns[name] == value for name, value in zip(places, place, strict=True)))
-        demoted = update(table).where(among(columns.id, sorted(ids)), columns.is_latest, there)
-        if connection.execute(demoted.values(is_latest=False)).rowcount != len(ids):
+        parameters = dict(zip(map(_of_head, places), place, strict=True)) | {_IDS: dialect.packed(sorted(ids))}
+        if connection.execute(_demoting(table, connection.dialect.name), parameters).rowcount != len(ids):
             raise errors.Conflict(f"another writer made a version after one of {len(ids)} in {table.name}")
     if others and connection.dialect.name == "postgresql":
-        rows = select(columns.id).where(among(columns.id, sorted(others))).order_by(columns.id)
+        rows = select(table.c.id).where(dialect.among(table.c.id, sorted(others))).order_by(table.c.id)
         if len(connection.execute(rows.with_for_update(key_share=True)).all()) != len(others):
             raise errors.Conflict("another writer removed versions of these families")
+
+
+_IDS = "ids_of_heads"
+
+
+def _places(table: Table) -> list[str]:
+    return [name for name in ("storage_id", "branch_id") if name in table.c]
+
+
+def _of_head(column: str) -> str:
+    # Parameters that are called like columns are those of the values that an UPDATE sets.
+    return f"{column}_of_head"
+
+
+@lru_cache(maxsize=64)
+def _demoting(table: Table, dialect_name: str) -> Executable:
+    # What moved to another storage or was merged into another branch meanwhile stays the latest version there.
+    there = [table.c[name] == bindparam(_of_head(name)) for name in _places(table)]
+    heads = dialect_of(dialect_name).one_of_many(table.c.id, bindparam(_IDS), BigInteger())
+    return update(table).where(heads, table.c.is_latest, *there).values(is_latest=False)
 
 
 def follow(connection: Connection, table: Table, tip: Tip, *, first: str | None = None) -> str:

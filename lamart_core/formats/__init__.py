@@ -9,10 +9,7 @@ from lamart_core.formats.anndata.accessor import AnnDataAccessor
 from lamart_core.formats.anndata.backed import BackedAnnData
 from lamart_core.formats.arrays.accessor import BackedAccessor
 from lamart_core.formats.compression import COMPRESSIONS
-from lamart_core.formats.format import ColumnInfo, Format, Options, Preview
-from lamart_core.formats.guards import UnreadableContent
-from lamart_core.formats.libraries import PythonType
-from lamart_core.formats.registry import (
+from lamart_core.formats.dispatch import (
     all_formats,
     for_object,
     for_path,
@@ -21,6 +18,9 @@ from lamart_core.formats.registry import (
     known_suffixes,
     register,
 )
+from lamart_core.formats.format import ColumnInfo, Format, Options, Preview
+from lamart_core.formats.guards import UnreadableContent
+from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.soma.experiment_location import experiment_source
 
 __all__ = [

@@ -20,6 +20,7 @@ from lamart_core.hashing.files import (
     measure_file,
     open_regular,
     reading_source,
+    stamp_of,
     state_of,
 )
 from lamart_core.hashing.trees import (
@@ -29,6 +30,7 @@ from lamart_core.hashing.trees import (
     hash_files,
     hash_tree,
     list_files,
+    stamp_of_files,
     tree_digest,
 )
 
@@ -56,6 +58,8 @@ __all__ = [
     "open_regular",
     "reading_source",
     "register_algorithm",
+    "stamp_of",
+    "stamp_of_files",
     "state_of",
     "tree_digest",
 ]

@@ -33,6 +33,11 @@ def state_of(status: os.stat_result) -> FileState:
     return FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
+def stamp_of(state: FileState) -> str:
+    """Return a text that changes when a file is written or replaced, whatever its size: its time and its inode."""
+    return f"{state.modified_ns}.{state.inode}"
+
+
 def hash_file(path: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM, *, parallel: bool = True) -> Digest:
     """Return the digest of all bytes of a file.
 

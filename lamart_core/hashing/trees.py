@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
-from lamart_core.hashing.digests import DEFAULT_ALGORITHM, TREE, Digest, Hasher, check_algorithm
-from lamart_core.hashing.files import PIECE, check_regular, measure_file, reading_source
+from lamart_core.hashing.digests import DEFAULT_ALGORITHM, TREE, Digest, Hasher, check_algorithm, hash_bytes
+from lamart_core.hashing.files import (
+    PIECE,
+    FileState,
+    check_regular,
+    measure_file,
+    reading_source,
+    stamp_of,
+    state_of,
+)
 
 _HEADER = b"lamart tree 1\n"
 _LARGE = PIECE
@@ -61,12 +69,12 @@ class FoundFile:
     Attributes:
         path: Path relative to the folder, with `/` between its parts.
         size: Size in bytes.
-        modified: Time of the last modification in seconds since the epoch.
+        state: What tells whether it was changed since.
     """
 
     path: str
     size: int
-    modified: float
+    state: FileState
 
 
 def list_files(root: str | os.PathLike[str], *, without: str | None = None) -> list[FoundFile]:
@@ -113,7 +121,7 @@ def _found(top: str, relative: str, entry: os.DirEntry[str]) -> FoundFile:
         raise InvalidArgument(f"the name of {relative!r} in {top!r} is not UTF-8; rename the file") from None
     status = _linked(top, relative) if entry.is_symlink() else entry.stat(follow_symlinks=False)
     check_regular(entry.path, status.st_mode)
-    return FoundFile(relative, status.st_size, status.st_mtime)
+    return FoundFile(relative, status.st_size, state_of(status))
 
 
 def _linked(top: str, relative: str) -> os.stat_result:
@@ -163,6 +171,16 @@ def hash_tree(root: str | os.PathLike[str], algorithm: str = DEFAULT_ALGORITHM) 
         n_files=len(entries),
         entries=entries,
     )
+
+
+def stamp_of_files(states: Mapping[str, FileState]) -> str:
+    """Return a text that changes when a file of a folder is written, replaced, added or removed.
+
+    Args:
+        states: The states of all files, by the path relative to the folder.
+    """
+    lines = (f"{path}\0{state.size}\0{stamp_of(state)}" for path, state in sorted(states.items()))
+    return hash_bytes("\n".join(lines).encode(), DEFAULT_ALGORITHM).value
 
 
 def hash_files(

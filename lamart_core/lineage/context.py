@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from lamart_core.db import Registry
 from lamart_core.records import Run
-from lamart_core.records.run import current_run, entered_runs
+from lamart_core.records.kinds.current_run import current_run, entered_runs
 
 
 def run_for(registry: Registry, run: Run | bool | None) -> Run | None:

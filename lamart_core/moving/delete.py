@@ -16,10 +16,11 @@ from lamart_core.families.family import Family, promote_newest
 from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, forget_foreign, leave_places, remove_bytes
-from lamart_core.places.publish import publish
+from lamart_core.places.key_state import real_key_of
+from lamart_core.places.publish import finish, publish
 from lamart_core.records import ArtifactRecord, ownership
 from lamart_core.records.artifact import overwritten_by
-from lamart_core.records.trash import read_row
+from lamart_core.records.kinds.trash import read_row
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,13 @@ def delete(
     table = record.__table__
     # Whoever does not know that it lies in the trash did not ask to delete it for good.
     known_as_trash = record.branch_id == TRASH_BRANCH_ID
-
     if storage is not False and (permanent or (permanent is None and known_as_trash)):
         # Before its row goes: bytes that cannot be removed now would be left without one.
         _check_managed(record, storage)
         ownership.check(record.storage)
+    key = real_key_of(record) if record.storage.is_managed else None
+    if key is not None:
+        finish(record.registry, record.storage, key)
 
     def work(connection: Connection) -> _Removed | None:
         row = read_row(connection, table, record)
@@ -73,7 +76,7 @@ def delete(
         return
     for item in removed.unclaimed:
         remove_bytes(record.storage, item.path, is_folder=item.is_folder)
-    for path in removed.obsolete:
+    for path in {*removed.obsolete, *((key,) if key is not None else ())}:
         publish(record.registry, record.storage, path)
     for path in removed.kept:
         logger.warning("the record is deleted, its file %s/%s is kept; pass storage=True", record.storage.root, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Table, select, update
 
@@ -15,11 +15,11 @@ from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, leave_places, remove_bytes
 from lamart_core.places.key_state import is_real
-from lamart_core.places.publish import publish
+from lamart_core.places.publish import finish, publish
 from lamart_core.places.real_keys import Reservation, check_free, leave, release
+from lamart_core.query.sql.dialects import among
 from lamart_core.records import ArtifactRecord, Storage
-from lamart_core.records.stored_object import LOST
-from lamart_core.storage import clean_key, suffix_of
+from lamart_core.storage import clean_key, suffix_under
 
 
 class _FamilyChanged(errors.Overtaken):
@@ -36,11 +36,7 @@ def check_rename(record: ArtifactRecord, key: str | None) -> str:
     if key is None:
         raise errors.InvalidArgument(f"the key of {record.uid} cannot be removed; give it another one")
     key = clean_key(key)
-    suffix = suffix_of(key, is_folder=record.n_files is not None)
-    if suffix != record.suffix:
-        raise errors.InvalidArgument(
-            f"the key {key!r} has the suffix {suffix!r}, but {record.uid} has {record.suffix!r}; they must be equal"
-        )
+    suffix_under(key, record.suffix, is_folder=record.n_files is not None)
     if not record._key_is_virtual and not record.storage.is_managed:
         raise errors.InvalidArgument(
             f"{record.uid} lies at its real key in {record.storage.root}, which is not managed by this registry"
@@ -62,7 +58,9 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
     registry, storage = record.registry, record.storage
     table = record.__table__
     with registry.engine.connect() as connection:
-        old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one()
+        old = connection.execute(select(table.c.key).where(table.c.id == record.id)).scalar_one_or_none()
+        if old is None:
+            raise errors.ObjectDoesNotExist(f"{record.uid} was deleted; it cannot get the key {key!r}")
         check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=storage.id)
     check_free(registry, storage, key)
     site: Reservation | None = None
@@ -162,7 +160,9 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     registry = record.registry
     table = record.__table__
     with registry.engine.connect() as connection:
-        source_id = connection.execute(select(table.c.storage_id).where(table.c.id == record.id)).scalar_one()
+        source_id = connection.execute(select(table.c.storage_id).where(table.c.id == record.id)).scalar_one_or_none()
+    if source_id is None:
+        raise errors.ObjectDoesNotExist(f"{record.uid} was deleted; it cannot move to {storage.root}")
     if source_id == storage.id:
         return
     source = registry.Storage.get(source_id)
@@ -172,9 +172,11 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     def step() -> _Moved:
         family = _read_family(registry, table, record.uid)
         if family.real_key is not None:
-            check_free(registry, storage, family.real_key)
+            finish(registry, source, family.real_key)
+            family = _read_family(registry, table, record.uid)
+            check_free(registry, storage, str(family.real_key))
         for row in family.objects.values():
-            if row["state"] != LOST:
+            if row["state"] is None:
                 stem, kept = uids.stem_of(record.uid), family.keeps_versions
                 copies.append(copy_object(registry, row, source, storage, stem, before=copies, keeps_versions=kept))
         return registry.unit_of_work(
@@ -187,17 +189,30 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
 
     busy = f"{record.uid} could not be moved: its family is changed again and again"
     moved = attempting(step, undo, busy=busy)
-    _discard([copy for copy in copies if copy.path not in moved.used])
+    _remove_unused(storage, copies, moved.used)
     for item in moved.gone:
         remove_bytes(source, item.path, is_folder=item.is_folder)
     for path in moved.obsolete:
         publish(registry, source, path)
     if moved.real_key is not None:
+        publish(registry, source, moved.real_key)
         publish(registry, storage, moved.real_key)
     changes = {name: value for name, value in record._changes().items() if name != "storage_id"}
     record.refresh()
     for name, value in changes.items():
         setattr(record, name, value)
+
+
+def _remove_unused(storage: Storage, copies: list[Copy], used: frozenset[str]) -> None:
+    """Remove what was put and nothing came to refer to: whole copies, and contents of folders, which copies share."""
+    contents = {content.relpath for copy in copies for content in copy.contents.values()}
+    with storage.registry.engine.connect() as connection:
+        is_here = among(connection, OBJECT.c.path, contents)
+        query = select(OBJECT.c.path).where(OBJECT.c.storage_id == storage.id, is_here)
+        spare = contents - set(connection.execute(query).scalars()) if contents else contents
+    for path in spare:
+        remove_bytes(storage, path, is_folder=False)
+    _discard([replace(copy, contents={}) for copy in copies if copy.path not in used])
 
 
 def _discard(copies: list[Copy]) -> None:

@@ -17,7 +17,7 @@ from lamart_core.moving.foreign import ForeignFolder, read_folder, record_folder
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import forget_foreign
 from lamart_core.records import ArtifactRecord, Run, RunStatus, Storage, StoredObject
-from lamart_core.records.mixins import new_row
+from lamart_core.records.kinds.mixins import new_row
 from lamart_core.storage import is_reserved
 
 TRANSFER_KEY = "__lamart_transfer__"
@@ -40,7 +40,7 @@ _FIELDS = (
     "_overwrite_versions",
     "_real_key",
 )
-_OBJECT_FIELDS = ("path", "suffix", "hash", "hash_type", "is_exact", "size", "n_files")
+_OBJECT_FIELDS = ("path", "suffix", "hash", "hash_type", "is_exact", "size", "n_files", "stamp")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -12,17 +13,19 @@ from lamart_core import errors, hashing, uids
 from lamart_core.db import Registry
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest
 from lamart_core.logging import logger
+from lamart_core.objects import leases
 from lamart_core.objects.folder_contents import PutFile, put_contents
 from lamart_core.objects.histories import content_addressed_folder
 from lamart_core.objects.plan import Put, Row, Staged
 from lamart_core.objects.put_again import NewPlace, held_contents, switch_places
 from lamart_core.objects.record import ToRecord, record_objects
 from lamart_core.objects.rows import OBJECT, Recording
-from lamart_core.objects.tombstones import check_not_collected
+from lamart_core.objects.tombstones import check_not_collected, none_collected
 from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import digest_of, is_damaged, verify, verify_copy
 from lamart_core.records import Storage
-from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, object_path
+from lamart_core.records.epochs import new_path
+from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, State
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,12 @@ class Copy:
         return self.row["n_files"] is not None
 
     def discard(self) -> None:
-        """Remove the copy, which no record refers to."""
+        """Remove the copy, which no record refers to, and give its path back."""
         for content in self.contents.values():
             remove_bytes(self.storage, content.relpath, is_folder=False)
         if not self.is_content_addressed and not self.is_in_use:
             remove_bytes(self.storage, self.path, is_folder=self.is_folder)
+        leases.give_back(self.storage.registry, self.storage.id, self.path)
 
 
 def copy_object(
@@ -74,6 +78,9 @@ def copy_object(
 ) -> Copy:
     """Copy a stored object into a version store, and verify the copy.
 
+    Its path is claimed by a lease: a second name of old bytes is as old as they are, so that no grace time tells it
+    from what a process left that was killed. Whoever records or discards the copy gives the lease back.
+
     Args:
         registry: The registry.
         row: The object.
@@ -84,13 +91,23 @@ def copy_object(
         keeps_versions: Whether all versions are kept, so that an object store keeps each content of a folder once.
 
     Raises:
-        ContentMismatch: The bytes are missing or are not those of the record.
+        ContentMissing: There is nothing.
+        ContentMismatch: The bytes are not those of the record.
+        BytesCollected: Garbage collection has taken the copy.
         StorageError: A storage failed or refused; nothing is left.
     """
-    copy = Copy(row, target, object_path(stem, row["suffix"]), digest_of(row))
-    if source.id == target.id:
-        return _replace_damaged(registry, _duplicate(copy))
-    return _replace_damaged(registry, _copy_over(registry, copy, source, before, keeps_versions=keeps_versions))
+    copy = Copy(row, target, new_path(registry, stem, row["suffix"]), digest_of(row))
+    leases.take(registry, target, copy.path)
+    try:
+        with none_collected(registry, target.id, [copy.path]):
+            if source.id == target.id:
+                copy = _duplicate(copy)
+            else:
+                copy = _copy_over(registry, copy, source, before, keeps_versions=keeps_versions)
+        return _replace_damaged(registry, copy)
+    except BaseException:
+        copy.discard()
+        raise
 
 
 def _copy_over(
@@ -102,7 +119,7 @@ def _copy_over(
     try:
         local = _fetch(registry, row, source, digest)
     except errors.PathNotFound as error:
-        raise errors.ContentMismatch(f"the bytes at {source.root}/{row['path']} are missing") from error
+        raise errors.ContentMissing(f"the bytes at {source.root}/{row['path']} are missing") from error
     verdict = verify_copy(source, row, local, Depth.DIGEST)
     verdict.check(f"the bytes at {source.root}/{row['path']}")
     algorithm = digest.file_algorithm if digest is not None and digest.file_algorithm in ALGORITHMS else None
@@ -158,14 +175,14 @@ def _duplicate(copy: Copy) -> Copy:
     try:
         storage.backend.duplicate(row["path"], copy.path, is_folder=copy.is_folder)
     except errors.PathNotFound as error:
-        raise errors.ContentMismatch(f"{name} are missing") from error
+        raise errors.ContentMissing(f"{name} are missing") from error
     if inexact:
         return Copy(row, storage, copy.path, storage.backend.stat(copy.path).digest or copy.digest)
     # The copy is looked at, and not the original: that may change in between.
     verdict = verify(storage, {**row, "path": copy.path}, Depth.DIGEST)
-    if not verdict.is_whole:
-        copy.discard()
-        verdict.check(name)
+    if verdict.state is State.MISSING:  # it was there a moment ago
+        raise errors.StorageError(errno.ENOENT, f"the second name of {name} is not there: {verdict}")
+    verdict.check(name)
     return copy
 
 
@@ -181,12 +198,8 @@ def _replace_damaged(registry: Registry, copy: Copy) -> Copy:
     if found is None or found.is_content_addressed or not is_damaged(copy.storage, found._asdict()):
         return copy
     place = NewPlace(found.id, found.path, copy.path, copy.row["size"], copy.row["n_files"])
-    try:
-        if not registry.unit_of_work(lambda connection: switch_places(connection, copy.storage, [place])):
-            return copy
-    except errors.LamartError:
-        copy.discard()
-        raise
+    if not registry.unit_of_work(lambda connection: switch_places(connection, copy.storage, [place])):
+        return copy
     logger.warning("the bytes at %s/%s were not whole; they are stored again", copy.storage.root, found.path)
     remove_bytes(copy.storage, found.path, is_folder=copy.is_folder)
     return replace(copy, is_in_use=True)
@@ -238,6 +251,7 @@ def record_copy(
     # An object of equal content was looked at when the copy was made.
     (recording,) = record_objects(connection, [to_record], verified=None)
     check_not_collected(connection, copy.storage.id, [recording.path])
+    leases.release(connection, copy.storage.id, copy.path)
     changes = {"object_id": recording.object_id, **recording.sizes}
     if digest is not None and digest != digest_of(row):
         changes |= {"hash": digest.value, "_hash_type": digest.algorithm}

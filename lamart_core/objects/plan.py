@@ -12,7 +12,7 @@ from upath import UPath
 
 from lamart_core.families.following import Tip
 from lamart_core.hashing import Digest, FileState, TreeDigest
-from lamart_core.records.riders import Outcome
+from lamart_core.records.kinds.riders import Outcome
 
 if TYPE_CHECKING:
     from lamart_core.objects.folder_contents import PutFile
@@ -173,9 +173,14 @@ class SaveResult:
 
 @dataclass(frozen=True)
 class Put:
-    """Bytes that this save has put into the storage, and which only the commit makes known."""
+    """Bytes that this save has put into the storage, and which only the commit makes known.
+
+    Attributes:
+        stamp: What tells whether they are changed later, where they lie on a disk.
+    """
 
     relpath: str
     is_managed: bool
+    stamp: str | None = None
     is_content_addressed: bool = False
     files: Mapping[str, PutFile] = field(default_factory=dict[str, "PutFile"])

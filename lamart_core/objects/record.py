@@ -183,6 +183,7 @@ def _insert_put(connection: Connection, wanted: Sequence[ToRecord]) -> dict[_Ide
             "storage_id": item.storage.id,
             "path": item.put.relpath,
             "is_managed": item.put.is_managed,
+            "stamp": item.put.stamp,
             "created_at": created,
         }
         for item in wanted
@@ -234,10 +235,14 @@ def _note_lying(
     are_there = dialect_of(connection.dialect.name).among(columns.id, sorted({found.object_id for _, found in there}))
     if lying:
         connection.execute(update(OBJECT).where(are_there, columns.state.is_not(None)).values(state=None))
-    before = {row["id"]: row["size"] for row in lying.values()}
+    before = {row["id"]: row for row in lying.values()}
     for item, found in there:
-        if before.get(found.object_id, item.staged.size) != item.staged.size:
+        row = before.get(found.object_id)
+        if row is not None and row["size"] != item.staged.size:
             note_sizes(connection, found.object_id, item.staged.size, item.staged.n_files)
+        if row is not None and item.put is not None and row["stamp"] != item.put.stamp:
+            again = update(OBJECT).where(columns.id == found.object_id)
+            connection.execute(again.values(stamp=item.put.stamp))
     for storage_id, names in _by_storage((item.storage.id, found.path) for item, found in there).items():
         here = among(connection, columns.path, names) & (columns.storage_id == storage_id) & ~columns.is_managed
         connection.execute(update(OBJECT).where(here, ~are_there, columns.state.is_(None)).values(state=LOST))

@@ -8,11 +8,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
+
+from lamart_core import errors
 from lamart_core.hashing import Digest
 from lamart_core.logging import logger
 from lamart_core.objects.contents import Content, contents_of
 from lamart_core.objects.histories import files_of
 from lamart_core.objects.plan import Row
+from lamart_core.objects.rows import OBJECT, of_version_store
 from lamart_core.records import Storage
 from lamart_core.storage import Depth, Expected, StoredFile, Verdict, verdicts
 
@@ -26,7 +31,8 @@ def digest_of(row: Row) -> Digest | None:
 
 def expected(row: Row) -> Expected:
     """Return what the bytes of a stored object should be."""
-    return Expected(row["size"], digest_of(row), row["n_files"] is not None, row["n_files"], row["suffix"])
+    is_folder = row["n_files"] is not None
+    return Expected(row["size"], digest_of(row), is_folder, row["n_files"], row["suffix"], row.get("stamp"))
 
 
 def verify(storage: Storage, row: Row, depth: Depth, *, files: Sequence[StoredFile] | None = None) -> Verdict:
@@ -42,11 +48,30 @@ def verify(storage: Storage, row: Row, depth: Depth, *, files: Sequence[StoredFi
         The verdict; of a folder it names the files that differ, where they are known one by one.
     """
     if not row["is_content_addressed"]:
-        return _naming(storage, row, verdicts.verify(storage.backend, row["path"], expected(row), depth))
+        verdict = verdicts.verify(storage.backend, row["path"], expected(row), depth)
+        _note_stamp(storage, row, verdict)
+        return _naming(storage, row, verdict)
     if files is None:
         with storage.registry.engine.connect() as connection:
             files = files_of(connection, row["id"])
     return _naming(storage, row, verdicts.verify_files(storage.backend, files, expected(row), depth))
+
+
+def _note_stamp(storage: Storage, row: Row, verdict: Verdict) -> None:
+    """Write down the stamp of bytes that are whole although it is another one, for they need not be read again.
+
+    They were restored from a backup, or moved to another disk.
+    """
+    registry = storage.registry
+    if verdict.stamp is None or registry.is_read_only:
+        return
+    stamp = of_version_store(verdict.stamp) if row["is_managed"] else verdict.stamp
+    same = (OBJECT.c.id == row["id"], OBJECT.c.path == row["path"], OBJECT.c.stamp == row["stamp"])
+    change = update(OBJECT).where(*same).values(stamp=stamp)
+    try:
+        registry.unit_of_work(lambda connection: connection.execute(change).rowcount)
+    except (errors.LamartError, DBAPIError) as error:
+        logger.warning("%s/%s will be read again the next time: %s", storage.root, row["path"], error)
 
 
 def verify_copy(storage: Storage, row: Row, copy: Path, depth: Depth) -> Verdict:
@@ -58,7 +83,7 @@ def verify_copy(storage: Storage, row: Row, copy: Path, depth: Depth) -> Verdict
         copy: The copy.
         depth: How closely to look.
     """
-    return _naming(storage, row, verdicts.verify_local(copy, expected(row), depth))
+    return _naming(storage, row, verdicts.verify_local(copy, replace(expected(row), stamp=None), depth))
 
 
 def has_content(path: Path, row: Row) -> bool:
@@ -68,7 +93,7 @@ def has_content(path: Path, row: Row) -> bool:
         path: A file or folder on this machine.
         row: Row of the object.
     """
-    verdict = verdicts.verify_local(path, replace(expected(row), size=None, n_files=None), Depth.DIGEST)
+    verdict = verdicts.verify_local(path, replace(expected(row), size=None, n_files=None, stamp=None), Depth.DIGEST)
     if not verdict.is_whole:
         logger.warning("%s is no copy: %s", path, verdict)
     return verdict.is_whole

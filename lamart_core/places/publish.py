@@ -1,6 +1,8 @@
 """Publishing: what lies at a real key becomes the latest version, after the transaction that made it that.
 
-One process at a time works at a key, under a lease. What fails, or dies, is completed by the next save of the key or by
+One process at a time works at a key, under a lease. The transaction that takes it writes down what is going to lie
+there, as an obsolete object: so whoever finds those bytes later knows whose they are, whatever became of the version in
+between. What fails, or dies, is completed by whoever saves, moves or deletes at the key next, or by
 `finish_publication`; the records refer to bytes of their own all the time.
 """
 
@@ -10,19 +12,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Connection, and_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from lamart_core import errors
-from lamart_core.db import Registry, now
+from lamart_core import errors, uids
+from lamart_core.db import Registry, attempting
 from lamart_core.families.family import Family
 from lamart_core.logging import logger
 from lamart_core.objects import leases
+from lamart_core.objects.copies import Copy, copy_object, record_copy
 from lamart_core.objects.histories import files_of
-from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.plan import Row
+from lamart_core.objects.rows import OBJECT, at_place, insert_or, note_obsolete
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, remove_bytes
 from lamart_core.objects.verify import is_any_of
-from lamart_core.places.key_state import Owner, live_object, obsolete_objects, read_state, unpublished
+from lamart_core.places.key_state import Owner, Work, live_object, obsolete_keys, read_state, read_work
+from lamart_core.places.torn import holds_any
 from lamart_core.records import Storage, artifact_table, storage_locations
 from lamart_core.records.stored_object import OBSOLETE
 
@@ -61,88 +65,153 @@ def publish(registry: Registry, storage: Storage, key: str, *, force: bool = Fal
         force: Whether bytes that no record knows are replaced; else they are left, and so is the new version.
     """
     try:
-        while _is_pending(registry, storage, key):
-            if not leases.take(registry, storage, key, duration=_LEASE):
-                return
-            try:
-                done = _publish_once(registry, storage, key, force=force)
-            finally:
-                registry.unit_of_work(lambda connection: leases.release(connection, storage.id, key))
-            if not done:
+        while _work(registry, storage, key).is_pending:
+            work = registry.unit_of_work(lambda connection: _begin(connection, storage.id, key))
+            if work is None or not _Turn(registry, storage, key, work, force=force).run():
                 return
     except (errors.LamartError, OSError, DBAPIError) as error:
         logger.warning("%s/%s is not up to date yet, its record is; the next save completes it: %s",
                        storage.root, key, error)  # fmt: skip
 
 
-def _is_pending(registry: Registry, storage: Storage, key: str) -> bool:
+def finish(registry: Registry, storage: Storage, key: str) -> None:
+    """Finish what a process that died had begun at a real key, before its version leaves it with its files."""
+    if _work(registry, storage, key).owner is not None:
+        publish(registry, storage, key)
+
+
+def _work(registry: Registry, storage: Storage, key: str) -> Work:
     with registry.engine.connect() as connection:
-        return unpublished(connection, storage.id, key) is not None or bool(
-            obsolete_objects(connection, storage.id, key)
-        )
+        return read_work(connection, storage.id, key)
+
+
+def _begin(connection: Connection, storage_id: int, key: str) -> Work | None:
+    """Take the lease of a key, and write down what is going to lie there; None where another process is at it."""
+    work = read_work(connection, storage_id, key)
+    if not leases.take_within(connection, storage_id, key, duration=_LEASE):
+        return None
+    if work.owner is not None:
+        note_obsolete(connection, work.owner.object, key)
+    return work
 
 
 def _is_ours(registry: Registry, storage: Storage, key: str) -> bool:
     """Return whether the bytes at a key are those of one of its versions, or old ones that may go."""
     with registry.engine.connect() as connection:
         possible = read_state(connection, storage.id, key).possible
-    return is_any_of(storage, key, possible)
+    return holds_any(storage, key, possible)
 
 
-def _publish_once(registry: Registry, storage: Storage, key: str, *, force: bool) -> bool:
-    """Do what is to be done at a key; return whether to look again."""
-    with registry.engine.connect() as connection:
-        owner = unpublished(connection, storage.id, key)
-        obsolete = obsolete_objects(connection, storage.id, key)
-        is_taken = live_object(connection, storage.id, key) is not None
-    if owner is not None:
-        return _publish_latest(registry, storage, key, owner, force=force)
-    for row in obsolete:
-        if not is_taken and is_any_of(storage, key, [row]):
-            storage.backend.delete(key, is_folder=row["n_files"] is not None)
-        gone = OBJECT.delete().where(OBJECT.c.id == row["id"], OBJECT.c.state == OBSOLETE)
-        registry.unit_of_work(lambda connection, gone=gone: connection.execute(gone).rowcount)
-    return True
+class _Turn:
+    """What one process does at a key, under its lease."""
 
+    def __init__(self, registry: Registry, storage: Storage, key: str, work: Work, *, force: bool) -> None:
+        self._registry = registry
+        self._storage = storage
+        self._key = key
+        self._work = work
+        self._force = force
+        self._is_held = True
 
-def _publish_latest(registry: Registry, storage: Storage, key: str, owner: Owner, *, force: bool) -> bool:
-    backend, path = storage.backend, owner.object["path"]
-    is_folder = owner.object["n_files"] is not None
-    is_free = not backend.exists(key)
-    if not is_free and not force and not _is_ours(registry, storage, key):
-        logger.warning("%s/%s holds bytes that no record knows; %s stays in the version store until they are moved "
-                       "away or registered with Artifact(path)", storage.root, key, owner.uid)  # fmt: skip
-        return False
-    try:
-        if owner.object["is_content_addressed"]:
-            with registry.engine.connect() as connection:
-                files = files_of(connection, owner.object["id"])
-            backend.publish_files(files, key, replace=not is_free)
-        else:
-            backend.publish(path, key, is_folder=is_folder, by_link=True, replace=not is_free)
-        gone = registry.unit_of_work(lambda connection: _record_publication(connection, storage, key, owner))
-    except _Superseded:
+    def run(self) -> bool:
+        """Do what is to be done; return whether to look again."""
+        try:
+            if self._work.owner is not None:
+                return self._publish(self._work.owner)
+            self._remove_obsolete()
+            return True
+        finally:
+            if self._is_held:
+                leases.give_back(self._registry, self._storage.id, self._key)
+
+    def _remove_obsolete(self) -> None:
+        storage, obsolete = self._storage, self._work.obsolete
+        if self._work.live is None and storage.backend.exists(self._key):
+            self._rescue()
+            if holds_any(storage, self._key, obsolete):
+                is_folder = any(row["n_files"] is not None for row in obsolete)
+                storage.backend.delete(self._key, is_folder=is_folder)
+        ids = [row["id"] for row in obsolete]
+        gone = OBJECT.delete().where(OBJECT.c.id.in_(ids), OBJECT.c.state == OBSOLETE)
+        self._registry.unit_of_work(lambda connection: connection.execute(gone).rowcount)
+
+    def _publish(self, owner: Owner) -> bool:
+        registry, storage, key = self._registry, self._storage, self._key
+        backend, path = storage.backend, owner.object["path"]
+        is_folder = owner.object["n_files"] is not None
+        is_free = not backend.exists(key)
+        if not is_free:
+            self._rescue()
+            if not self._force and not _is_ours(registry, storage, key):
+                logger.warning(
+                    "%s/%s holds bytes that no record knows; %s stays in the version store until they are moved away "
+                    "or registered with Artifact(path)", storage.root, key, owner.uid)  # fmt: skip
+                return False
+        try:
+            if owner.object["is_content_addressed"]:
+                with registry.engine.connect() as connection:
+                    files = files_of(connection, owner.object["id"])
+                backend.publish_files(files, key, replace=not is_free)
+            else:
+                backend.publish(path, key, is_folder=is_folder, by_link=True, replace=not is_free)
+            stamp = backend.stamp(key)
+            gone = registry.unit_of_work(lambda connection: _record_publication(connection, storage, key, owner, stamp))
+        except _Superseded:
+            return True
+        if gone:
+            self._is_held = False
+            for item in gone:
+                remove_bytes(storage, item.path, is_folder=item.is_folder)
+        elif backend.keeps_links:
+            # Others share the object: what people do at the key must not reach it.
+            backend.publish(path, key, is_folder=is_folder, by_link=False)
         return True
-    if gone:
-        for item in gone:
-            remove_bytes(storage, item.path, is_folder=item.is_folder)
-    elif backend.keeps_links:
-        # Others share the object: what people do at the key must not reach it.
-        backend.publish(path, key, is_folder=is_folder, by_link=False)
-    return True
+
+    def _rescue(self) -> None:
+        """Keep bytes that a version was thought to have lost, and that lie at the key again."""
+        registry, storage = self._registry, self._storage
+        for row in self._work.lost:
+            if not is_any_of(storage, self._key, [row]):
+                continue
+            table = artifact_table()
+            with registry.engine.connect() as connection:
+                uid = connection.execute(select(table.c.uid).where(table.c.object_id == row["id"]).limit(1)).scalar()
+            if uid is not None:
+                _keep(registry, storage, row, uids.stem_of(uid))
 
 
-def _record_publication(connection: Connection, storage: Storage, key: str, owner: Owner) -> list[Unclaimed]:
+def _keep(registry: Registry, storage: Storage, row: Row, stem: str) -> None:
+    """Copy what lies at a real key to the version store, for the versions that refer to it."""
+    made: list[Copy] = []
+
+    def step() -> str:
+        made.append(copy_object(registry, row, storage, storage, stem))
+        return registry.unit_of_work(lambda connection: record_copy(connection, artifact_table(), made[-1]).path)
+
+    def undo(error: errors.LamartError | None = None) -> None:
+        while made:
+            made.pop().discard()
+
+    kept = attempting(step, undo, busy=f"{storage.root}/{row['path']} is collected again and again")
+    if made[-1].path != kept:
+        undo()
+
+
+def _record_publication(
+    connection: Connection, storage: Storage, key: str, owner: Owner, stamp: str | None
+) -> list[Unclaimed]:
+    """Record that a version lies at its key; give the lease back if nothing is left to do there.
+
+    Returns:
+        What nothing refers to any more: the object in the version store, unless others share it.
+    """
     table, columns = artifact_table(), OBJECT.c
     old = owner.object
     if live_object(connection, storage.id, key, lock=True) is not None:
         raise _Superseded(f"{key} was registered in place meanwhile")
-    values = {
-        name: old[name] for name in ("storage_id", "suffix", "hash", "hash_type", "is_exact", "size", "n_files")
-    } | {"path": key, "is_managed": False, "created_at": now(), "state": None}
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(OBJECT).values(values)
+    insert = insert_or(connection).values(at_place(old, key) | {"state": None, "stamp": stamp})
     revived = insert.on_conflict_do_update(
-        index_elements=["storage_id", "path", "hash"], set_={"state": None, "is_managed": False}
+        index_elements=["storage_id", "path", "hash"], set_={"state": None, "is_managed": False, "stamp": stamp}
     )
     object_id = connection.execute(revived.returning(columns.id)).scalar_one()
     here = and_(table.c.id == owner.artifact_id, table.c.is_latest, table.c.key == key)
@@ -156,7 +225,10 @@ def _record_publication(connection: Connection, storage: Storage, key: str, owne
     )
     at_key = and_(columns.storage_id == storage.id, columns.path == key, ~columns.is_managed, columns.id != object_id)
     connection.execute(OBJECT.delete().where(at_key, columns.state == OBSOLETE))
-    return delete_unreferenced(connection, {old["id"]})
+    gone = delete_unreferenced(connection, {old["id"]})
+    if gone:
+        leases.release(connection, storage.id, key)
+    return gone
 
 
 # ---------------------------------------------------------------------- what a process left that died
@@ -186,8 +258,9 @@ def publish_pending(registry: Registry, storage: Storage | None = None) -> list[
         )
         with registry.engine.connect() as connection:
             keys: list[str] = sorted(set(connection.execute(query).scalars()))
-            owners = {key: owner for key in keys if (owner := unpublished(connection, place.id, key)) is not None}
-            obsolete = {row["path"] for row in obsolete_objects(connection, place.id)} - set(owners)
+            work = {key: read_work(connection, place.id, key) for key in keys}
+            owners = {key: found.owner for key, found in work.items() if found.owner is not None}
+            obsolete = obsolete_keys(connection, place.id) - set(owners)
         for key, owner in owners.items():
             if not place.backend.exists(key) or _is_ours(registry, place, key):
                 found.append(Publication(place.id, key, owner.uid))

@@ -3,12 +3,14 @@
 New bytes go to the version store first, under a name that no other save can choose, and the transaction of the save
 refers to them there. Only then are they published: the object at the key is replaced, and a second transaction records
 the new place. So whatever happens in between, every record refers to bytes that are its own. What was at the key was
-copied before, and is obsolete from the first transaction on.
+copied before, and is obsolete from the first transaction on. Who leaves a key finishes first what a process that died
+had begun there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, or_, select, update
@@ -20,10 +22,12 @@ from lamart_core.logging import logger
 from lamart_core.objects.copies import Copy, copy_object, record_copy
 from lamart_core.objects.plan import Row
 from lamart_core.objects.rows import OBJECT
-from lamart_core.objects.verify import is_any_of
-from lamart_core.places.key_state import KeyState, live_object, obsolete_objects, read_state
+from lamart_core.places.key_state import KeyState, live_object, read_state, read_work
+from lamart_core.places.publish import finish
+from lamart_core.places.torn import holds_any
 from lamart_core.records import Storage, artifact_table
-from lamart_core.records.stored_object import LOST, OBSOLETE
+from lamart_core.records.locations import check_owner
+from lamart_core.records.stored_object import LOST, MISSING, OBSOLETE
 
 
 class KeyChanged(errors.Overtaken):
@@ -50,14 +54,20 @@ class Reservation:
     Attributes:
         row: The stored object that is registered there, if one is.
         copy: Its bytes in the version store, where a record still needs them.
-        is_lost: Whether the bytes are others than those that were registered, so that there was nothing to copy.
+        left: The state of the object where there was nothing to copy: `LOST` where others lie there, as was read, and
+            `MISSING` where nothing does.
     """
 
     storage: Storage
     key: str
     row: Row | None = None
     copy: Copy | None = None
-    is_lost: bool = False
+    left: str | None = None
+
+    @property
+    def may_replace(self) -> bool:
+        """Whether what lies at the key then may be replaced, whatever it is; not what comes back after it was away."""
+        return self.left != MISSING
 
     def discard(self) -> None:
         """Remove the copy, which no record came to refer to."""
@@ -85,9 +95,13 @@ def reserve(
         leaving: Id of an artifact that needs no bytes there, because it gets others.
 
     Raises:
+        InvalidKey: The path belongs to another storage location.
         ObjectExists: Something lies there that is no version of this key, and not the content itself.
         StorageError: The storage failed; nothing is changed.
     """
+    check_owner(registry, storage, key)
+    storage.backend.check_way(key)
+    _check_not_below_a_file(storage, key)
     table = artifact_table()
     with registry.engine.connect() as connection:
         before = read_state(connection, storage.id, key)
@@ -99,7 +113,7 @@ def reserve(
         # A file that is the content already, but for a record, comes from a copy by hand or from a save by others.
         possible = [content] if row is not None else [content, *before.possible]
         is_taken = not before.is_held and storage.backend.exists(key)
-        if is_taken and (needed or not is_any_of(storage, key, possible)):
+        if is_taken and (needed or not holds_any(storage, key, possible)):
             raise _taken(registry, storage, key, before)
         return Reservation(storage, key, row)
     if not needed:
@@ -107,10 +121,13 @@ def reserve(
     try:
         return Reservation(storage, key, row, copy_object(registry, row, storage, storage, _stem(registry, row["id"])))
     except errors.ContentMismatch as error:
+        left = MISSING if isinstance(error, errors.ContentMissing) else LOST
         logger.warning(
-            "%s. The version that lay there is no longer available; what is there now is replaced by the new one", error
+            "%s. The version that lay there is no longer available; %s the new one",
+            error,
+            "the place is taken by" if left == MISSING else "what is there now is replaced by",
         )
-        return Reservation(storage, key, row, is_lost=True)
+        return Reservation(storage, key, row, left=left)
 
 
 def leave(registry: Registry, storage: Storage, key: str, stem: str) -> Reservation:
@@ -120,6 +137,7 @@ def leave(registry: Registry, storage: Storage, key: str, stem: str) -> Reservat
         ContentMismatch: The bytes are not those that were registered.
         StorageError: The storage failed; nothing is changed.
     """
+    finish(registry, storage, key)
     table = artifact_table()
     with registry.engine.connect() as connection:
         row = live_object(connection, storage.id, key)
@@ -133,15 +151,28 @@ def check_free(registry: Registry, storage: Storage, key: str) -> None:
     """Check that nothing lies at a real key, but for old bytes of ours that are going to be removed.
 
     Raises:
+        InvalidKey: The path belongs to another storage location.
         ObjectExists: Something does.
         StorageError: The storage failed or refused.
     """
+    check_owner(registry, storage, key)
+    storage.backend.check_way(key)
+    _check_not_below_a_file(storage, key)
     if not storage.backend.exists(key):
         return
     with registry.engine.connect() as connection:
-        obsolete = [] if live_object(connection, storage.id, key) else obsolete_objects(connection, storage.id, key)
-    if not is_any_of(storage, key, obsolete):
+        work = read_work(connection, storage.id, key)
+    if work.live is not None or not holds_any(storage, key, work.obsolete):
         raise errors.ObjectExists(f"there is something at {storage.root}/{key} already")
+
+
+def _check_not_below_a_file(storage: Storage, key: str) -> None:
+    """Check that no part of a key before its name is a file, which in a file system holds nothing."""
+    if storage.type != "local":
+        return
+    for parent in list(PurePosixPath(key).parents)[:-1]:
+        if Path(storage.root, parent).is_file():
+            raise errors.ObjectExists(f"nothing can lie at {storage.root}/{key}: {parent} is a file")
 
 
 def _versions_at(table: Table, object_id: int, key: str) -> Select[Any]:
@@ -189,9 +220,10 @@ def release(connection: Connection, table: Table, reservation: Reservation) -> s
         return None
     kept = record_copy(connection, table, reservation.copy).path if reservation.copy is not None else None
     referred = connection.execute(_needing(table, row["id"])).first() is not None
-    if referred and not reservation.is_lost:
+    if referred and reservation.left is None:
         raise KeyChanged(f"another artifact began to refer to what lies at {reservation.key}")
-    connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(state=LOST if referred else OBSOLETE))
+    state = reservation.left if referred else OBSOLETE
+    connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(state=state))
     return kept
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, Table, bindparam, func, select
 from upath import UPath
 
 from lamart_core import errors, formats, hashing
@@ -21,6 +23,8 @@ from lamart_core.objects.verify import digest_of, expected
 from lamart_core.records import ArtifactRecord, Run, Storage
 from lamart_core.storage import Cache, ContentAddressedFolder, Depth, reading
 
+T = TypeVar("T")
+_ATTEMPTS = 5
 _STORAGE = Storage.__table__
 
 
@@ -43,6 +47,19 @@ class _Where:
     @property
     def path(self) -> Path | UPath:
         return self.folder.path if self.folder is not None else self.storage.backend.path(self.relpath)
+
+    @property
+    def is_exact(self) -> bool:
+        return self.object["is_exact"] or self.object["hash"] is None
+
+    def stamp(self) -> str | None:
+        """Return what changes when others write to the bytes; None where nobody else does, or nobody can tell."""
+        if self.object["is_managed"]:
+            return None
+        try:
+            return self.storage.backend.stamp(self.relpath)
+        except errors.LamartError:
+            return ""
 
 
 def path(record: ArtifactRecord) -> Path | UPath:
@@ -76,10 +93,14 @@ def load(
         if record.is_saved:
             track_input(record, is_run_input)
         return memory
-    local = _local(record, mute=mute)
-    content = formats.for_path(local, record.suffix).load(local, suffix=record.suffix, as_type=as_type, **options)
-    if record.is_saved:
-        track_input(record, is_run_input)
+
+    def read(local: Path) -> Any:
+        return formats.for_path(local, record.suffix).load(local, suffix=record.suffix, as_type=as_type, **options)
+
+    if not record.is_saved:
+        return read(_local(record, mute=mute))
+    content = _at_rest(record, lambda where: read(_fetch(record, where, mute=mute)))
+    track_input(record, is_run_input)
     return content
 
 
@@ -93,16 +114,41 @@ def open_lazily(
     """Open the content for reading; see `Artifact.open`."""
     if not record.is_saved:
         raise errors.InvalidArgument("save the artifact before opening it")
-    where = _where(record)
-    target = where.path
-    chosen = _format_of(record, where)
-    if isinstance(target, Path):
-        _check(record, where, Depth.SIZE)
-    if where.folder is not None and chosen.needs_own_folder:
-        target = _fetch(record, where, mute=False)
-    opened = chosen.open(target, suffix=record.suffix, engine=engine, **options)
+
+    def opening(where: _Where) -> Any:
+        target = where.path
+        chosen = _format_of(record, where)
+        if isinstance(target, Path) or not where.is_exact:
+            _check(record, where, Depth.SIZE)
+        if where.folder is not None and chosen.needs_own_folder:
+            target = _fetch(record, where, mute=False)
+        return chosen.open(target, suffix=record.suffix, engine=engine, **options)
+
+    opened = _at_rest(record, opening)
     track_input(record, is_run_input)
     return opened
+
+
+def _at_rest(record: ArtifactRecord, work: Callable[[_Where], T]) -> T:
+    """Read a saved artifact where it is, and again if others replaced the bytes while they were read.
+
+    That happens at real keys and in place only: in the version store nothing is ever replaced.
+
+    Raises:
+        ContentMismatch: The bytes are not those of the record, or change all the time.
+    """
+    for _ in range(_ATTEMPTS):
+        where = _where(record)
+        before = where.stamp()
+        try:
+            found = work(where)
+        except Exception:
+            if where.stamp() == before and _where(record).object["id"] == where.object["id"]:
+                raise
+            continue
+        if where.stamp() == before:
+            return found
+    raise errors.ContentMismatch(f"{record.uid} cannot be read: others write to its file all the time")
 
 
 def format_of(record: ArtifactRecord) -> formats.Format:
@@ -207,25 +253,8 @@ def _fetch(record: ArtifactRecord, where: _Where, *, mute: bool) -> Path:
 
 def _where(record: ArtifactRecord) -> _Where:
     """Read from the database where the bytes are now: the record in hand may be older than a move or an overwrite."""
-    table = record.__table__
-    columns = OBJECT.c
-    later = OBJECT.alias("later")
-    overwritten = (
-        select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
-    ).where(later.c.storage_id == columns.storage_id, later.c.state.is_(None))
-    query = (
-        select(
-            OBJECT,
-            table.c.hash.label("artifact_hash"),
-            overwritten.scalar_subquery().label("later"),
-            _STORAGE.c.root.label("root"),
-        )
-        .join(OBJECT, table.c.object_id == columns.id)
-        .join(_STORAGE, columns.storage_id == _STORAGE.c.id)
-        .where(table.c.id == record.id)
-    )
     with record.registry.engine.connect() as connection:
-        row = connection.execute(query).first()
+        row = connection.execute(_objects_of(record.__table__), {"artifact_id": record.id}).first()
     if row is None:
         raise errors.ObjectDoesNotExist(f"{record!r} was deleted from {record.registry!r}")
     if row.artifact_hash != row.hash:
@@ -244,6 +273,26 @@ def _where(record: ArtifactRecord) -> _Where:
         with record.registry.engine.connect() as connection:
             folder = histories.content_addressed_folder(connection, row.id, row.path, storage.backend)
     return _Where(storage, row._asdict(), folder)
+
+
+@lru_cache
+def _objects_of(table: Table) -> Select[Any]:
+    columns = OBJECT.c
+    later = OBJECT.alias("later")
+    overwritten = (
+        select(func.count()).select_from(later).where(later.c.path == columns.path, later.c.id > columns.id)
+    ).where(later.c.storage_id == columns.storage_id, later.c.state.is_(None))
+    return (
+        select(
+            OBJECT,
+            table.c.hash.label("artifact_hash"),
+            overwritten.scalar_subquery().label("later"),
+            _STORAGE.c.root.label("root"),
+        )
+        .join(OBJECT, table.c.object_id == columns.id)
+        .join(_STORAGE, columns.storage_id == _STORAGE.c.id)
+        .where(table.c.id == bindparam("artifact_id"))
+    )
 
 
 def _storage(registry: Registry, storage_id: int, root: str) -> Storage:

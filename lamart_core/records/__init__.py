@@ -1,7 +1,6 @@
 """The record classes."""
 
 from lamart_core.records.artifact import ArtifactRecord, artifact_table
-from lamart_core.records.base import SQLRecord
 from lamart_core.records.blocks import ArtifactBlock, latest_readme
 from lamart_core.records.branch import Branch, BranchStatus
 from lamart_core.records.collection import CollectionRecord
@@ -17,20 +16,21 @@ from lamart_core.records.core_links import (
     RunInput,
 )
 from lamart_core.records.folder_history import FolderFile, FolderHistory
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.link import End, Link, link, link_tables
+from lamart_core.records.kinds.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
+from lamart_core.records.kinds.named import Named
+from lamart_core.records.kinds.parents import HasParents
+from lamart_core.records.kinds.tracked import TrackedRecord
+from lamart_core.records.kinds.typed import Typed
 from lamart_core.records.lease import Lease, Tombstone
-from lamart_core.records.link import End, Link, link, link_tables
-from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
-from lamart_core.records.named import Named
-from lamart_core.records.parents import HasParents
 from lamart_core.records.project import Project
 from lamart_core.records.reference import Reference
 from lamart_core.records.run import Run, RunStatus
 from lamart_core.records.space import Space
 from lamart_core.records.storage import Storage, storage_locations
 from lamart_core.records.stored_object import StoredObject
-from lamart_core.records.tracked import TrackedRecord
 from lamart_core.records.transform import Transform
-from lamart_core.records.typed import Typed
 from lamart_core.records.ulabel import ULabel
 from lamart_core.records.user import User
 

@@ -26,11 +26,12 @@ from sqlalchemy.orm.attributes import manager_of_class
 
 from lamart_core import uids
 from lamart_core.db import Base, Json, KeyText, uid_type
+from lamart_core.db.checks import check_values
 from lamart_core.families.declare import stem_families
 from lamart_core.families.family import Family
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
@@ -128,6 +129,12 @@ class ArtifactRecord(HasScope, SQLRecord, IsVersioned, TracksRun, TracksUpdates)
     storage = ToOne("Storage", "storage_id")
     object = ToOne("StoredObject", "object_id")
     ablocks = ToMany("ArtifactBlock", column="artifact_id", fixed="a text belongs to the artifact it was written for")
+
+    def _check(self) -> None:
+        if self.is_saved:
+            super()._check()
+        else:  # what is missing so far follows from the content
+            check_values(type(self), {name: value for name, value in self._values().items() if value is not None})
 
     def _rows_that_move(self, connection: Connection) -> list[int]:
         """Return the ids of the rows that change branches with this one: those whose files it has overwritten."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,15 +9,16 @@ from sqlalchemy import Connection, ForeignKey, Index, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core import errors, hashing, uids
-from lamart_core.db import MAIN_BRANCH_ID, TRASH_BRANCH_ID, Base, UtcDateTime, uid_type
+from lamart_core.db import MAIN_BRANCH_ID, TRASH_BRANCH_ID, Base, Registry, UtcDateTime, uid_type
+from lamart_core.db.checks import check_text
 from lamart_core.families.declare import named_families, new_uid
 from lamart_core.families.family import Family
 from lamart_core.families.following import follow, insert_versions, read_tip
 from lamart_core.query import QuerySet, ToOne
 from lamart_core.records.artifact import ArtifactRecord
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, IsVersioned
-from lamart_core.records.riders import Outcome, Saved
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, IsVersioned
+from lamart_core.records.kinds.riders import Outcome, Saved
 
 README = "readme"
 COMMENT = "comment"
@@ -74,17 +74,14 @@ class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
             raise errors.InvalidArgument(f"kind {kind!r} is neither {README!r} nor {COMMENT!r}")
         if not isinstance(content, str) or not content.strip():
             raise errors.InvalidArgument(f"a {kind} needs text as its content, got {content!r}")
+        check_text("content", content)
         super().__init__(**fields)
         self._registry = artifact.registry
-        self.artifact = artifact
-        self.content = content
-        self.kind = kind
-        self.hash = hashing.hash_bytes(content.encode("utf-8"), artifact.registry.hash_algorithm).value
-        self._status_code = 0
+        digest = hashing.hash_bytes(content.encode("utf-8"), artifact.registry.hash_algorithm)
+        self._give(artifact_id=artifact.id, content=content, kind=kind, hash=digest.value)
 
-    def _assign(self, fields: Mapping[str, Any]) -> None:
-        super()._assign(fields)
-        self.is_latest = True
+    def _default_values(self, registry: Registry) -> dict[str, Any]:
+        return super()._default_values(registry) | {"is_latest": True}
 
     def save(self) -> ArtifactBlock:
         """Write the text to the registry.
@@ -98,7 +95,7 @@ class ArtifactBlock(HasScope, SQLRecord, IsVersioned):
         if self.is_saved:
             return super().save()
         registry = self.registry
-        self._defaults(registry)
+        self._check()
         values = self._values()
 
         def work(connection: Connection) -> Saved:

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from lamart_core import errors
 from lamart_core.db import ARCHIVE_BRANCH_ID, MAIN_BRANCH_ID, TRASH_BRANCH_ID, Json, UtcDateTime, uid_type
 from lamart_core.families.branches import merge
-from lamart_core.query import ToOne
-from lamart_core.records.own_name import HasOwnName
+from lamart_core.query import ToOne, virtual
+from lamart_core.records.kinds.own_name import HasOwnName
+from lamart_core.records.kinds.status import status_of
 
 if TYPE_CHECKING:
     from lamart_core.query import RelatedManager
@@ -38,13 +39,13 @@ class Branch(HasOwnName):
     """A line of work: records of other branches than main are hidden until the branch is current or merged.
 
     Args:
-        name: Name; no two branches have the same in whatever case.
+        name: Name; no two branches have the same in whatever case. A name that is there gives that branch.
         description: Free text.
         status: `"standalone"` (the default), `"draft"`, `"review"` or `"closed"`; `merge()` sets `"merged"`.
 
     Raises:
         InvalidArgument: The name is empty, too long or has spaces around it, or there is no such status.
-        NameTaken: Another branch has the name; raised by `save()`.
+        NameTaken: Another branch has the name in another case; raised by `save()`.
 
     Examples:
         >>> import lamart_core as ln
@@ -85,17 +86,18 @@ class Branch(HasOwnName):
         others = dict(fields)
         status = others.pop("status", None)
         super()._assign(others)
-        self._status_code = int(BranchStatus.STANDALONE)
         if status is not None:
-            self.status = status
+            self._set_status(status)
 
-    @property
+    def _not_wished(self) -> frozenset[str]:
+        return super()._not_wished() | {"_status_code"}
+
+    @virtual(status_of(BranchStatus), assign=lambda branch, value: branch._set_status(value))
     def status(self) -> str:
         """The status in words: standalone, draft, review, merged or closed."""
-        return BranchStatus(self._status_code).name.lower()
+        return BranchStatus(self.__dict__.get("_status_code") or BranchStatus.STANDALONE).name.lower()
 
-    @status.setter
-    def status(self, value: str) -> None:
+    def _set_status(self, value: str) -> None:
         settable = [each.name.lower() for each in BranchStatus if each is not BranchStatus.MERGED]
         if value not in settable:
             raise errors.InvalidArgument(

@@ -11,8 +11,8 @@ from lamart_core import uids
 from lamart_core.db import KeyText, uid_type
 from lamart_core.families.declare import stem_families
 from lamart_core.query import ToOne
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, IsVersioned, TracksRun, TracksUpdates
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Integer, String
 
-from lamart_core.records.link import End, link
+from lamart_core.records.kinds.link import End, link
 
 ArtifactArtifact = link(
     End("Artifact", names=("linked_by_artifacts",)),

@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import BigId, uid_type
-from lamart_core.records.base import SQLRecord
+from lamart_core.records.kinds.base import SQLRecord
 
 
 class FolderHistory(SQLRecord):

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import UtcDateTime
-from lamart_core.records.base import SQLRecord
+from lamart_core.records.kinds.base import SQLRecord
 
 
 class Lease(SQLRecord):

@@ -1,9 +1,8 @@
-"""Runs: executions of code, and the one that is under way."""
+"""Runs: executions of code."""
 
 from __future__ import annotations
 
 import enum
-from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,10 @@ from sqlalchemy import Boolean, ForeignKey, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import BigId, Json, Registry, UtcDateTime, uid_type
-from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, TracksUpdates
+from lamart_core.query import ToMany, ToOne, virtual
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, TracksUpdates
+from lamart_core.records.kinds.status import status_of
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
@@ -92,7 +92,7 @@ class Run(HasScope, TracksUpdates, SQLRecord):
     plan = ToOne("Artifact", "plan_id")
     output_collections = ToMany("Collection", column="run_id")
 
-    @property
+    @virtual(status_of(RunStatus))
     def status(self) -> str:
         """The status in words: scheduled, restarted, started, completed, errored or aborted."""
         return RunStatus(self._status_code).name.lower()
@@ -100,17 +100,3 @@ class Run(HasScope, TracksUpdates, SQLRecord):
     def _default_values(self, registry: Registry) -> dict[str, Any]:
         values = super()._default_values(registry)
         return values | {"started_at": values["created_at"], "_status_code": int(RunStatus.SCHEDULED)}
-
-
-# The innermost run of this thread or task; tuples, because tasks share what they inherit.
-entered_runs: ContextVar[tuple[Run, ...]] = ContextVar("lamart_runs", default=())
-
-
-def innermost_run(registry: Registry) -> Run | None:
-    """Return the run of the innermost `run_context` of this registry in this thread or task."""
-    return next((run for run in reversed(entered_runs.get()) if run.registry == registry), None)
-
-
-def current_run(registry: Registry) -> Run | None:
-    """Return the run of the innermost `run_context` of this registry, else the global one that `track` started."""
-    return innermost_run(registry) or registry.global_run

@@ -9,19 +9,19 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import DEFAULT_SPACE_ID, UtcDateTime, uid_type
 from lamart_core.query import ToOne
-from lamart_core.records.own_name import HasOwnName
+from lamart_core.records.kinds.own_name import HasOwnName
 
 
 class Space(HasOwnName):
     """A part of the registry with its own storage locations; everything lies in the space `all` by default.
 
     Args:
-        name: Name; no two spaces have the same in whatever case.
+        name: Name; no two spaces have the same in whatever case. A name that is there gives that space.
         description: Free text.
 
     Raises:
         InvalidArgument: The name is empty, too long or has spaces around it.
-        NameTaken: Another space has the name; raised by `save()`.
+        NameTaken: Another space has the name in another case; raised by `save()`.
 
     Examples:
         >>> import lamart_core as ln

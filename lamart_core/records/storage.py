@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -10,16 +11,16 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, String, Text, select
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm.attributes import manager_of_class
 from upath import UPath
 
-from lamart_core import uids
-from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
-from lamart_core.db.checks import check_values
+from lamart_core import errors, uids
+from lamart_core.db import Registry, UtcDateTime, current_registry, now, uid_type
 from lamart_core.query import ToMany
-from lamart_core.records import locations, ownership
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
-from lamart_core.records.recognised import Recognised
+from lamart_core.records import epochs, locations, ownership
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.mixins import HasScope, TracksRun, TracksUpdates
+from lamart_core.records.kinds.recognised import Recognised
 from lamart_core.storage import Backend, backend_at, normalise_root, storage_type
 
 
@@ -36,7 +37,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         region: Region of an S3 bucket; for a local folder the name of the machine, see `host`.
         instance_uid: Uid of the registry that manages the location; None when nobody does.
 
-    Locations may lie inside one another; a path belongs to the one with the longest root. When the files have been
+    Locations may lie inside one another; a path belongs to the one with the longest root, and no other has real keys
+    there. A new location is refused where another one has artifacts at real keys or in place. When the files have been
     moved elsewhere, `.lamart/` included, assign the new root and save: `storage.root = "/new/place"`.
 
     Raises:
@@ -51,6 +53,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
 
     __tablename__ = "lamart_storage"
     __frozen__ = SQLRecord.__frozen__ | {"type", "instance_uid"}
+    __identity__ = frozenset({"root"})
+    __kept__ = Recognised.__kept__ | {"region", "space_id", "_generation", "_marked_at"}
 
     uid: Mapped[str] = mapped_column(uid_type(12), unique=True)
     root: Mapped[str] = mapped_column(String(255), unique=True)
@@ -65,24 +69,24 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
     artifacts = ToMany("Artifact", column="storage_id", fixed="an artifact is where its bytes are")
 
     _is_reference: bool = False
+    _is_asked_for: bool = False
 
     def __init__(self, root: str | os.PathLike[str], **fields: Any) -> None:
-        normalised = normalise_root(str(root))
-        registry = current_registry()
-        with registry.read() as session:
-            existing = session.scalars(select(Storage).where(Storage.root == normalised)).one_or_none()
-        if existing is not None:
-            self._registry = registry
-            self._adopt_row(vars(existing))
-            return
+        normalised = locations.known_root(current_registry(), normalise_root(str(root)))
+        kind = fields.pop("type", None)
+        if kind not in (None, storage_type(normalised)):
+            raise errors.InvalidArgument(f"the type of {normalised} is {storage_type(normalised)!r}, and not {kind!r}")
         super().__init__(root=normalised, **fields)
-        self.type = storage_type(normalised)
+        self._give(type=storage_type(normalised))
+        self._recognise()
+        self._is_asked_for = self.is_saved
 
     def save(self) -> Self:
         """Register the location, and mark it as managed by this registry where it can be written.
 
         A location that another registry has marked, or that cannot be written, is registered as a reference: its
-        objects can be read and registered in place, nothing is ever written or deleted there.
+        objects can be read and registered in place, nothing is written or deleted there. So is one that was met as the
+        place of a remote object, until it is registered by its root.
 
         Saved with another `root`, the location is where its files have been moved to. No file is touched, and
         everything in it keeps loading. Stop what writes to the old root before.
@@ -94,23 +98,31 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             StorageError: The storage failed.
         """
         self.registry.require_writable()
+        if isinstance(self.__dict__["root"], os.PathLike):
+            self.root = os.fspath(self.root)
+        self._check()  # before a folder or a marker is made
         if not self.is_saved:
             return self._save_new()
         if "root" in self._changes():
             self._save_moved()
+        elif self._is_asked_for and not self._is_reference and self.instance_uid is None:
+            locations.claim_reference(self)
         return super().save()
 
     def _save_new(self) -> Self:
-        check_values(type(self), self._values())  # before a folder or a marker is made
         if self._is_reference:
-            self.uid = uids.base62(12)
+            self._give(uid=uids.base62(12))
         else:
             locations.claim(self)
+            self._marked_at = now()
             self.region = self.region or self.backend.region
         return super().save()
 
     def _is_same(self) -> ColumnElement[bool]:
         return self.__table__.c.root == self.root
+
+    def _not_wished(self) -> frozenset[str]:
+        return super()._not_wished() | {"region"}
 
     def _save_moved(self) -> None:
         registry = self.registry
@@ -121,7 +133,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             return
         locations.check_move(self, old_root)
         # Past the guard: the type follows from the root.
-        super(SQLRecord, self).__setattr__("type", storage_type(self.root))
+        self._give(type=storage_type(self.root))
         self.region = self.backend.region if self.is_managed else None
         registry.forget(("storage", self.id))
         if registry.options.get("storage") and self.id == registry.storage_id:
@@ -157,7 +169,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             MultipleObjectsReturned: Several locations match.
         """
         if isinstance(expressions.get("root"), str | os.PathLike):
-            expressions["root"] = normalise_root(str(expressions["root"]))
+            root = normalise_root(str(expressions["root"]))
+            expressions["root"] = locations.known_root(current_registry(), root)
         return super().get(idlike, **expressions)
 
     @property
@@ -200,7 +213,9 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         return self.path / part
 
 
-_LOCATIONS = select(Storage).order_by(Storage.id)
+_TABLE = Storage.__table__
+_LOCATIONS = select(_TABLE).order_by(_TABLE.c.id)
+_NEWEST = "newest object"  # rides along; see `epochs`
 
 
 def storage_locations(registry: Registry, *, managed: bool = False) -> list[Storage]:
@@ -210,9 +225,17 @@ def storage_locations(registry: Registry, *, managed: bool = False) -> list[Stor
         registry: The registry.
         managed: Whether only those that belong to it, where it may write and delete.
     """
-    query = _LOCATIONS.where(Storage.instance_uid == registry.uid) if managed else _LOCATIONS
-    with registry.read() as session:
-        found = list(session.scalars(query))
-    for storage in found:
-        storage._registry = registry
-    return found
+    # Every constructor of an artifact asks: so without a session, which takes longer than the query.
+    query = _LOCATIONS.where(_TABLE.c.instance_uid == registry.uid) if managed else _LOCATIONS
+    with registry.engine.connect() as connection:
+        rows = connection.execute(query.add_columns(epochs.newest_id(registry).label(_NEWEST))).mappings().all()
+    if rows:
+        epochs.note(registry, rows[0][_NEWEST])
+    return [_of_row(registry, row) for row in rows]
+
+
+def _of_row(registry: Registry, row: Mapping[Any, Any]) -> Storage:
+    storage: Storage = manager_of_class(Storage).new_instance()
+    storage._adopt_row(row)
+    storage._registry = registry
+    return storage

@@ -9,14 +9,16 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import UtcDateTime, uid_type
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import SQLRecord
+from lamart_core.records.kinds.base import SQLRecord
 
 # Empty files have equal hashes and mean nothing by it; inexact digests are a server's word.
 _SHARED = text("is_managed AND is_exact AND size > 0")
 
-# Its place holds other bytes by now.
+# Its place held other bytes when somebody looked.
 LOST = "lost"
-# The bytes at its place are going to be removed or replaced, and no artifact refers to it any more.
+# There was nothing at its place when another version took that.
+MISSING = "missing"
+# Bytes that we put at its place, or were going to, and that no artifact refers to there: they may go.
 OBSOLETE = "obsolete"
 
 
@@ -31,8 +33,11 @@ class StoredObject(SQLRecord):
         position: Its place in that history.
         is_content_addressed: Whether the files of the folder are stored objects of their own, so that nothing lies at
             `path`.
-        state: Of an object that is not managed: `lost` when its place holds other bytes by now, `obsolete` when the
-            bytes at its place are going to be removed or replaced and no artifact refers to it any more; else None.
+        state: Of an object that is not managed: `lost` when its place was seen to hold other bytes, `missing` when
+            there was nothing as another version took the place, `obsolete` when this library put its bytes there, or
+            was going to, and no artifact refers to them there; else None.
+        stamp: Of a file or folder on disk: what changes when it is written or replaced, whatever its size. In the
+            version store, where nobody but us writes, the time alone. Where it differs, the bytes are read again.
     """
 
     __tablename__ = "lamart_storedobject"
@@ -66,6 +71,7 @@ class StoredObject(SQLRecord):
     position: Mapped[int | None]
     is_content_addressed: Mapped[bool] = mapped_column(Boolean, server_default=false())
     state: Mapped[str | None] = mapped_column(String(10))
+    stamp: Mapped[str | None] = mapped_column(String(64))
 
     storage = ToOne("Storage", "storage_id")
     artifacts = ToMany("Artifact", column="object_id", fixed="an artifact keeps its content")

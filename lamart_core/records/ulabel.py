@@ -8,11 +8,11 @@ from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core.db import KeyText, uid_type
-from lamart_core.records.link import End, link
-from lamart_core.records.named import Named
-from lamart_core.records.parents import HasParents
-from lamart_core.records.tracked import TrackedRecord
-from lamart_core.records.typed import Typed
+from lamart_core.records.kinds.link import End, link
+from lamart_core.records.kinds.named import Named
+from lamart_core.records.kinds.parents import HasParents
+from lamart_core.records.kinds.tracked import TrackedRecord
+from lamart_core.records.kinds.typed import Typed
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact

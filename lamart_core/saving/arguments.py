@@ -10,10 +10,12 @@ from sqlalchemy import select
 
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class
-from lamart_core.db.checks import check_json, check_values
+from lamart_core.db.checks import check_values, copied
 from lamart_core.objects.plan import Dedup, MayFollow
 from lamart_core.query import QuerySet
+from lamart_core.query.language.model import check_registry
 from lamart_core.records import ArtifactRecord, Branch, Run, Space, SQLRecord, Storage, storage_locations
+from lamart_core.records.locations import known_root
 from lamart_core.storage import address_of, check_suffix, clean_key, normalise_root
 
 T = TypeVar("T", bound=SQLRecord)
@@ -62,7 +64,7 @@ _KNOWN_OTHERS = (
     "key_is_virtual",
 )
 _FLAGS = ("overwrite_versions", "skip_hash_lookup", "key_is_virtual")
-_FIELDS = ("description", "kind", "otype", "version_tag", "n_observations")
+_FIELDS = ("description", "kind", "otype", "version_tag", "n_observations", "extra_data")
 
 
 def refuse_unsupported(features: Any, schema: Any) -> None:
@@ -118,6 +120,8 @@ def checked(registry: Registry, request: Request) -> Request:
             raise errors.InvalidArgument(f"{name} is None, True or False, got {flag!r}")
     check_values(model_class("Artifact"), {name: getattr(request, name) for name in _FIELDS})
     _check_content(request)
+    if request.extra_data is not None:
+        values["extra_data"] = copied(request.extra_data)
     _check_revised(registry, request.revises)
     if request.run is not None and request.run is not False:
         _check_record(registry, request.run, Run, "run", "None, False or a Run")
@@ -132,11 +136,6 @@ def checked(registry: Registry, request: Request) -> Request:
 def _check_content(request: Request) -> None:
     if request.n_observations is not None and request.n_observations < 0:
         raise errors.InvalidArgument(f"n_observations is a number of things, got {request.n_observations}")
-    extra_data: Any = request.extra_data
-    if extra_data is not None:
-        if not isinstance(extra_data, dict):
-            raise errors.InvalidArgument(f"extra_data is a dictionary, got {type(extra_data).__name__}")
-        check_json("extra_data", extra_data)
     if request.suffix is not None:
         check_suffix(request.suffix)
 
@@ -156,8 +155,7 @@ def _check_record(registry: Registry, value: Any, model: type[T], name: str, wan
         raise errors.InvalidArgument(f"{name} has to be {wanted}, got {type(value).__name__}: {value!r}")
     if not value.is_saved:
         raise errors.InvalidArgument(f"{name}: save {value!r} first")
-    if value._registry is not None and value._registry != registry:
-        raise errors.InvalidArgument(f"{name}: {value!r} belongs to {value._registry!r}, not to {registry!r}")
+    check_registry(value, registry)
     return value
 
 
@@ -167,7 +165,7 @@ def _storage(registry: Registry, storage: Any) -> Storage | None:
         return None if storage is None else _check_record(registry, storage, Storage, "storage", "a Storage")
     if not isinstance(storage, str) and not hasattr(storage, "__fspath__") and not hasattr(storage, "protocol"):
         raise errors.InvalidArgument(f"storage has to be a Storage or a root, got {type(storage).__name__}")
-    root = normalise_root(address_of(storage))
+    root = known_root(registry, normalise_root(address_of(storage)))
     found = storage_locations(registry)
     for location in found:
         if location.root == root:

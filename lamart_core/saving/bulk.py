@@ -11,10 +11,10 @@ from sqlalchemy import Connection, insert
 
 from lamart_core import errors
 from lamart_core.db import Registry, now
-from lamart_core.db.checks import check_values
 from lamart_core.families.declare import is_versioned
 from lamart_core.objects.plan import Outcome, Pending
 from lamart_core.records import ArtifactRecord, SQLRecord
+from lamart_core.saving.assigned import pending_of
 from lamart_core.saving.lists import SQLRecordList
 from lamart_core.saving.replace import Replacement
 from lamart_core.saving.save import bytes_to_move, save_contents
@@ -83,8 +83,7 @@ def _checked(records: Any, batch_size: int) -> list[Any]:
     for record in listed:
         if not isinstance(record, SQLRecord):
             raise errors.InvalidArgument(f"ln.save() takes records, and one of the list is {record!r}")
-        if not record.is_saved:
-            check_values(type(record), record._values())
+        record._check()
     return listed
 
 
@@ -153,7 +152,7 @@ def _follows(record: SQLRecord) -> bool:
         return False
     if isinstance(pending, Replacement):
         return True
-    return not record.is_saved and (pending.staged.is_folder or not pending.plan.key_is_virtual)
+    return not record.is_saved and (pending.staged.is_folder or not pending_of(record).plan.key_is_virtual)
 
 
 def _family(record: SQLRecord) -> set[Hashable]:
@@ -161,8 +160,10 @@ def _family(record: SQLRecord) -> set[Hashable]:
     pending: Pending | Replacement | None = getattr(record, "_pending", None)
     if not isinstance(record, ArtifactRecord) or pending is None:
         return set()
-    root = pending.plan.storage.root if isinstance(pending, Pending) else record.storage.root
-    return {record.stem_uid, (root, record.key)}
+    if isinstance(pending, Replacement):
+        return {record.stem_uid, (record.storage.root, record.key)}
+    plan = pending.plan if record.is_saved else pending_of(record).plan
+    return {record.stem_uid, (plan.storage.root, plan.key)}
 
 
 def _size(record: SQLRecord) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.rows import OBJECT
 from lamart_core.query.sql.dialects import dialect_of, insert_once
 from lamart_core.records import ArtifactRecord, Branch, CollectionArtifact, CollectionRecord, Run, Space, artifact_table
-from lamart_core.records.riders import Outcome, Saved
+from lamart_core.records.kinds.riders import Outcome, Saved
 from lamart_core.saving.arguments import named
 from lamart_core.storage import check_key
 
@@ -102,8 +102,7 @@ def construct(record: CollectionRecord, registry: Registry, artifacts: Any, requ
         "branch_id": branch_id,
         "space_id": space.id if space is not None else registry.space_id,
     }
-    for name, value in values.items():
-        setattr(record, name, value)
+    record._give(**values)
     record._pending = pending
 
 
@@ -123,8 +122,10 @@ def save(record: CollectionRecord) -> None:
         super(CollectionRecord, record).save()
         return
     assert pending is not None
-    record._defaults(record.registry)
-    values = record._values()
+    record._check()
+    check_key(record.key)
+    pending = _with_assigned(record, pending)
+    values = record._values() | {"created_on_id": pending.branch_id}
 
     def work(connection: Connection) -> Saved:
         saved = _commit(connection, table, dict(values), pending)
@@ -134,6 +135,18 @@ def save(record: CollectionRecord) -> None:
     record._adopt_row(record.registry.unit_of_work(work).row)
     record._pending = None
     record._riders = ()
+
+
+def _with_assigned(record: CollectionRecord, pending: PendingCollection) -> PendingCollection:
+    """Return what saving means with the run and the branch that were assigned since the constructor."""
+    changes = record._changes()
+    if "run_id" in changes:
+        pending = replace(pending, run=record.run)
+    if changes.get("branch_id", pending.branch_id) == pending.branch_id:
+        return pending
+    if record.branch_id == TRASH_BRANCH_ID:
+        raise errors.InvalidArgument("a collection cannot be made in the trash; delete() moves it there")
+    return replace(pending, branch_id=record.branch_id, expected_head=None)
 
 
 def cache(record: CollectionRecord, *, is_run_input: bool | Run | None = None) -> list[Path]:

@@ -30,7 +30,7 @@ from lamart_core.places.key_state import is_real
 from lamart_core.places.real_keys import KeyChanged, Reservation, release
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import CollectionArtifact, artifact_table
-from lamart_core.records.riders import Rider, Saved
+from lamart_core.records.kinds.riders import Rider, Saved
 from lamart_core.saving import resolve
 from lamart_core.saving.hits import Hits, Unseen
 from lamart_core.saving.resolve import MutableRow, SavedRows
@@ -394,5 +394,6 @@ def _with_lineage(
             row = {**row, "run_id": makers[row["id"]]}
         if outcome is Outcome.EXISTING and run is not None and row["run_id"] not in (None, run.id):
             outcome = Outcome.RECREATED
-        found.append(replace(saved, row=row, outcome=outcome))
+        is_as_before = row is saved.row and outcome is saved.outcome
+        found.append(saved if is_as_before else replace(saved, row=row, outcome=outcome))
     return found

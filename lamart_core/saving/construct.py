@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import inspect as sa_inspect
@@ -24,7 +25,15 @@ from lamart_core.saving import resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.given import check_tag, names_given, take_given
 from lamart_core.saving.targets import check_managed
-from lamart_core.storage import address_of, is_reserved, normal_form, relative_to, suffix_of
+from lamart_core.storage import (
+    address_of,
+    is_reserved,
+    normal_form,
+    relative_to,
+    seen_from_root,
+    suffix_of,
+    suffix_under,
+)
 
 
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
@@ -32,6 +41,8 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     request = checked(registry, request)
     source = stage.resolve_source(path, registry.storage_options)
     storages = storage_locations(registry)
+    if isinstance(source, Path):
+        source = seen_from_root(source, [item.root for item in storages])
     if _adopt_own_object(record, registry, source, storages, request):
         return
     roots = [item.root for item in storages]
@@ -40,7 +51,7 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     suffix = request.suffix
     if suffix is None:
         suffix = suffix_of(source.name, is_folder=is_folder)
-    _check_suffix(request.key, suffix, is_folder=is_folder)
+    suffix = suffix_under(request.key, suffix, is_folder=is_folder)
     _check_named(registry, request, in_storage="://" in str(source) or targets.covering(source, storages) is not None)
     target = targets.choose(registry, request, storages)
     targets.check_place(source, targets.covering(source, storages), request)
@@ -81,7 +92,7 @@ def from_object(
         options=options,
     )
     try:
-        _check_suffix(request.key, staged.suffix, is_folder=staged.is_folder)
+        suffix_under(request.key, staged.suffix, is_folder=staged.is_folder)
         _fill(record, registry, staged, request, target)
     except BaseException:
         stage.discard(staged)
@@ -104,16 +115,6 @@ def target_of(registry: Registry, request: Request) -> Storage:
     target._registry = registry
     check_managed(target)
     return target
-
-
-def _check_suffix(key: str | None, suffix: str, *, is_folder: bool) -> None:
-    if key is None:
-        return
-    of_key = suffix_of(key, is_folder=is_folder)
-    if of_key != suffix:
-        raise errors.InvalidArgument(
-            f"the key {key!r} has the suffix {of_key!r}, but the data has {suffix!r}; they must be equal"
-        )
 
 
 def _check_named(registry: Registry, request: Request, *, in_storage: bool) -> None:

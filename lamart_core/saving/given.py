@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
-
-from lamart_core import errors, uids
+from lamart_core import uids
 from lamart_core.db import MAIN_BRANCH_ID
-from lamart_core.families.family import Family
+from lamart_core.families.family import Family, check_tag_free
 from lamart_core.logging import logger
 from lamart_core.objects.plan import Pending
 from lamart_core.records import ArtifactRecord
@@ -46,7 +44,7 @@ def take_given(record: ArtifactRecord, pending: Pending) -> None:
         pending: What was passed.
 
     Raises:
-        InvalidArgument: Another version of its family has the tag.
+        NameTaken: Another version of its family has the tag.
     """
     plan = pending.plan
     kept: list[str] = []
@@ -113,11 +111,7 @@ def check_tag(record: ArtifactRecord, uid: str, tag: str) -> None:
         tag: The tag.
 
     Raises:
-        InvalidArgument: One has.
+        NameTaken: One has.
     """
-    table = record.__table__
-    family = Family.of(table, uid).members
     with record.registry.engine.connect() as connection:
-        taken = connection.execute(select(table.c.uid).where(family, table.c.version_tag == tag)).scalar_one_or_none()
-    if taken is not None:
-        raise errors.InvalidArgument(f"the version tag {tag!r} is already taken by {taken}")
+        check_tag_free(connection, Family.of(record.__table__, uid), tag)

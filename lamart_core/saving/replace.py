@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,15 @@ from lamart_core.db.checks import check_values
 from lamart_core.families.family import Family, check_key_free
 from lamart_core.lineage import context
 from lamart_core.logging import logger
-from lamart_core.objects.plan import Dedup, Plan, Row, Staged
-from lamart_core.places.key_state import is_real
+from lamart_core.objects.plan import Dedup, Plan, Staged
+from lamart_core.places.key_state import real_key_of
 from lamart_core.places.real_keys import check_free
 from lamart_core.records import ArtifactRecord, Run, Storage
 from lamart_core.saving import stage
 from lamart_core.saving.commit import Item, lock_replaced
 from lamart_core.saving.construct import discard_own
 from lamart_core.saving.targets import check_managed
-from lamart_core.storage import address_of, clean_key, match_root, suffix_of
+from lamart_core.storage import address_of, clean_key, match_root, suffix_of, suffix_under
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ def _stage_path(record: ArtifactRecord, data: Any, suffix: str | None) -> Staged
     staged = stage.stage_path(source, roots=roots, algorithm=record.registry.hash_algorithm)
     if suffix is not None and suffix != staged.suffix:
         raise errors.InvalidArgument(f"format={suffix[1:]!r} contradicts the suffix {staged.suffix!r} of {source}")
+    with suppress(errors.InvalidArgument):  # a suffix that names another kind of content goes into the key
+        fitting = suffix_under(record.key, staged.suffix, is_folder=staged.is_folder)
+        return dataclasses.replace(staged, suffix=fitting)
     return staged
 
 
@@ -156,13 +161,9 @@ def _check_key(record: ArtifactRecord, staged: Staged) -> None:
     table = record.__table__
     with record.registry.engine.connect() as connection:
         check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=record.storage_id)
-    if is_real(_flags(record)):
+    if real_key_of(record) is not None:
         check_free(record.registry, record.storage, key)
         logger.warning("the file of %s moves from %r to %r when it is saved", record.uid, record.key, key)
-
-
-def _flags(record: ArtifactRecord) -> Row:
-    return {"_key_is_virtual": record._key_is_virtual, "_real_key": record._real_key, "key": record.key}
 
 
 # ---------------------------------------------------------------------- saving

@@ -85,7 +85,9 @@ class SavedRows:
             stems = self._stems.get((plan.storage.id, plan.key), set())
         else:
             stems = set[str]()
-        return tip_of([row for each in stems for row in self._by_stem.get(each, ())], plan.branch_id)
+        return (
+            tip_of([row for each in stems for row in self._by_stem.get(each, ())], plan.branch_id) if stems else Tip()
+        )
 
     def matches(self, staged: Staged, plan: Plan, hits: Hits) -> Matches:
         """Return the rows that decide what one content means; to be asked again if `hits` has not seen all."""
@@ -101,7 +103,10 @@ class SavedRows:
         def rank(row: Row) -> tuple[bool, int]:
             return row["branch_id"] in (plan.branch_id, MAIN_BRANCH_ID), _id(row)
 
-        found = [row for row in self._of_content(staged, plan) if row["branch_id"] != TRASH_BRANCH_ID]
+        found = self._of_content(staged, plan)
+        if not found:
+            return None
+        found = [row for row in found if row["branch_id"] != TRASH_BRANCH_ID]
         for row in sorted(found, key=rank, reverse=True):
             if hits.is_one(row, staged, plan):
                 return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -10,13 +11,13 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors
 from lamart_core.db import Registry
-from lamart_core.db.checks import check_values
 from lamart_core.families.branches import check_unlocked
 from lamart_core.families.family import rename
 from lamart_core.logging import logger
 from lamart_core.moving.move import check_rename, move_real_key, move_to_storage
 from lamart_core.objects.plan import Outcome, Pending, Plan, Row, SaveResult
 from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.saving.assigned import pending_of, values_of
 from lamart_core.saving.commit import Committed, Item
 from lamart_core.saving.construct import begin_anew
 from lamart_core.saving.given import take_given
@@ -42,10 +43,9 @@ def save(record: ArtifactRecord, *, show_progress: bool | None = None) -> SaveRe
         IntegrityError: The version that was revised explicitly is not the latest any more.
     """
     pending: Pending | Replacement | None = record._pending
+    record._check()
     if pending is None:
         return _save_fields(record)
-    if not record.is_saved:
-        check_values(type(record), record._values())
     shown = record.registry.settings.progress if show_progress is None else show_progress
     total = bytes_to_move(record)
     label = f"saving {record.key or pending.staged.source.name}"
@@ -120,11 +120,12 @@ def _item(registry: Registry, record: ArtifactRecord, saved: dict[str, Storage])
     pending: Pending | Replacement = record._pending
     if isinstance(pending, Replacement):
         return item_of(record, pending)
-    plan, artifact_id = pending.plan, record.id if record.is_saved else None
-    if artifact_id is None:
-        plan = _with_saved_storage(registry, plan, saved)
-        record._defaults(registry)
-    return Item(record.uid, pending.staged, plan, record._values(), artifact_id, riders=record._riders)
+    if record.is_saved:
+        return Item(record.uid, pending.staged, pending.plan, record._values(), record.id, riders=record._riders)
+    pending = pending_of(record)
+    pending = replace(pending, plan=_with_saved_storage(registry, pending.plan, saved))
+    record._defaults(registry)
+    return Item(record.uid, pending.staged, pending.plan, values_of(record, pending), riders=record._riders)
 
 
 def _with_saved_storage(registry: Registry, plan: Plan, saved: dict[str, Storage]) -> Plan:

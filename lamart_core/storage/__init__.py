@@ -2,6 +2,7 @@
 
 from lamart_core.storage import ownership
 from lamart_core.storage.backend import Backend
+from lamart_core.storage.backends import backend_at
 from lamart_core.storage.cache import Cache
 from lamart_core.storage.content_addressed import ContentAddressedFolder
 from lamart_core.storage.copying import check_state, content_state, state_at_rest
@@ -13,12 +14,14 @@ from lamart_core.storage.names.keys import (
     check_path,
     check_suffix,
     clean_key,
+    epoch_of,
     is_reserved,
     is_stored_name,
     normal_form,
     object_path,
     register_suffixes,
     suffix_of,
+    suffix_under,
 )
 from lamart_core.storage.names.roots import (
     MARKER,
@@ -28,12 +31,13 @@ from lamart_core.storage.names.roots import (
     match_root,
     normalise_root,
     normalise_source,
+    path_below,
     relative_to,
+    seen_from_root,
     storage_type,
 )
 from lamart_core.storage.objectstore.backend import ObjectStore
 from lamart_core.storage.objectstore.options import OptionsSource, StorageOptions, given_options
-from lamart_core.storage.opening import backend_at
 from lamart_core.storage.progress import NO_BAR, Bar, progress
 from lamart_core.storage.staging import Staging, maker_lives
 from lamart_core.storage.values import (
@@ -83,6 +87,7 @@ __all__ = [
     "check_suffix",
     "clean_key",
     "content_state",
+    "epoch_of",
     "given_options",
     "is_reserved",
     "is_stored_name",
@@ -93,12 +98,15 @@ __all__ = [
     "normalise_source",
     "object_path",
     "ownership",
+    "path_below",
     "progress",
     "reading",
     "register_suffixes",
     "relative_to",
+    "seen_from_root",
     "state_at_rest",
     "storage_type",
     "suffix_of",
+    "suffix_under",
     "writing",
 ]

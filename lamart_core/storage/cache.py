@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lamart_core import uids
-from lamart_core.errors import PathNotFound
+from lamart_core.errors import ContentMismatch, PathNotFound
 from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes
 from lamart_core.storage.backend import Backend
 from lamart_core.storage.content_addressed import ContentAddressedFolder
-from lamart_core.storage.copying import remove_quietly
-from lamart_core.storage.failures import writing
+from lamart_core.storage.copying import protect, protect_all, remove_quietly
+from lamart_core.storage.failures import writing_copies
 from lamart_core.storage.names.keys import RESERVED, suffix_of
 from lamart_core.storage.progress import progress
 from lamart_core.storage.values import StoredFile
@@ -86,9 +86,14 @@ class Cache:
                 _check(wanted, verify_local(path, wanted.expected, _depth(verify)))
                 return path
 
-        def download(path: Path) -> None:
+        def download(path: Path) -> Verdict:
             with progress(f"downloading {path.name}", total=size, enabled=show_progress) as bar:
-                backend.get(relpath, path, is_folder=is_folder, bar=bar)
+                backend.get(relpath, path, is_folder=is_folder, digest=digest, bar=bar)
+            # What arrived may be what others have put there since. Under the digest of another content it would stay.
+            verdict = verify_local(path, wanted.expected, Depth.DIGEST)
+            if not verdict.is_damaged:
+                protect_all(path)
+            return verdict
 
         return self._fetch(wanted, download, verify=verify)
 
@@ -119,34 +124,43 @@ class Cache:
         """
         wanted = _Wanted(folder.backend, folder.relpath, Expected(size, digest, is_folder=True, suffix=suffix))
 
-        def assemble(path: Path) -> None:
-            temporary = path.with_name(f".{uids.base62(20)}.part")
-            try:
-                self._assemble(
-                    folder, temporary, digest.file_algorithm if verify and digest else None, show_progress=show_progress
-                )
-                with writing(str(self.root)):
-                    os.rename(temporary, path)
-            finally:
-                remove_quietly(temporary)
+        def assemble(path: Path) -> Verdict:
+            algorithm = digest.file_algorithm if digest is not None else None
+            self._assemble(folder, path, algorithm, verify=verify, show_progress=show_progress)
+            return verify_local(path, wanted.expected, _depth(verify))
 
         return self._fetch(wanted, assemble, verify=verify)
 
     def _assemble(
-        self, folder: ContentAddressedFolder, target: Path, algorithm: str | None, *, show_progress: bool | None
+        self,
+        folder: ContentAddressedFolder,
+        target: Path,
+        algorithm: str | None,
+        *,
+        verify: bool,
+        show_progress: bool | None,
     ) -> None:
-        """Link the files of a folder together from what is here, after fetching what is not."""
+        """Link the files of a folder together from what is here, after fetching what is not.
+
+        Raises:
+            ContentMismatch: A file that was fetched is not what it should be.
+        """
         places = {
             file: self.content_path(folder.backend, file.relpath) for file in folder.files if file.relpath is not None
         }
-        missing = {place: file for file, place in places.items() if not _is_copy(place, file, algorithm)}
+        known = algorithm if verify else None
+        missing = {place: file for file, place in places.items() if not _is_copy(place, file, known)}
         total = sum(file.size for file in missing.values())
         with progress(f"downloading {folder.name}", total=total, enabled=show_progress) as bar:
             folder.backend.get_files(missing, bar=bar)
+        for path, file in missing.items():
+            if not _is_copy(path, file, algorithm):
+                remove_quietly(path)
+                raise ContentMismatch(f"the bytes of {file.path!r} in {folder.name} were altered")
         rest: dict[Path, StoredFile] = {}
-        with writing(str(self.root)):
+        with writing_copies(str(self.root)):
             for path in missing:
-                path.chmod(0o444)
+                protect(path)
             for parent in {(target / file.path).parent for file in folder.files}:
                 parent.mkdir(parents=True, exist_ok=True)
             for file in folder.files:
@@ -164,22 +178,31 @@ class Cache:
         """Return the folder with the files that content-addressed folders are linked together from."""
         return self._folder(backend, RESERVED) / "files"
 
-    def _fetch(self, wanted: _Wanted, download: Callable[[Path], None], *, verify: bool) -> Path:
+    def _fetch(self, wanted: _Wanted, download: Callable[[Path], Verdict], *, verify: bool) -> Path:
+        """Return the copy of an object; one that is made has its name only when it was looked at."""
         expected, depth = wanted.expected, _depth(verify)
         path = self.path(wanted.backend, wanted.relpath, size=expected.size, digest=expected.digest)
         if verify_local(path, expected, depth).is_whole:
             return path
-        with writing(str(self.root)):
+        with writing_copies(str(self.root)):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent / ".lock"):
             if verify_local(path, expected, depth).is_damaged:
                 remove_quietly(path)
-                download(path)
-        verdict = verify_local(path, expected, depth)
-        if verdict.is_damaged:
-            remove_quietly(path)
-        _check(wanted, verdict)
+                self._make(wanted, path, download)
         return path
+
+    def _make(self, wanted: _Wanted, path: Path, download: Callable[[Path], Verdict]) -> None:
+        # Under its own name in a folder for itself, because formats are told by names.
+        folder = path.parent / f".{uids.base62(20)}.part"
+        try:
+            with writing_copies(str(self.root)):
+                folder.mkdir()
+            _check(wanted, download(folder / path.name))
+            with writing_copies(str(self.root)):
+                os.rename(folder / path.name, path)
+        finally:
+            remove_quietly(folder)
 
     def keep(self, file: Path, backend: Backend, relpath: str, *, size: int | None, digest: Digest | None) -> None:
         """Let a file that has the bytes of an object be its copy; it is moved, and must lie in the cache folder.
@@ -188,7 +211,7 @@ class Cache:
             StorageError: The cache folder cannot be changed.
         """
         path = self.path(backend, relpath, size=size, digest=digest)
-        with writing(str(self.root)):
+        with writing_copies(str(self.root)):
             path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(path.parent / ".lock"):
                 os.replace(file, path)
@@ -217,7 +240,7 @@ class Cache:
         if not backend.is_cached:
             return
         folder = self._folder(backend, relpath)
-        with writing(str(self.root)):
+        with writing_copies(str(self.root)):
             if folder.is_dir():
                 # Out of sight in one step: nobody finds a copy of which half is gone.
                 aside = folder.with_name(f".{uids.base62(20)}.old")
@@ -255,7 +278,7 @@ def _check(wanted: _Wanted, verdict: Verdict) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Generator[None, None, None]:
     """Let one process at a time download; the others then find the copy."""
-    with writing(str(path.parent)):
+    with writing_copies(str(path.parent)):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
     try:

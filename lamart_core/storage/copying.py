@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
 
-from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
+from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged, StorageError
 from lamart_core.hashing import (
     ALGORITHMS,
     Digest,
@@ -23,6 +25,7 @@ from lamart_core.hashing import (
     list_files,
     open_regular,
     reading_source,
+    stamp_of,
     state_of,
 )
 from lamart_core.storage.failures import writing
@@ -36,18 +39,30 @@ _FLUSH = 16 * 2**20
 _END = -1
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
 _TICKS = 10
+_WRITE = 0o222
+_ABOUT = "user.lamart.about"
+_NUMBER = "user.lamart.number"
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What a copy wrote: its size in bytes and its digest."""
+    """What a copy wrote: its size in bytes, its digest and its stamp."""
 
     size: int
     digest: Digest
+    stamp: str
 
 
 def copy_file(
-    source: Path, target: Path, *, root: str, algorithm: str, durable: bool = True, bar: Bar = NO_BAR
+    source: Path,
+    target: Path,
+    *,
+    root: str,
+    algorithm: str,
+    durable: bool = True,
+    is_stored: bool = False,
+    about: str | None = None,
+    bar: Bar = NO_BAR,
 ) -> Copied:
     """Copy a file to a new path, hashing the bytes that are written.
 
@@ -57,6 +72,8 @@ def copy_file(
         root: Root of the storage that is written to, for messages.
         algorithm: Hash algorithm.
         durable: Whether the bytes are flushed to the disk before this returns.
+        is_stored: Whether the copy is what is stored, which nobody writes to any more.
+        about: What it is; see `describe`.
         bar: Progress that the copy is part of.
 
     Raises:
@@ -71,12 +88,28 @@ def copy_file(
             hasher = Hasher(algorithm, parallel=False)
             copy = _copy_small if before.st_size <= _PIECE else _copy_large
             copy(reader, file, hasher, bar)
+            describe(file.fileno(), about)  # while it may be written to, and before it is flushed
+            if is_stored:
+                protect(file.fileno())
             if durable:
                 os.fsync(file.fileno())
+            stamp = stamp_of(state_of(os.fstat(file.fileno())))
         after = os.fstat(reader.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or hasher.size != after.st_size:
         raise changed(source)
-    return Copied(hasher.size, hasher.digest())
+    return Copied(hasher.size, hasher.digest(), stamp)
+
+
+def protect(path: Path | int) -> None:
+    """Give a file, by its path or descriptor, the mode of what is stored: who may read still may, nobody writes."""
+    with contextlib.suppress(PermissionError):  # some file systems have no modes
+        os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) & ~_WRITE)
+
+
+def protect_all(path: Path) -> None:
+    """Protect a file, or all files of a folder."""
+    for name in [path / file.path for file in list_files(path)] if path.is_dir() else [path]:
+        protect(name)
 
 
 def open_source(source: Path) -> FileIO:
@@ -268,7 +301,12 @@ def sync_file(path: Path) -> None:
 
 
 def make_folders(folder: Path, top: Path) -> None:
-    """Create a folder and its parents below `top`, so that they survive a crash."""
+    """Create a folder and its parents below `top`, so that they survive a crash.
+
+    Raises:
+        StorageError: One of them is a link.
+    """
+    check_no_links(folder, top)
     missing: list[Path] = []
     current = folder
     while current != top and not current.is_dir():
@@ -277,6 +315,21 @@ def make_folders(folder: Path, top: Path) -> None:
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         sync_file(path.parent)
+
+
+def check_no_links(folder: Path, top: Path) -> None:
+    """Check that a folder is where its path says: what is written or removed there lies below `top`.
+
+    Raises:
+        StorageError: It, or a folder that it lies in, is a link.
+    """
+    current = os.fspath(folder)
+    while len(current) > len(os.fspath(top)):
+        if os.path.islink(current):
+            raise StorageError(
+                errno.ELOOP, f"{current} is a link; nothing is written or removed through links inside of a storage"
+            )
+        current = os.path.dirname(current)
 
 
 def remove_quietly(path: Path) -> None:
@@ -314,3 +367,42 @@ def check_entries(source: Path, tree: TreeDigest) -> None:
 def is_checkable(digest: Digest | None) -> bool:
     """Whether a digest can be compared with one made from the bytes of a file."""
     return digest is not None and digest.is_exact and digest.algorithm in ALGORITHMS
+
+
+def describe(path: Path | int, about: str | None) -> None:
+    """Write down beside the bytes of a file or folder what it is, where the file system has attributes for that."""
+    if about is not None and hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):  # a help for the day on which the database is lost, and no more
+            os.setxattr(path, _ABOUT, about.encode("ascii"))
+
+
+def description(path: Path) -> str | None:
+    """Return what `describe` wrote.
+
+    Raises:
+        FileNotFoundError: There is nothing.
+    """
+    path.lstat()
+    if not hasattr(os, "getxattr"):
+        return None
+    try:
+        return os.getxattr(path, _ABOUT, follow_symlinks=False).decode("ascii", "replace")
+    except OSError:
+        return None
+
+
+def note_number(path: str, number: int) -> None:
+    """Write a number down beside the bytes of a file, where the file system has attributes for that."""
+    if hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):
+            os.setxattr(path, _NUMBER, str(number).encode())
+
+
+def number_at(path: str) -> int:
+    """Return the number that `note_number` wrote; 0 where there is none."""
+    if not hasattr(os, "getxattr"):
+        return 0
+    try:
+        return int(os.getxattr(path, _NUMBER))
+    except (OSError, ValueError):
+        return 0

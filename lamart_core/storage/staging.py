@@ -16,7 +16,7 @@ from lamart_core import processes, uids
 from lamart_core.errors import StorageError
 from lamart_core.hashing import DEFAULT_ALGORITHM, list_files
 from lamart_core.storage.copying import begin_flush, copy_file, make_folders, remove_quietly
-from lamart_core.storage.failures import reading, writing
+from lamart_core.storage.failures import reading, writing, writing_copies
 from lamart_core.storage.location import Location
 from lamart_core.storage.threads import run_all
 from lamart_core.storage.values import StoredName, measure_path
@@ -56,10 +56,11 @@ class Staging:
             StorageError: The storage is not there, or the folder cannot be made.
         """
         self.location.check_writable()
-        with writing(self.location.root if self.is_inside else str(self.folder)):
-            if not self.is_inside:
+        if not self.is_inside:
+            with writing_copies(str(self.folder)):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                return
+            return
+        with writing(self.location.root):
             root = Path(self.location.root)
             if not root.is_dir():
                 # Made silently, it would hide that a disk is not mounted.
@@ -165,30 +166,15 @@ def maker_lives(name: str) -> bool | None:
     """Return whether the process that made a staging file is there; None when that cannot be seen from here."""
     if name[:_PLACE] != _maker(os.getpid())[:_PLACE]:
         return None  # another machine, another container, or before the machine was started again
-    started = processes.started(_number(name[_PLACE:][:_PROCESS]))
-    return started is not None and _digits(started, _START) == name[_PLACE + _PROCESS :][:_START]
+    started = processes.started(uids.number(name[_PLACE:][:_PROCESS]))
+    return started is not None and uids.digits(started, _START) == name[_PLACE + _PROCESS :][:_START]
 
 
 @cache
 def _maker(pid: int) -> str:  # by process, because a child made by fork is another one
     place = hashlib.sha256(processes.namespace().encode()).digest()
     return (
-        _digits(int.from_bytes(place[:8], "big"), _PLACE)
-        + _digits(pid, _PROCESS)
-        + _digits(processes.started(pid) or 0, _START)
+        uids.digits(int.from_bytes(place[:8], "big"), _PLACE)
+        + uids.digits(pid, _PROCESS)
+        + uids.digits(processes.started(pid) or 0, _START)
     )
-
-
-def _digits(number: int, length: int) -> str:
-    digits = ""
-    for _ in range(length):
-        number, digit = divmod(number, len(uids.ALPHABET))
-        digits = uids.ALPHABET[digit] + digits
-    return digits
-
-
-def _number(digits: str) -> int:
-    number = 0
-    for digit in digits:
-        number = number * len(uids.ALPHABET) + uids.ALPHABET.index(digit)
-    return number

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lamart_core.hashing import Digest, list_files
+from lamart_core.hashing import Digest, list_files, stamp_of, stamp_of_files, state_of
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,17 @@ class ObjectStat:
         is_folder: Whether it is a folder.
         digest: Identity of the content where it is known without reading it: exact when the bytes were hashed while
             they were written, inexact when only a server vouches for it.
+        stamp: On a disk of this machine: a text that changes when a file is written or replaced, whatever its size. It
+            tells nothing of the content, so that two stats may be equal without it.
+        modified: Time of the last modification, where a listing of a server says it; two are equal without it.
     """
 
     size: int | None
     n_files: int | None
     is_folder: bool
     digest: Digest | None
+    stamp: str | None = field(default=None, compare=False)
+    modified: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,17 +82,23 @@ class UnfinishedUpload:
     begun: datetime
 
 
-def describe_path(path: Path) -> ObjectStat:
+def describe_path(path: Path, *, stamped: bool = False) -> ObjectStat:
     """Return what is to be seen of a local file or folder without reading its bytes.
+
+    Args:
+        path: The file or folder.
+        stamped: Whether the stamp of a folder is wanted too; that of a file costs nothing.
 
     Raises:
         FileNotFoundError: Nothing is there.
         InvalidArgument: It is a folder with something that cannot be stored.
     """
     if not path.is_dir():
-        return ObjectStat(path.stat().st_size, None, False, None)
-    sizes = [file.size for file in list_files(path)]
-    return ObjectStat(sum(sizes), len(sizes), True, None)
+        state = state_of(path.stat())
+        return ObjectStat(state.size, None, False, None, stamp=stamp_of(state))
+    files = list_files(path)
+    stamp = stamp_of_files({file.path: file.state for file in files}) if stamped else None
+    return ObjectStat(sum(file.size for file in files), len(files), True, None, stamp=stamp)
 
 
 def measure_path(path: Path, relpath: str) -> StoredName:
@@ -152,6 +163,7 @@ class FilePut:
         digest: What the file was when it was staged; compared with the bytes that are stored.
         move: Whether the source is a staging file of ours that is not needed afterwards.
         size: How many bytes it has, where that is known; only used to store small files with more threads.
+        about: What the object is, in ASCII; kept beside its bytes where the storage can, see `Backend.about`.
     """
 
     source: Path
@@ -159,6 +171,7 @@ class FilePut:
     digest: Digest | None = None
     move: bool = False
     size: int | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lamart_core import formats
-from lamart_core.errors import ContentMismatch, LamartError, PathNotFound
+from lamart_core.errors import ContentMismatch, ContentMissing, LamartError, PathNotFound
 from lamart_core.hashing import ALGORITHMS, Digest, TreeDigest, hash_file, hash_tree
 from lamart_core.storage.failures import reading
 from lamart_core.storage.values import ObjectStat, StoredFile, describe_path
@@ -56,6 +56,8 @@ class Expected:
         is_folder: Whether they are a folder.
         n_files: Number of files of a folder.
         suffix: Suffix of the object.
+        stamp: What `ObjectStat.stamp` was when they were hashed, or its beginning. Where it is another one now, they
+            are read, however closely one wants to look.
     """
 
     size: int | None
@@ -63,6 +65,7 @@ class Expected:
     is_folder: bool = False
     n_files: int | None = None
     suffix: str = ""
+    stamp: str | None = None
 
     @property
     def exact_digest(self) -> Digest | None:
@@ -80,6 +83,7 @@ class Verdict:
         tree: The files of a folder that was hashed.
         files: The files of a folder that differ, where that is known.
         error: Why nothing can be seen.
+        stamp: Their stamp, where it is not the expected one although they are whole.
     """
 
     state: State
@@ -87,6 +91,7 @@ class Verdict:
     tree: TreeDigest | None = None
     files: Sequence[str] = ()
     error: LamartError | None = None
+    stamp: str | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -110,13 +115,14 @@ class Verdict:
             name: What the message calls the bytes.
 
         Raises:
-            ContentMismatch: They are missing or altered.
+            ContentMissing: There is nothing.
+            ContentMismatch: They are altered.
             LamartError: They cannot be seen; the error that says why.
         """
         if self.error is not None:
             raise self.error
         if self.state is State.MISSING:
-            raise ContentMismatch(f"{name} are missing: {self}")
+            raise ContentMissing(f"{name} are missing: {self}")
         if self.is_damaged:
             raise ContentMismatch(f"{name} were altered: {self}")
 
@@ -229,11 +235,21 @@ def verify_local(path: Path, expected: Expected, depth: Depth) -> Verdict:
 
     def look() -> Verdict:
         with reading(str(path.parent), path.name):
-            found = describe_path(path)
+            found = describe_path(path, stamped=expected.stamp is not None)
         verdict = compare(found, replace(expected, digest=expected.exact_digest), depth)
-        return _compare_digest(path, expected) if verdict.is_whole and depth is Depth.DIGEST else verdict
+        is_other = depth >= Depth.SIZE and _is_other(found.stamp, expected.stamp)
+        if not verdict.is_whole or (depth is not Depth.DIGEST and not is_other):
+            return verdict
+        verdict = _compare_digest(path, expected)
+        return replace(verdict, stamp=found.stamp) if is_other and verdict.is_whole else verdict
 
     return _verdict(look)
+
+
+def _is_other(found: str | None, expected: str | None) -> bool:
+    if found is None or expected is None or found == expected:
+        return False
+    return found.partition(".")[0] != expected  # of what only we write, the time is enough
 
 
 def _verdict(look: Callable[[], Verdict], backend: Backend | None = None) -> Verdict:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +69,18 @@ class BackendContract:
         assert sizes == {name: len(name.encode()) for name in NAMES}
         assert list(sizes) == sorted(NAMES, key=str.encode)
 
+    def test_a_file_of_any_size_comes_back(self, backend: Backend, tmp_path: Path) -> None:
+        """An empty one, and one that servers are given in parts."""
+        for size in (0, 1, 7 * 2**20 + 3):
+            source, path = _file(tmp_path / "source", os.urandom(size)), _stored(".bin")
+            digest = hash_file(source)
+            put = backend.put_file(source, path, digest=digest)
+            assert (put.size, put.n_files, put.digest) == (size, None, digest)
+            assert backend.stat(path).size == size
+            backend.get(path, tmp_path / "copy")
+            assert hash_file(tmp_path / "copy") == digest
+            assert backend.path(path).read_bytes() == source.read_bytes()
+
     def test_nothing_is_overwritten(self, backend: Backend, tmp_path: Path) -> None:
         """A name is given once: to a file, or to a folder."""
         first, second = _file(tmp_path / "1", b"first"), _file(tmp_path / "2", b"second")
@@ -82,18 +96,35 @@ class BackendContract:
         assert list(backend.list_files("folder")) == ["x"]
 
     def test_what_is_not_as_it_was_is_not_stored(self, backend: Backend, tmp_path: Path) -> None:
-        """A file or folder that changed since it was staged."""
-        source, folder = _file(tmp_path / "1", b"before"), _folder(tmp_path / "f", {"x": b"x", "y": b"y"})
-        digest, tree = hash_file(source), hash_tree(folder)
-        source.write_bytes(b"after")
-        (folder / "x").write_bytes(b"X")
-        for path in (_stored(".txt"), "key"):
-            with pytest.raises(errors.SourceChanged):
+        """A file that changed since it was staged, or went away."""
+        source = _file(tmp_path / "1", b"before")
+        digest = hash_file(source)
+        for path, content in ((_stored(".txt"), b"after!"), ("key", b"longer than before"), ("gone", None)):
+            if content is None:
+                source.unlink()
+            else:
+                source.write_bytes(content)
+            with pytest.raises(errors.SourceChanged, match=re.escape(str(source))):
                 backend.put_file(source, path, digest=digest)
-            with pytest.raises(errors.SourceChanged):
-                backend.put_folder(folder, path, tree=tree)
-            assert not backend.exists(path)
-        assert backend.list_stored() == []
+        assert backend.list_files("") == {}
+
+    def test_a_folder_that_is_not_as_it_was_is_not_stored(self, backend: Backend, tmp_path: Path) -> None:
+        """Whatever happened to it since it was staged."""
+        content = {"a": b"A", "b/c": b"C", "empty": b""}
+        changes: dict[str, dict[str, bytes]] = {
+            "edited": content | {"b/c": b"c"},
+            "added": content | {"new": b""},
+            "removed": {name: content[name] for name in ("a", "b/c")},
+            "swapped": content | {"a": b"C", "b/c": b"A"},
+            "gone": {},
+        }
+        tree = hash_tree(_folder(tmp_path / "before", content))
+        for change, files in changes.items():
+            folder = _folder(tmp_path / change, files)
+            for path in (_stored(""), "key"):
+                with pytest.raises(errors.SourceChanged):
+                    backend.put_folder(folder, path, tree=tree)
+        assert backend.list_files("") == {}
 
     def test_what_is_moved_is_gone_where_it_was(self, backend: Backend, tmp_path: Path) -> None:
         """A staging file or folder."""
@@ -112,13 +143,14 @@ class BackendContract:
         sources = [_file(tmp_path / str(number), str(number).encode()) for number in range(5)]
         puts = [FilePut(source, _stored(".txt"), hash_file(source)) for source in sources]
         stats = backend.put_files(puts)
-        assert [stat.size for stat in stats] == [1] * 5
+        assert [stat.digest for stat in stats] == [put.digest for put in puts]
         assert [_bytes(backend, put.relpath) for put in puts] == [b"0", b"1", b"2", b"3", b"4"]
         before = backend.list_stored()
         again = [replace(put, relpath=_stored(".txt")) for put in puts]
         sources[3].write_bytes(b"other")
-        with pytest.raises(errors.SourceChanged):
+        with pytest.raises(errors.SourceChanged, match=re.escape(str(sources[3]))):
             backend.put_files(again)
+        assert backend.put_files([]) == []
         assert [name.relpath for name in backend.list_stored()] == [name.relpath for name in before]
 
     def test_a_folder_comes_back(self, backend: Backend, tmp_path: Path) -> None:
@@ -128,6 +160,7 @@ class BackendContract:
         tree = hash_tree(folder)
         first, second = _stored(""), _stored("")
         put = backend.put_folder(folder, first, tree=tree, known={})
+        assert hash_tree(folder) == tree
         assert (put.size, put.n_files, put.is_folder, put.digest) == (tree.size, tree.n_files, True, tree.digest)
         known = {entry.value: KnownFile(f"{first}/{entry.path}", first) for entry in tree.entries}
         backend.put_folder(folder, second, tree=tree, known=known)
@@ -142,6 +175,9 @@ class BackendContract:
         backend.delete(first, is_folder=True)
         assert not backend.exists(first)
         assert backend.stat(second).n_files == tree.n_files
+        single = _folder(tmp_path / "single", {"only.txt": b"x"})
+        backend.put_folder(single, "single", tree=hash_tree(single))
+        assert (backend.stat("single").is_folder, backend.stat("single").n_files) == (True, 1)
 
     def test_a_copy_replaces_what_was_there(self, backend: Backend, tmp_path: Path) -> None:
         """Also a folder; one that cannot be made leaves it as it was."""
@@ -175,9 +211,14 @@ class BackendContract:
             with pytest.raises(errors.PathNotFound):
                 ask()
         backend.delete("folder", is_folder=True)
+        backend.delete("folder")
         assert not backend.exists("key")
         assert not (tmp_path / "copy").exists()
+        assert list(tmp_path.glob(".*")) == []
         assert _bytes(backend, "folder2/x") == b"1"
+        backend.put_file(tmp_path / "1", "folder2/xy")
+        backend.delete("folder2/x", missing_ok=False)
+        assert list(backend.list_files("")) == ["folder2/xy"]
 
     def test_bytes_are_published(self, backend: Backend, tmp_path: Path) -> None:
         """What was there is replaced, with all its files, if that is allowed; the object stays."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.errors import LamartError, MissingExtra, NoLoader
 from lamart_core.formats import Format
-from lamart_core.formats.registry import all_formats
+from lamart_core.formats.dispatch import all_formats
 
 if TYPE_CHECKING:
     from lamart_core.testing.contract import FormatContract

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import delete
@@ -15,9 +14,9 @@ import lamart_dagster
 from lamart_core.db import Registry
 from lamart_core.lineage import RunSpec, TransformSpec, open_run
 from lamart_core.models import Artifact, Transform
-from lamart_core.storage import Backend
 from tests.processes import run_together
 from tests.registries import contents, storage_root, tree, write
+from tests.seams import at_storage
 
 
 def save(tmp_path: Path, content: str, key: str = "a.txt", **keywords: object) -> ln.Artifact:
@@ -182,6 +181,22 @@ def test_deleting_in_bulk(registry: Registry, tmp_path: Path, order: str) -> Non
     assert (held.artifacts, len(held.files)) == (0, 1)
 
 
+@pytest.mark.req("R261")
+def test_a_deletion_in_bulk_says_what_it_did(registry: Registry, tmp_path: Path) -> None:
+    artifacts = [save(tmp_path, f"{number}", f"{number}.txt") for number in range(3)]
+    artifacts[1].is_locked = True
+    artifacts[1].save()
+    everything = ln.Artifact.filter().order_by("id")
+    with pytest.raises(ln.errors.BulkDeleteError, match="1 of 3 records are deleted, 2 are as they were") as caught:
+        everything.delete(permanent=True)
+    assert (caught.value.deleted, caught.value.remaining) == (artifacts[:1], artifacts[1:])
+    assert isinstance(caught.value.__cause__, ln.errors.RecordLocked)
+    assert ln.Artifact.filter(branch=None).order_by("id").to_list() == artifacts[1:]
+    with pytest.raises(ln.errors.RecordLocked):  # the first of them: nothing was done
+        ln.Artifact.filter().order_by("id").delete()
+    assert ln.Artifact.filter().count() == 2
+
+
 @pytest.mark.req("R260")
 def test_deleting_what_was_never_saved(registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = write(tmp_path / "a.txt", "1")
@@ -334,21 +349,12 @@ def test_what_was_deleted_since_it_was_found_is_saved_again(
 
 
 @pytest.mark.req("R93")
-def test_bytes_that_are_repaired_beside_a_deletion_leave_nothing(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_that_are_repaired_beside_a_deletion_leave_nothing(registry: Registry, tmp_path: Path) -> None:
     first = ln.Artifact(write(tmp_path / "a.txt", "content"), key="a.txt").save()
     Path(first.path).unlink()
     again = ln.Artifact(tmp_path / "a.txt", key="a.txt")
-    real = Backend.put_file
-
-    def delete_and_put(*args: Any, **options: Any) -> Any:
-        monkeypatch.undo()
-        first.delete(permanent=True)
-        return real(*args, **options)
-
-    monkeypatch.setattr(Backend, "put_file", delete_and_put)
-    again.save()
+    with at_storage("put_file", before=lambda: first.delete(permanent=True)):
+        again.save()
     assert again.uid != first.uid
     assert again.load() == "content"
     assert contents(registry).files == (again.object.path,)

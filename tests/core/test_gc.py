@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -20,10 +21,10 @@ from lamart_core.models import Artifact, StoredObject
 from lamart_core.objects.garbage import give_up
 from lamart_core.objects.tombstones import TOMBSTONE
 from lamart_core.records import Lease, Tombstone
-from lamart_core.saving import put
 from lamart_core.storage import Backend, Local, object_path
 from tests.processes import answers, release, start
-from tests.registries import STORAGES, contents, fresh_registry, tree, write
+from tests.registries import STORAGES, advance, contents, fresh_registry, tree, write
+from tests.seams import at_storage
 
 AT_ONCE = timedelta(0)
 
@@ -179,40 +180,44 @@ def test_unfinished_uploads_are_aborted(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- saves beside garbage collection
 
 
-def between_put_and_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> list[str]:
-    """Act once, when the next save has put its bytes and not yet recorded them; return the paths of all puts."""
-    from lamart_core.saving import write as writing
+@contextmanager
+def collecting_after_the_put(registry: Registry, *, beside_others: bool = True) -> Generator[list[str], None, None]:
+    """Collect garbage once, when the next save has put its bytes and not yet recorded them; yield what is removed.
 
-    paths: list[str] = []
-    real = put.put_bytes
+    Args:
+        registry: The registry.
+        beside_others: Whether others have saved something since, so that these bytes are not the newest.
+    """
+    removed: list[str] = []
 
-    def put_and_act(*args: object) -> list[put.Put]:
-        done = real(*args)  # type: ignore[arg-type]
-        paths.extend(item.relpath for item in done)
-        if len(paths) == 1:
-            act()
-        return done
+    def collect() -> None:
+        if beside_others:
+            advance(registry)
+        removed.extend(found.path for found in collect_garbage(registry, grace=AT_ONCE, dry_run=False))
 
-    monkeypatch.setattr(writing, "put_bytes", put_and_act)
-    return paths
+    with at_storage("put_file", "put_files", "put_folder", after=collect):
+        yield removed
+
+
+def test_a_save_beside_garbage_collection_is_left_alone_while_nobody_else_saves(lab: Registry, tmp_path: Path) -> None:
+    with collecting_after_the_put(lab, beside_others=False) as removed:
+        artifact = ln.Artifact(write(tmp_path / "a.txt", "a file"), key="a.txt").save()
+    assert (artifact.load(), removed) == ("a file", [])
 
 
 @pytest.mark.req("R258", "R267")
-def test_bytes_that_are_collected_before_the_commit_are_put_again(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_that_are_collected_before_the_commit_are_put_again(lab: Registry, tmp_path: Path) -> None:
     sources = [
         ln.Artifact(write(tmp_path / "a.txt", "a file"), key="a.txt"),
         ln.Artifact(tree(tmp_path / "folder", {"x.txt": "x", "y.txt": "y"}), key="folder"),
         ln.Artifact.from_dataframe(pd.DataFrame({"a": [1, 2, 3]}), key="table.parquet"),
     ]
     for artifact in sources:
-        with monkeypatch.context() as patch:
-            paths = between_put_and_commit(patch, lambda: collect_garbage(lab, grace=AT_ONCE, dry_run=False))
+        with collecting_after_the_put(lab) as removed:
             artifact.save()
-        assert len(paths) == len(set(paths)) == 2
         found = Artifact.get(artifact.uid)
-        assert found.object.path == paths[1]
+        assert removed
+        assert found.object.path not in removed
         assert found.verify()
     assert collect_garbage(lab, grace=AT_ONCE) == []
     assert {"/".join(name.split("/")[:2]) for name in contents(lab).files} == {
@@ -220,13 +225,10 @@ def test_bytes_that_are_collected_before_the_commit_are_put_again(
     }
 
 
-def test_a_moved_folder_that_is_collected_is_an_error_and_no_record(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_moved_folder_that_is_collected_is_an_error_and_no_record(registry: Registry, tmp_path: Path) -> None:
     anndata = pytest.importorskip("anndata")
     artifact = ln.Artifact.from_anndata(anndata.AnnData(pd.DataFrame({"g": [1.0, 2.0]})), key="a.zarr")
-    between_put_and_commit(monkeypatch, lambda: collect_garbage(registry, grace=AT_ONCE, dry_run=False))
-    with pytest.raises(errors.IntegrityError, match="garbage collection"):
+    with collecting_after_the_put(registry), pytest.raises(errors.IntegrityError, match="garbage collection"):
         artifact.save()
     assert contents(registry) == type(contents(registry))(0, 0, ())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -312,12 +313,17 @@ def test_deleting_what_is_linked(artifacts: list[ln.Artifact]) -> None:
         getattr(b, name).add(label)
         with pytest.raises(ln.errors.ProtectedError, match=r"'x'.*cannot be deleted.*Artifact 'a\.txt'.*'b\.txt'"):
             label.delete(permanent=True)
+        assert re.search(rf"{name} +x$", str(a.describe(return_str=True)), re.MULTILINE)
         label.delete()
         assert model.filter().count() == 0
-        assert getattr(a, name).to_list() == [label], "what lies in the trash stays linked"
-        with pytest.raises(ln.errors.ProtectedError):
+        assert getattr(a, name).to_list() == []
+        assert ln.Artifact.filter(**{f"{name}__name": "x"}).count() == 0
+        assert ln.Artifact.filter(**{f"{name}__isnull": True}).count() == 3
+        assert name not in str(a.describe(return_str=True))
+        with pytest.raises(ln.errors.ProtectedError, match=r"unlink it from them first, with remove\(\)"):
             label.delete()
         label.restore()
+        assert getattr(a, name).to_list() == [label], "what lies in the trash stays linked"
         assert model.get(name="x") == label
     a.delete(permanent=True)
     for model in REGISTRIES:

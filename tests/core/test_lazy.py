@@ -19,9 +19,9 @@ from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import Artifact, LazyArtifact
 from lamart_core.objects import leases
-from lamart_core.saving import construct
 from tests.processes import answers, start
 from tests.registries import contents, storage_root
+from tests.seams import at_storage
 
 
 def write_to(lazy: LazyArtifact, content: str) -> LazyArtifact:
@@ -160,18 +160,10 @@ def test_a_real_key(lab: Registry) -> None:
 
 
 @pytest.mark.req("R157", "R94")
-def test_a_writer_that_still_writes(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_still_writes(registry: Registry) -> None:
     lazy = write_to(new(), "one")
-    fill = construct.from_stored
-
-    def write_meanwhile(*arguments: Any) -> None:
-        fill(*arguments)
-        write_to(lazy, "other")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(construct, "from_stored", write_meanwhile)
-        with pytest.raises(errors.SourceChanged):
-            lazy.save()
+    with at_storage("flush", after=lambda: write_to(lazy, "other")), pytest.raises(errors.SourceChanged):
+        lazy.save()
     assert ln.Artifact.filter().count() == 0
     # What was written is not lost: when it is complete, it is saved.
     assert lazy.save().load() == "other"

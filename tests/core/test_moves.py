@@ -20,6 +20,7 @@ from lamart_core.places.publish import finish_publication, publish_pending
 from tests.core.test_real_keys import at_key, dead_after_the_commit, put_at
 from tests.processes import run_together
 from tests.registries import contents, tree, write
+from tests.seams import at_storage
 from tests.storage.s3_server import credentials, shared_server
 
 
@@ -149,23 +150,11 @@ def test_altered_bytes_do_not_move(registry: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.req("R102")
-def test_a_version_that_is_saved_while_its_family_moves(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from lamart_core.moving import move
-
+def test_a_version_that_is_saved_while_its_family_moves(registry: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, "first")
     other = ln.Storage(root=str(tmp_path / "other")).save()
-    copy_object = move.copy_object
-    saved: list[ln.Artifact] = []
-
-    def copy_and_save(*arguments: Any, **options: Any) -> Any:
-        if not saved:
-            saved.append(save(tmp_path, "second"))
-        return copy_object(*arguments, **options)
-
-    monkeypatch.setattr(move, "copy_object", copy_and_save)
-    move_to_storage(first, other)
+    with at_storage("put_file", before=lambda: save(tmp_path, "second")):
+        move_to_storage(first, other)
     assert {item.storage_id for item in ln.Artifact.filter(key="a.txt")} == {other.id}
     assert [item.load() for item in ln.Artifact.filter(key="a.txt").order_by("uid")] == ["first", "second"]
     assert (contents(registry).files, stored(other)) == ((), 2)
@@ -210,10 +199,10 @@ def test_renaming_a_folder_at_a_real_key(lab: Registry, tmp_path: Path) -> None:
 
 
 @pytest.mark.req("R64", "R267")
-def test_a_renaming_that_died(lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renaming_that_died(lab: Registry, tmp_path: Path) -> None:
     artifact = save(tmp_path, "content", "y/a.txt", key_is_virtual=False)
     artifact.key = "z/b.txt"
-    with dead_after_the_commit(monkeypatch):
+    with dead_after_the_commit():
         artifact.save()
     found = ln.Artifact.get(key="z/b.txt")
     assert found.load() == "content"

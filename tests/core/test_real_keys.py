@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +17,9 @@ from lamart_core import errors
 from lamart_core.care import collect_garbage
 from lamart_core.db import Registry
 from lamart_core.places.publish import finish_publication, publish_pending
-from lamart_core.storage import Backend
 from tests.processes import run_together
 from tests.registries import contents, tree, write
+from tests.seams import at_commit, at_storage
 
 
 def save(folder: Path, content: str | bytes, key: str = "y/a.txt", **fields: Any) -> ln.Artifact:
@@ -32,6 +31,10 @@ def at_key(registry: Registry, key: str = "y/a.txt") -> Path | UPath:
     return registry.Storage.get(registry.storage_id).backend.path(key)
 
 
+def latest(key: str = "y/a.txt") -> ln.Artifact:
+    return ln.Artifact.get(key=key)
+
+
 def put_at(registry: Registry, content: str, key: str = "y/a.txt") -> None:
     """Write into the storage past the registry."""
     path = at_key(registry, key)
@@ -39,12 +42,18 @@ def put_at(registry: Registry, content: str, key: str = "y/a.txt") -> None:
     path.write_text(content)
 
 
+class Died(BaseException):
+    """What no handler knows: the end of a process."""
+
+
+def die() -> None:
+    raise Died
+
+
 @contextmanager
-def dead_after_the_commit(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
-    """Let nothing be published, as if the process died after its first transaction."""
-    with monkeypatch.context() as patch:
-        for module in ("saving.write", "moving.move", "moving.delete"):
-            patch.setattr(sys.modules[f"lamart_core.{module}"], "publish", lambda *_, **__: None)
+def dead_after_the_commit() -> Generator[None, None, None]:
+    """Let the process die after its first transaction that writes an artifact: nothing is published."""
+    with at_commit("lamart_artifact", after=die), pytest.raises(Died):
         yield
 
 
@@ -138,10 +147,11 @@ def test_a_file_that_is_shared_does_not_change_through_the_key(registry: Registr
 
 
 @pytest.mark.req("R53", "R267")
-def test_a_publication_is_finished_later(lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_publication_is_finished_later(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, "first")
-    with dead_after_the_commit(monkeypatch):
-        second = save(tmp_path, "second")
+    with dead_after_the_commit():
+        save(tmp_path, "second")
+    second = latest()
     assert at_key(lab).read_text() == "first"
     assert [item.load() for item in (first, second)] == ["first", "second"]
     collect_garbage(lab, dry_run=False)
@@ -151,15 +161,17 @@ def test_a_publication_is_finished_later(lab: Registry, tmp_path: Path, monkeypa
     assert at_key(lab).read_text() == "second"
     assert publish_pending(lab) == []
     # The next save of the family does it too.
-    with dead_after_the_commit(monkeypatch):
-        third = save(tmp_path, "third")
+    with dead_after_the_commit():
+        save(tmp_path, "third")
+    third = latest()
     fourth = save(tmp_path, "fourth")
     assert at_key(lab).read_text() == "fourth"
     assert [item.load() for item in (first, second, third, fourth)] == ["first", "second", "third", "fourth"]
     assert contents(lab).objects == len(contents(lab).files) == 4
     # What others put there since is left.
-    with dead_after_the_commit(monkeypatch):
-        fifth = save(tmp_path, "fifth")
+    with dead_after_the_commit():
+        save(tmp_path, "fifth")
+    fifth = latest()
     put_at(lab, "foreign")
     assert publish_pending(lab) == []
     assert fifth.load() == "fifth"
@@ -256,21 +268,15 @@ def test_processes_that_save_under_one_real_key(registry: Registry, tmp_path: Pa
 
 
 @pytest.mark.req("R53", "R47")
-def test_a_version_that_is_saved_while_another_is_published(
-    lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_that_is_saved_while_another_is_published(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path / "1", "first")
     begun, go_on = threading.Event(), threading.Event()
-    put_in_place = Backend.publish
 
-    def slow(*arguments: Any, **keywords: Any) -> None:
-        if threading.current_thread() is not threading.main_thread() and not begun.is_set():
-            begun.set()
-            assert go_on.wait(60)
-        put_in_place(*arguments, **keywords)
+    def be_slow() -> None:
+        begun.set()
+        assert go_on.wait(60)
 
-    monkeypatch.setattr(Backend, "publish", slow)
-    with ThreadPoolExecutor(1) as pool:
+    with at_storage("publish", before=be_slow), ThreadPoolExecutor(1) as pool:
         slow_save = pool.submit(save, tmp_path / "2", "second")
         assert begun.wait(60)
         third = save(tmp_path / "3", "third")

@@ -13,6 +13,7 @@ import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry, set_default_registry
 from tests.databases import BACKENDS, fresh_database
+from tests.seams import at_storage
 from tests.storage.s3_server import S3Server, s3
 
 __all__ = ["s3"]
@@ -80,3 +81,51 @@ def test_an_object_outside_is_registered_and_never_touched(remote: Registry, s3:
     artifact.delete(permanent=True, storage=False)
     assert path.exists()
     assert not artifact_exists(artifact)
+
+
+@pytest.mark.req("R302")
+def test_an_object_in_place_is_the_one_that_its_server_says(remote: Registry, s3: S3Server, tmp_path: Path) -> None:
+    folder = UPath(f"s3://{s3.new_bucket()}/raw", endpoint_url=s3.endpoint_url)
+    file = folder / "a.txt"
+    file.write_text("one")
+    (folder / "b.txt").write_text("two")
+    artifacts = [ln.Artifact(file).save(), ln.Artifact(folder, key="folder").save()]
+    uids = [artifact.uid for artifact in artifacts]
+    assert [artifact.cache().exists() for artifact in artifacts] == [True, True]
+    file.write_text("ONE")
+    remote.settings.cache_dir = tmp_path / "another machine"
+    for uid in uids:
+        with pytest.raises(errors.ContentMismatch, match="server says"):
+            ln.Artifact.get(uid).cache()
+        with pytest.raises(errors.ContentMismatch):
+            ln.Artifact.get(uid).verify()
+    remote.settings.cache_dir = tmp_path / "cache"
+    assert ln.Artifact.get(uids[0]).load() == "one", "what was copied before is the content of this version"
+
+
+@pytest.mark.req("R304")
+def test_no_version_lies_in_the_cache_under_the_digest_of_another(remote: Registry, tmp_path: Path) -> None:
+    source = tmp_path / "a.txt"
+    source.write_text("one")
+    first = ln.Artifact(source, key="a.txt", key_is_virtual=False, run=False).save()
+
+    def publish() -> None:
+        source.write_text("two")
+        ln.Artifact(source, key="a.txt", key_is_virtual=False, run=False).save()
+
+    with at_storage("get", before=publish):
+        assert ln.Artifact.get(first.uid).load() == "one"
+    assert [ln.Artifact.get(uid).load() for uid in (first.uid, first.stem_uid + "0001")] == ["one", "two"]
+    assert all(path.read_text() in ("one", "two") for path in (tmp_path / "cache").rglob("a.txt"))
+    assert {path.stat().st_mode & 0o222 for path in (tmp_path / "cache").rglob("*.txt")} == {0}
+
+
+@pytest.mark.req("R304")
+def test_bytes_that_arrive_otherwise_are_refused(remote: Registry, tmp_path: Path) -> None:
+    source = tmp_path / "a.txt"
+    source.write_text("one")
+    artifact = ln.Artifact(source, key="a.txt").save()
+    artifact.path.write_text("ONE")
+    with pytest.raises(errors.ContentMismatch, match="digest"):
+        ln.Artifact.get(artifact.uid).load()
+    assert not [path for path in (tmp_path / "cache").rglob("*.txt") if path.is_file()]

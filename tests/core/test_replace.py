@@ -113,11 +113,11 @@ def test_another_suffix_at_a_real_key_moves_the_file(
 
 
 @pytest.mark.req("R236", "R53")
-def test_replacing_at_a_real_key(lab: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replacing_at_a_real_key(lab: Registry, tmp_path: Path) -> None:
     first = save(tmp_path, "first", "y/a.txt", key_is_virtual=False)
     second = save(tmp_path, "second", "y/a.txt", key_is_virtual=False)
     second.replace(write(tmp_path / "b.txt", "replaced"))
-    with dead_after_the_commit(monkeypatch):
+    with dead_after_the_commit():
         second.save()
     assert at_key(lab).read_text() == "second"
     assert ln.Artifact.get(second.uid).load() == "replaced"

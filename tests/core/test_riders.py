@@ -17,7 +17,7 @@ import lamart_core as ln
 from lamart_core import errors, uids
 from lamart_core.db import Registry, now
 from lamart_core.models import RunInput
-from lamart_core.records.riders import Outcome, Saved
+from lamart_core.records.kinds.riders import Outcome, Saved
 from lamart_core.storage import Backend
 from tests.registries import contents, tree, write
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -19,11 +19,10 @@ from lamart_core.db import Registry
 from lamart_core.models import StoredObject
 from lamart_core.objects import histories
 from lamart_core.saving import create
-from lamart_core.saving import write as writing
-from lamart_core.storage import Local, ObjectStore
+from lamart_core.storage import Local
 from tests.processes import run_together
+from tests.registries import advance, tree, write
 from tests.registries import contents as held
-from tests.registries import tree, write
 from tests.seams import at_storage
 from tests.storage.s3_server import shared_server
 
@@ -148,16 +147,14 @@ def test_a_hit_on_a_whole_folder_costs_a_listing(lab: Registry, tmp_path: Path) 
 
 @pytest.mark.req("R93")
 @IN_BUCKETS
-def test_nobody_is_told_of_a_loss_that_is_none(
-    lab: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_is_told_of_a_loss_that_is_none(lab: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = save(tmp_path, FILES)
 
-    def fail(*_: Any) -> set[str]:
+    def fail() -> None:
         raise ln.errors.StorageError(5, "the server does not answer")
 
-    monkeypatch.setattr(ObjectStore, "mismatched", fail)
-    assert ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save() == first
+    with at_storage("mismatched", before=fail, always=True):
+        assert ln.Artifact(folder_of(tmp_path, FILES), key="run", overwrite_versions=False).save() == first
     assert "does not answer" in caplog.text
     assert "storing them again" not in caplog.text
     check(first, FILES)
@@ -256,24 +253,19 @@ def test_a_file_that_shares_its_bytes_is_whole(lab: Registry, tmp_path: Path, da
 
 @pytest.mark.req("R93", "R155")
 @EVERYWHERE
-def test_files_of_a_batch_that_others_store_meanwhile_are_whole(
-    lab: Registry, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_a_batch_that_others_store_meanwhile_are_whole(lab: Registry, tmp_path: Path, damage: str) -> None:
     batch = [
         ln.Artifact(write(tmp_path / f"{number}.txt", f"content {number}"), key=f"{number}.txt") for number in "ab"
     ]
-    real: Callable[..., Any] = writing.put_bytes
     others: list[ln.Artifact] = []
 
-    def put_after_another(*args: Any) -> Any:
-        monkeypatch.undo()
+    def put_another() -> None:
         others.append(ln.Artifact(tmp_path / "a.txt", key="other.txt").save())
         harm(others[0], others[0].object.path, damage)
         others[0].delete(permanent=True, storage=False)
-        return real(*args)
 
-    monkeypatch.setattr(writing, "put_bytes", put_after_another)
-    ln.save(batch)
+    with at_storage("put_files", before=put_another):
+        ln.save(batch)
     assert batch[0].object_id == others[0].object_id
     assert all(artifact.verify() for artifact in batch)
     check_nothing_left(lab)
@@ -441,6 +433,7 @@ def test_files_that_are_collected_while_they_are_repaired_are_put_again(lab: Reg
     taken: list[str] = []
 
     def lose() -> None:
+        advance(lab)
         taken.extend(found.path for found in collect_garbage(lab, grace=AT_ONCE, dry_run=False))
 
     with at_storage("put_files", after=lose):
@@ -500,5 +493,6 @@ def test_processes_that_repair_share_and_delete_the_same_files(lab: Registry, tm
     assert len(versions) == 3
     for artifact, changed in zip(versions[1:], following, strict=True):
         check(artifact, changed)
+    advance(lab)
     collect_garbage(lab, grace=AT_ONCE, dry_run=False)
     check_nothing_left(lab)

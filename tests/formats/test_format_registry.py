@@ -1,4 +1,4 @@
-"""Which format stores what: the registry, for objects, suffixes and paths."""
+"""Which format stores what: for objects, suffixes and paths."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ import pandas as pd
 import pytest
 
 from lamart_core import errors
-from lamart_core.formats import Format, PythonType, all_formats, for_object, for_path, for_suffix, known_suffixes
-from lamart_core.formats import registry as registry_module
+from lamart_core.formats import (
+    Format,
+    PythonType,
+    all_formats,
+    dispatch,
+    for_object,
+    for_path,
+    for_suffix,
+    known_suffixes,
+)
 from tests.formats.format_samples import adata, frame, write
 
 
@@ -149,22 +157,22 @@ class _Namesake(_Toy):
 
 @pytest.fixture
 def fresh_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_module, "_registry", registry_module._Registry())
+    monkeypatch.setattr(dispatch, "_formats", dispatch._Formats())
 
 
 @pytest.mark.usefixtures("fresh_registry")
 def test_registering_a_format(tmp_path: Path) -> None:
     toy = _Toy()
-    registry_module.register(toy)
-    registry_module.register(_Toy())  # again: nothing happens
+    dispatch.register(toy)
+    dispatch.register(_Toy())  # again: nothing happens
     assert [f.name for f in all_formats()].count("toy") == 1
     assert for_suffix(".ty") is toy
     path = write(bytearray(b">a"), tmp_path / "x.ty", ".ty")
     assert for_path(path, ".ty").load(path, suffix=".ty") == b">a"
     with pytest.raises(errors.InvalidArgument, match="csv"):
-        registry_module.register(_Thief())
+        dispatch.register(_Thief())
     with pytest.raises(errors.InvalidArgument, match="toy"):
-        registry_module.register(_Namesake())
+        dispatch.register(_Namesake())
 
 
 @pytest.mark.usefixtures("fresh_registry")
@@ -184,10 +192,10 @@ HEAVY = ("pandas", "pyarrow", "anndata", "zarr", "polars", "h5py", "numpy", "yam
 def test_no_heavy_library_is_imported_before_it_is_needed() -> None:
     lines = [
         "import sys, json, pathlib",
-        "from lamart_core.formats import registry",
-        "registry.for_object({'a': 1})",
-        "registry.for_suffix('.parquet')",
-        "registry.for_path(pathlib.Path('.'), '.zarr')",
+        "from lamart_core.formats import dispatch",
+        "dispatch.for_object({'a': 1})",
+        "dispatch.for_suffix('.parquet')",
+        "dispatch.for_path(pathlib.Path('.'), '.zarr')",
         f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))",
     ]
     assert json.loads(_python("\n".join(lines))) == []

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any
 
 import hypothesis.extra.pandas as hpd
-import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -36,65 +34,6 @@ def of(suffix: str) -> Format:
 def round_trip(obj: Any, suffix: str, folder: Path, as_type: Any = None) -> Any:
     path = folder / f"x{len(list(folder.iterdir()))}"
     return of(suffix).load(write(obj, path, suffix), suffix=suffix, as_type=as_type)
-
-
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
-times = st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2200, 1, 1), timezones=st.just(dt.UTC))
-ELEMENTS: dict[str, st.SearchStrategy[Any]] = {
-    "int64": st.integers(-(2**63), 2**63 - 1),
-    "float64": st.floats(),
-    "bool": st.booleans(),
-    "Int64": st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
-    "boolean": st.one_of(st.none(), st.booleans()),
-    "string": st.one_of(st.none(), names),
-    "object": st.one_of(st.none(), names),
-    "category": st.one_of(st.none(), names),
-    "ordered": st.one_of(st.none(), st.integers(0, 3)),
-    "datetime64[ns, UTC]": times,
-    "datetime64[s]": times.map(lambda t: t.replace(tzinfo=None, microsecond=0)),
-    "timedelta64[us]": st.timedeltas(dt.timedelta(days=-1000), dt.timedelta(days=1000)),
-}
-
-
-def series(kind: str, values: list[Any]) -> Any:
-    if kind == "ordered":
-        return pd.Categorical(values, categories=[7, 3, 2, 1, 0], ordered=True)
-    if kind == "datetime64[ns, UTC]":
-        return pd.DatetimeIndex(values).tz_localize(None).tz_localize("Europe/Oslo", ambiguous=True, nonexistent="NaT")
-    return pd.Series(values, dtype=kind)
-
-
-@st.composite
-def frames(draw: st.DrawFn) -> pd.DataFrame:
-    rows = draw(st.integers(0, 5))
-    columns = draw(st.lists(st.tuples(names, st.sampled_from(sorted(ELEMENTS))), max_size=5, unique_by=lambda c: c[0]))
-
-    def values(kind: str) -> Any:
-        drawn = draw(st.lists(ELEMENTS[kind], min_size=rows, max_size=rows))
-        if kind.startswith("datetime64[ns"):
-            drawn = [t.replace(tzinfo=None) for t in drawn]
-        return series(kind, drawn)
-
-    data = {name: np.asarray(v) if isinstance(v := values(kind), np.ndarray) else v for name, kind in columns}
-    index_kind = draw(st.sampled_from(["range", "object", "int64", "category", "multi"]))
-    index: Any = pd.RangeIndex(rows)
-    index_name = draw(st.one_of(st.none(), st.just("the index")))
-    if index_kind == "multi":
-        index = pd.MultiIndex.from_arrays([values("object"), values("int64")], names=["one", index_name])
-    elif index_kind != "range":
-        index = pd.Index(values(index_kind), name=index_name)
-    result = pd.DataFrame({n: pd.Series(v).set_axis(index) for n, v in data.items()}, index=index)
-    result.columns = pd.Index(list(data), dtype=object)
-    return result
-
-
-@pytest.mark.req("R105", "R130")
-@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
-@quick
-@given(df=frames())
-def test_any_frame_comes_back_equal(tmp_path_factory: pytest.TempPathFactory, suffix: str, df: pd.DataFrame) -> None:
-    loaded = round_trip(df, suffix, tmp_path_factory.mktemp("t"))
-    pd.testing.assert_frame_equal(loaded, df, check_freq=False, check_index_type="equiv", check_column_type=False)
 
 
 @quick

@@ -13,12 +13,11 @@ from sqlalchemy import text
 
 import lamart_core as ln
 from lamart_core.db import Registry
-from lamart_core.lineage import RunSpec, TransformSpec, open_run, runs
+from lamart_core.lineage import RunSpec, TransformSpec, open_run
 from lamart_core.models import IsVersioned, Transform
-from lamart_core.moving import delete
-from lamart_core.saving import collect, resolve
 from tests.processes import run_together
 from tests.registries import fresh_registry, write
+from tests.seams import at_commit, at_write
 
 PROCESSES = 4
 
@@ -98,45 +97,34 @@ def bulk(record: ln.Artifact) -> ln.Artifact:
 
 
 CASES = [
-    pytest.param("artifact", resolve, "read", saved, False, id="artifact"),
-    pytest.param("artifact", resolve, "read", saved, True, id="artifact-branch"),
-    pytest.param("artifact", resolve, "read", bulk, False, id="bulk"),
-    pytest.param("artifact", resolve, "read", bulk, True, id="bulk-branch"),
-    pytest.param("collection", collect, "read_tip", saved, False, id="collection"),
-    pytest.param("collection", collect, "read_tip", saved, True, id="collection-branch"),
-    pytest.param("transform", runs, "read_tip", saved, False, id="transform"),
-    pytest.param("transform", runs, "read_tip", saved, True, id="transform-branch"),
+    pytest.param("artifact", saved, False, id="artifact"),
+    pytest.param("artifact", saved, True, id="artifact-branch"),
+    pytest.param("artifact", bulk, False, id="bulk"),
+    pytest.param("artifact", bulk, True, id="bulk-branch"),
+    pytest.param("collection", saved, False, id="collection"),
+    pytest.param("collection", saved, True, id="collection-branch"),
+    pytest.param("transform", saved, False, id="transform"),
+    pytest.param("transform", saved, True, id="transform-branch"),
 ]
 
 
 @pytest.mark.req("R43", "R50", on="postgres-local")
-@pytest.mark.parametrize(("kind", "module", "name", "save", "on_branch"), CASES)
+@pytest.mark.parametrize(("kind", "save", "on_branch"), CASES)
 def test_a_version_comes_and_goes_between_look_and_insert(
-    made: Make,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
-    module: Any,
-    name: str,
-    save: Callable[[Any], Any],
-    on_branch: bool,
+    made: Make, kind: str, save: Callable[[Any], Any], on_branch: bool
 ) -> None:
     make = getattr(made, kind)
     first: IsVersioned = saved(make(0, None))
     branch = made.branch if on_branch else None
     waiting = make(1, branch) if kind != "transform" else None
-    look, meanwhile = getattr(module, name), list[str]()
+    meanwhile: list[str] = []
 
-    def look_and_wait(*arguments: Any) -> Any:
-        found = look(*arguments)
-        if not meanwhile:
-            meanwhile.append("")
-            other = saved(make(2, None))
-            other.delete(permanent=True)
-            meanwhile[:] = [other.uid]
-        return found
+    def make_and_delete() -> None:
+        other = saved(make(2, None))
+        other.delete(permanent=True)
+        meanwhile.append(other.uid)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, look_and_wait)
+    with at_write(f"lamart_{kind}", before=make_and_delete):
         record = save(waiting if waiting is not None else make(1, branch))
     assert meanwhile == [f"{first.stem_uid}0001"]
     assert record.uid == f"{first.stem_uid}0002"
@@ -146,39 +134,36 @@ def test_a_version_comes_and_goes_between_look_and_insert(
 @pytest.mark.parametrize("save", [saved, bulk])
 @pytest.mark.parametrize("on_branch", [False, True])
 def test_a_deletion_that_is_not_committed_yet_when_the_insert_begins(
-    made: Make, monkeypatch: pytest.MonkeyPatch, save: Callable[[Any], Any], on_branch: bool
+    made: Make, save: Callable[[Any], Any], on_branch: bool
 ) -> None:
     first = made.artifact(0, None).save()
     waiting = made.artifact(1, made.branch if on_branch else None)
     looked, deleted, commit = threading.Event(), threading.Event(), threading.Event()
-    module, name = resolve, "read"
-    look, remove = getattr(module, name), delete._remove_rows
+
+    def wait_for_the_deletion() -> None:
+        looked.set()
+        assert deleted.wait(30)
+
+    def wait_before_the_commit() -> None:
+        if threading.current_thread() in deleters:
+            deleted.set()
+            assert commit.wait(30)
+
     saver = threading.Thread(target=save, args=(waiting,))
-
-    def look_and_wait(*arguments: Any) -> Any:
-        found = look(*arguments)
-        if threading.current_thread() is saver and not looked.is_set():
-            looked.set()
-            assert deleted.wait(30)
-        return found
-
-    def remove_and_wait(*arguments: Any) -> Any:
-        removed = remove(*arguments)
-        deleted.set()
-        assert commit.wait(30)
-        return removed
-
-    monkeypatch.setattr(module, name, look_and_wait)
-    monkeypatch.setattr(delete, "_remove_rows", remove_and_wait)
-    saver.start()
-    assert looked.wait(30)
-    other = made.artifact(2, None).save()
-    deleter = threading.Thread(target=lambda: other.delete(permanent=True))
-    deleter.start()
-    wait_for_a_waiter(made.registry)
-    commit.set()
-    for thread in (saver, deleter):
-        thread.join(30)
+    deleters: list[threading.Thread] = []
+    with (
+        at_write("lamart_artifact", before=wait_for_the_deletion),
+        at_commit("lamart_artifact", before=wait_before_the_commit, always=True),
+    ):
+        saver.start()
+        assert looked.wait(30)
+        other = made.artifact(2, None).save()
+        deleters.append(threading.Thread(target=lambda: other.delete(permanent=True)))
+        deleters[0].start()
+        wait_for_a_waiter(made.registry)
+        commit.set()
+        for thread in (saver, *deleters):
+            thread.join(30)
     assert (other.uid, waiting.uid) == (f"{first.stem_uid}0001", f"{first.stem_uid}0002")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 
 from lamart_core import errors, uids
+from lamart_core.hashing import hash_tree
 from lamart_core.storage import Backend, FilePut, Local, ObjectStat, ObjectStore, ReservedName, backend_at
 from lamart_core.testing import BackendContract
 from tests.storage.conftest import AnyBackend
+
+proves = pytest.mark.req
 
 
 class TestBackends(BackendContract):
@@ -28,6 +32,14 @@ class TestBackends(BackendContract):
         with AnyBackend.at(request, tmp_path) as backend:
             yield backend
 
+    test_a_file_comes_back = proves("R60", "R61")(BackendContract.test_a_file_comes_back)
+    test_a_file_of_any_size_comes_back = proves("R60", "R61")(BackendContract.test_a_file_of_any_size_comes_back)
+    test_a_folder_comes_back = proves("R60", "R77")(BackendContract.test_a_folder_comes_back)
+    test_what_is_not_as_it_was_is_not_stored = proves("R94")(BackendContract.test_what_is_not_as_it_was_is_not_stored)
+    test_a_folder_that_is_not_as_it_was_is_not_stored = proves("R94")(
+        BackendContract.test_a_folder_that_is_not_as_it_was_is_not_stored
+    )
+
 
 @dataclass(frozen=True)
 class Overwriting(Local):
@@ -40,6 +52,21 @@ class Overwriting(Local):
 class Trusting(Local):
     def put_file(self, source: Path, relpath: str, **options: Any) -> ObjectStat:
         return super().put_file(source, relpath, **options | {"digest": None})
+
+
+@dataclass(frozen=True)
+class Lax(Local):
+    def put_folder(self, source: Path, relpath: str, **options: Any) -> ObjectStat:
+        source.mkdir(exist_ok=True)
+        return super().put_folder(source, relpath, **options | {"tree": hash_tree(source)})
+
+
+@dataclass(frozen=True)
+class Truncating(Local):
+    def _put_file(self, put: FilePut, bar: Any) -> ObjectStat:
+        stat = super()._put_file(put, bar)
+        os.truncate(self.path(put.relpath), min(stat.size or 0, 2**20))
+        return stat
 
 
 @dataclass(frozen=True)
@@ -132,6 +159,8 @@ class Silent(Local):
     [
         (Overwriting, BackendContract.test_nothing_is_overwritten),
         (Trusting, BackendContract.test_what_is_not_as_it_was_is_not_stored),
+        (Lax, BackendContract.test_a_folder_that_is_not_as_it_was_is_not_stored),
+        (Truncating, BackendContract.test_a_file_of_any_size_comes_back),
         (Littering, BackendContract.test_many_files_are_stored_or_none),
         (Keeping, BackendContract.test_what_is_moved_is_gone_where_it_was),
         (Forgetting, BackendContract.test_a_folder_comes_back),

@@ -27,6 +27,14 @@ def without_hidden_values(table: ArrowTable) -> ArrowTable:
     return pa.table(columns, schema=table.schema) if columns else table
 
 
+def empty_batch(table: ArrowTable) -> ArrowTable:
+    """No rows, but the columns of a table and their dictionaries."""
+    import pyarrow as pa
+
+    columns = [c.chunk(0).slice(0, 0) if c.num_chunks else pa.array([], type=c.type) for c in table.columns]
+    return pa.record_batch(columns, schema=table.schema)
+
+
 def check_schema(found: ArrowSchema, written: ArrowSchema, what: str) -> None:
     """Compare the schema that a reader sees with that of what was written.
 

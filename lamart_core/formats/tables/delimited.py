@@ -14,16 +14,18 @@ from __future__ import annotations
 import csv
 import functools
 import io
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.compression import compression_of, open_expanded, read_beginning, with_compressions
-from lamart_core.formats.libraries import ArrowTable
+from lamart_core.formats.libraries import PANDAS, ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
 from lamart_core.formats.tables.compressed_text import KNOWN_TO_POLARS, create_text, open_bounded
 from lamart_core.formats.tables.flat import only_counts_rows
+from lamart_core.formats.tables.text_values import check_text, exact_reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,13 +33,9 @@ if TYPE_CHECKING:
 
 # Options of pandas.read_csv with which the caller decides about index and header.
 _DECIDES_INDEX = frozenset({"index_col", "header", "names", "usecols", "skiprows", "sep", "delimiter", "dialect"})
-# Values whose text would be Python code.
-_NO_TEXT = (bytes, list, tuple, dict, set)
-# What pandas says of columns that may hold them.
-_OF_ANY_TYPE = ("mixed", "mixed-integer", "bytes")
-
 # A header is longer only with very many columns, and its beginning will do.
 _HEADER_BYTES = 1 << 20
+_ROWS_AT_ONCE = 100_000
 
 _RESERVED = {
     "path_or_buf": "the place is chosen by the registry",
@@ -72,11 +70,9 @@ class DelimitedFormat(TableFormat):
         check_keywords("csv_kwargs", options, accepted, reserved=_RESERVED)
 
     def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        if df.shape[1] == 0:
-            raise UnsupportedObject(f"{self.name} cannot hold a table without columns: use .parquet")
-        _check_values(df, self.name)
         passed: dict[str, Any] = {"sep": self.separator, "index": not only_counts_rows(df), "lineterminator": "\n"}
         passed |= options
+        check_text(df, self.name, with_index=bool(passed["index"]) and "index_label" not in options)
         with create_text(path, suffix) as file:
             watched = _Watched(file)
             df.to_csv(watched, **passed)  # pyright: ignore[reportArgumentType, reportCallIssue]  # it only writes
@@ -90,7 +86,8 @@ class DelimitedFormat(TableFormat):
         import pyarrow as pa
 
         for position, field in enumerate(table.schema):
-            if pa.types.is_nested(field.type) or field.type in (pa.binary(), pa.large_binary()):
+            is_extension = isinstance(field.type, pa.BaseExtensionType)
+            if is_extension or pa.types.is_nested(field.type) or field.type in (pa.binary(), pa.large_binary()):
                 raise UnsupportedObject(
                     f"{self.name} has no text for column {field.name!r} of {field.type}: use .parquet"
                 )
@@ -100,47 +97,72 @@ class DelimitedFormat(TableFormat):
         self._write_pandas(table.to_pandas(types_mapper=pd.ArrowDtype), path, suffix, options)
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
-        import pandas as pd
-
         passed: dict[str, Any] = dict(options)
         if "delimiter" not in passed:
             passed.setdefault("sep", self.separator)
-        if not _DECIDES_INDEX & options.keys() and self._first_header_is_empty(path, suffix):
-            passed["index_col"] = 0
+        if passed.get("engine", "c") == "c" and "float_precision" not in passed:
+            passed = {**exact_reading(), **passed}
+        levels = 0 if _DECIDES_INDEX & options.keys() else self._unnamed_levels(path, suffix)
+        if levels:
+            passed["index_col"] = list(range(levels))
+        df = self._read_csv(path, suffix, passed)
+        is_frame = PANDAS.matches(df)  # and not a reader of some rows at a time, for who passed chunksize
+        return df.rename_axis([None] * levels) if levels and is_frame else df
+
+    def _read_csv(self, path: Path, suffix: str, passed: dict[str, Any]) -> pd.DataFrame:
+        import pandas as pd
+
         if compression_of(suffix) is not None and "compression" not in passed:
             with open_bounded(path, suffix, passed) as file:
                 return pd.read_csv(file, **passed)
         passed.setdefault("compression", None)
         return pd.read_csv(path, **passed)
 
-    def _first_header_is_empty(self, path: Path, suffix: str) -> bool:
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether it is text with as many cells in each row."""
+        import pandas as pd
+
+        try:
+            with open_bounded(path, suffix, {}) as file:
+                for _ in pd.read_csv(file, sep=self.separator, dtype=str, chunksize=_ROWS_AT_ONCE):
+                    pass
+        except Exception:  # whatever damaged content ends in
+            return False
+        return True
+
+    def _unnamed_levels(self, path: Path, suffix: str) -> int:
+        """How many columns at the beginning have no name."""
         beginning = read_beginning(path, suffix, _HEADER_BYTES).decode(errors="replace")
         try:
             header = next(csv.reader(io.StringIO(beginning, newline=""), delimiter=self.separator), [])
         except csv.Error:  # no header that could have an empty cell: the reader will tell
-            return False
-        return len(header) > 1 and header[0] == ""
+            return 0
+        return sum(1 for _ in itertools.takewhile(lambda cell: cell == "", header[:-1]))
 
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import csv as arrow_csv
 
         passed: dict[str, Any] = dict(options)
-        parse = passed.get("parse_options") or arrow_csv.ParseOptions(delimiter=self.separator, newlines_in_values=True)
         with open_bounded(path, suffix, passed) as file:
-            return arrow_csv.read_csv(file, **{**passed, "parse_options": parse})
+            return arrow_csv.read_csv(file, **{"parse_options": self._parse_options(), **passed})
 
     def dataset_format(self, suffix: str) -> Any:
         """Delimited text with this separator."""
         import pyarrow.dataset as ds
+
+        return ds.CsvFileFormat(parse_options=self._parse_options())
+
+    def _parse_options(self) -> Any:
+        """How Arrow reads the text, at once or lazily: a line may end within quotes."""
         from pyarrow import csv as arrow_csv
 
-        return ds.CsvFileFormat(parse_options=arrow_csv.ParseOptions(delimiter=self.separator))
+        return arrow_csv.ParseOptions(delimiter=self.separator, newlines_in_values=True)
 
     def _scan_polars(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pl.LazyFrame:
         require_polars(f"Reading a {self.name} file with polars")
         import polars as pl
 
-        passed: dict[str, Any] = {"separator": self.separator, **options}
+        passed: dict[str, Any] = {"separator": self.separator, "infer_schema_length": None, **options}
         if compression_of(suffix) not in KNOWN_TO_POLARS:
             with open_expanded(path, suffix) as file:
                 return pl.read_csv(file.read(), **passed).lazy()
@@ -153,7 +175,7 @@ class DelimitedFormat(TableFormat):
         require_polars(f"Reading a {self.name} file with polars")
         import polars as pl
 
-        passed: dict[str, Any] = {"separator": self.separator, **options}
+        passed: dict[str, Any] = {"separator": self.separator, "infer_schema_length": None, **options}
         with open_bounded(path, suffix, passed) as file:
             return pl.read_csv(file.read(), **passed)
 
@@ -172,28 +194,6 @@ class TsvFormat(DelimitedFormat):
     name = "tsv"
     suffixes: ClassVar[tuple[str, ...]] = with_compressions(".tsv")
     separator = "\t"
-
-
-def _check_values(df: pd.DataFrame, what: str) -> None:
-    """Refuse values that would be written as their ``repr``, which only Python reads."""
-    import pandas as pd
-
-    for position, name in enumerate(df.columns):
-        column: Any = df.iloc[:, position]
-        values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column
-        if values.dtype.kind != "O" or pd.api.types.infer_dtype(values, skipna=True) not in _OF_ANY_TYPE:
-            continue
-        # A few types, however many values.
-        for kind in set(map(type, values.to_numpy())):
-            if not _has_text(kind):
-                raise UnsupportedObject(f"{what} has no text for column {name!r} of {kind.__name__}: use .parquet")
-
-
-def _has_text(kind: type) -> bool:
-    import numpy as np
-
-    is_scalar = not hasattr(kind, "shape") or (issubclass(kind, np.generic) and not issubclass(kind, np.void))
-    return is_scalar and not issubclass(kind, _NO_TEXT)
 
 
 @functools.cache

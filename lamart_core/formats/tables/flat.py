@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.libraries import PANDAS, ArrowTable
 from lamart_core.formats.tables.frames import arrow_columns
-from lamart_core.formats.tables.names import UNNAMED_LEVEL, listed
+from lamart_core.formats.tables.names import UNNAMED_LEVEL, check_made_up, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +45,7 @@ def flat_table(df: pd.DataFrame, what: str) -> ArrowTable:
 
     if isinstance(df.columns, pd.MultiIndex):
         raise UnsupportedObject(f"{what} has no columns of several levels: use .parquet")
+    check_made_up(list(df.columns))
     names = Counter([*map(str, df.columns), *(str(name) for name in df.index.names if name is not None)])
     repeated = [name for name, times in names.items() if times > 1]
     if repeated:

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.compression import compression_of, open_expanded, with_compressions
 from lamart_core.formats.guards import UnreadableContent
-from lamart_core.formats.libraries import ArrowTable
+from lamart_core.formats.libraries import ArrowSchema, ArrowTable
 from lamart_core.formats.tables.base import TableFormat, require_polars
 from lamart_core.formats.tables.compressed_text import KNOWN_TO_POLARS, create_text, open_bounded
+from lamart_core.formats.tables.exact import exact_rows
 from lamart_core.formats.tables.flat import check_columns, flat_table, with_unnamed_index
+from lamart_core.formats.tables.names import check_made_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,22 +39,24 @@ class JsonLinesFormat(TableFormat):
     suffixes: ClassVar[tuple[str, ...]] = with_compressions(".jsonl", ".ndjson")
 
     def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        self._write_arrow(flat_table(df, self.name), path, suffix, options)
+        self._write_flat(flat_table(df, self.name), path, suffix)
 
     def _write_arrow(self, table: ArrowTable, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        import pyarrow as pa
+        if not table.schema.pandas_metadata:
+            check_made_up(table.column_names)
+        self._write_flat(table, path, suffix)
 
+    def _write_flat(self, table: ArrowTable, path: Path, suffix: str) -> None:
         check_columns(table, self.name)
         if table.num_rows == 0:
             raise UnsupportedObject("jsonl cannot hold a table without rows, whose columns would be lost: use .parquet")
         for field in table.schema:
-            if isinstance(field.type, pa.BaseExtensionType):
+            if _has_extension(field.type):
                 raise UnsupportedObject(f"jsonl has no form for column {field.name!r} of {field.type}: use .parquet")
         # Not by ``DataFrame.to_json``: it rounds numbers to 15 digits.
-        encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text, separators=(",", ":"))
         with create_text(path, suffix) as file:
             for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-                file.writelines(encoder.encode(row) + "\n" for row in batch.to_pylist(maps_as_pydicts="strict"))
+                file.writelines(_line(row) for row in batch.to_pylist(maps_as_pydicts="strict"))
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
@@ -66,7 +70,7 @@ class JsonLinesFormat(TableFormat):
             rows = [_row(line) for line in file if not line.isspace()]
         if not rows:
             raise UnreadableContent(f"{path} holds no row")
-        return with_unnamed_index(pd.DataFrame(rows))
+        return with_unnamed_index(exact_rows(rows))
 
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import json as arrow_json
@@ -74,6 +78,17 @@ class JsonLinesFormat(TableFormat):
         passed: dict[str, Any] = dict(options)
         with open_bounded(path, suffix, passed) as file:
             return arrow_json.read_json(file, **passed)
+
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether each line is an object."""
+        try:
+            with open_bounded(path, suffix, {}) as file:
+                for line in file:
+                    if not line.isspace():
+                        _row(line)
+        except Exception:  # whatever damaged content ends in
+            return False
+        return True
 
     def dataset_format(self, suffix: str) -> Any:
         """JSON lines."""
@@ -99,6 +114,31 @@ class JsonLinesFormat(TableFormat):
             return pl.read_ndjson(file.read(), **passed)
 
 
+def _has_extension(kind: ArrowSchema) -> bool:
+    """Whether a type is one that Arrow does not know by itself, or holds one."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind):
+        return isinstance(kind, pa.BaseExtensionType) or _has_extension(kind.value_type)
+    return any(_has_extension(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _line(row: dict[str, Any]) -> str:
+    try:
+        return _ENCODER.encode(row) + "\n"
+    except (ValueError, TypeError) as error:
+        name = next(name for name, value in row.items() if not _has_form(value))
+        raise UnsupportedObject(f"jsonl has no form for {row[name]!r} in column {name!r}: use .parquet") from error
+
+
+def _has_form(value: Any) -> bool:
+    try:
+        _ENCODER.encode(value)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 def _row(line: bytes) -> dict[str, Any]:
     row = json.loads(line, parse_constant=_no_constant)
     if not isinstance(row, dict):
@@ -120,4 +160,7 @@ def _as_text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
         return str(value)
-    raise UnsupportedObject(f"jsonl has no form for {type(value).__qualname__}: use .parquet")
+    raise TypeError(f"no form for {type(value).__qualname__}")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text, separators=(",", ":"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.libraries import ArrowTable
+from lamart_core.formats.tables.canonical import empty_batch
 from lamart_core.formats.tables.objects import is_of_objects
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ def _encode(table: ArrowTable) -> str:
 
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
+        if table.num_rows == 0:
+            stream.write_batch(empty_batch(table))  # no batch at all would lose the categories
         stream.write_table(table)
     return base64.b64encode(sink.getvalue().to_pybytes()).decode()
 

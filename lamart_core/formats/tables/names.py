@@ -11,7 +11,6 @@ from lamart_core.formats.libraries import ARROW
 
 # What Arrow calls the levels of an index that have no name.
 UNNAMED_LEVEL = re.compile(r"__index_level_\d+__")
-_SHOWN = 3
 
 
 def check_names(obj: Any) -> None:
@@ -27,7 +26,24 @@ def check_names(obj: Any) -> None:
         raise UnsupportedObject(f"The columns of a {kind} need different names; repeated: {listed(repeated)}")
 
 
-def listed(names: list[str]) -> str:
+def check_made_up(names: list[Any]) -> None:
+    """Refuse names that formats without an index give to it themselves.
+
+    Raises:
+        UnsupportedObject: There is one.
+    """
+    made_up = [str(name) for name in names if UNNAMED_LEVEL.fullmatch(str(name))]
+    if made_up:
+        raise UnsupportedObject(f"{listed(made_up)} are names that Arrow gives to an index: rename the column")
+
+
+def levels_of(index: Any) -> list[Any]:
+    """The levels of an index; pandas' own look-up takes a number for a name where a level has one."""
+    unnamed = index.set_names([None] * index.nlevels)
+    return [unnamed.get_level_values(position) for position in range(index.nlevels)]
+
+
+def listed(names: list[str], *, shown: int = 3) -> str:
     """The first of some names, for a message."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(repr, names[:_SHOWN])) + more
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(map(repr, names[:shown])) + more

@@ -18,8 +18,11 @@ from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowSchema, ArrowTable
-from lamart_core.formats.tables.base import TableFormat, require_polars, scan_dataset
+from lamart_core.formats.tables.base import TableFormat, check_wanted, require_polars, scan_dataset
+from lamart_core.formats.tables.canonical import in_one_piece, without_hidden_values
 from lamart_core.formats.tables.flat import check_columns, flat_table, with_unnamed_index
+from lamart_core.formats.tables.frames import frame_of
+from lamart_core.formats.tables.names import check_made_up
 from lamart_core.formats.tables.pyarrow_datasets import open_for_jumps
 
 if TYPE_CHECKING:
@@ -34,25 +37,32 @@ class OrcFormat(TableFormat):
     suffixes: ClassVar[tuple[str, ...]] = (".orc",)
 
     def _write_pandas(self, df: pd.DataFrame, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
-        self._write_arrow(flat_table(df, self.name), path, suffix, options)
+        self._write_flat(flat_table(df, self.name), path, suffix)
 
     def _write_arrow(self, table: ArrowTable, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
+        if not table.schema.pandas_metadata:
+            check_made_up(table.column_names)
+        self._write_flat(table, path, suffix)
+
+    def _write_flat(self, table: ArrowTable, path: Path, suffix: str) -> None:
         from pyarrow import orc
 
         check_columns(table, self.name)
         with path.open("xb") as file:
             sink = _Sink(file)
-            orc.write_table(_with_types_of_orc(table), sink, compression="zstd")
+            # It writes wrong values for structs that are slices of others.
+            table = without_hidden_values(in_one_piece(_with_types_of_orc(table)))
+            orc.write_table(table, sink, compression="zstd")
             sink.raise_failure()
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
-        import pandas as pd
-
-        return with_unnamed_index(pd.read_orc(path, **options))
+        return with_unnamed_index(frame_of(self._read_arrow(path, suffix, options)))
 
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import orc
 
+        if "columns" in options:
+            options = check_wanted(options, orc.ORCFile(path).schema.names)
         return orc.read_table(str(path), **options)
 
     def dataset_format(self, suffix: str) -> Any:

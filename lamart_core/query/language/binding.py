@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.orm import DeclarativeBase
+
 from lamart_core import errors
 from lamart_core.query.language.expressions import And, Bound, Clause, Comparison, Expression, Not, Or, Subquery
-from lamart_core.query.language.model import FieldKind, ModelInfo, QueryRegistry
+from lamart_core.query.language.model import FieldKind, ModelInfo, QueryRegistry, check_registry
 from lamart_core.query.language.paths import FieldPath, find, resolve
 
 
@@ -47,6 +49,8 @@ def _bound(info: ModelInfo, comparison: Comparison, registry: QueryRegistry | No
         path, lookup = _further(path, lookup, registry), "exact"
     if lookup == "exact" and value is None and not (path.keys and path.field.kind is FieldKind.JSON):
         lookup, value = "isnull", True
+    if lookup != "isnull" and registry is not None:
+        _check_registries(lookup, value, registry)
     if path.is_relation and lookup != "isnull":
         _check_related(path, lookup, value)
     path = path.shortened()
@@ -64,9 +68,19 @@ def _further(path: FieldPath, name: str, registry: QueryRegistry | None) -> Fiel
     )
 
 
-def _check_related(path: FieldPath, lookup: str, value: Any) -> None:
+def _each(lookup: str, value: Any) -> Iterable[Any]:
     is_list = lookup == "in" and isinstance(value, Iterable) and not isinstance(value, str | bytes | Subquery)
-    for each in value if is_list else [value]:
+    return value if is_list else [value]
+
+
+def _check_registries(lookup: str, value: Any, registry: QueryRegistry) -> None:
+    for each in _each(lookup, value):
+        if isinstance(each, DeclarativeBase | Subquery):
+            check_registry(each, registry)
+
+
+def _check_related(path: FieldPath, lookup: str, value: Any) -> None:
+    for each in _each(lookup, value):
         if isinstance(each, str):
             last = path.steps[-1]
             raise errors.FieldError(

@@ -253,6 +253,21 @@ def model_info(model: type[DeclarativeBase]) -> ModelInfo:
     return ModelInfo(model)
 
 
+def check_registry(value: Any, registry: QueryRegistry) -> None:
+    """Check that a record, or a query set, is of a registry: its number means another record in another one.
+
+    Raises:
+        InvalidArgument: It belongs to another registry.
+    """
+    other = (
+        getattr(value, "_registry", None) if isinstance(value, DeclarativeBase) else getattr(value, "registry", None)
+    )
+    if other is not None and other != registry:
+        raise errors.InvalidArgument(
+            f"{value!r} belongs to {other!r}, not to {registry!r}; get the one of that registry"
+        )
+
+
 def suggestion(name: str, names: Iterable[str]) -> str:
     """Return `"; did you mean …?"` for a misspelt name, else nothing."""
     close = difflib.get_close_matches(name, list(names), n=1)

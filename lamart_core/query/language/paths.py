@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from lamart_core import errors
-from lamart_core.query.language.expressions import EVERYTHING, Expression
+from lamart_core.db import TRASH_BRANCH_ID
+from lamart_core.query.language.expressions import EVERYTHING, Comparison, Expression, Not
 from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import Field, FieldKind, ModelInfo, QueryRegistry, Relation
 
@@ -187,7 +188,7 @@ def _walk(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | Non
     while rest:
         name = rest[0]
         if relation := info.relations.get(name):
-            step = PathStep(relation, info, info.target(relation))
+            step = PathStep(relation, info, info.target(relation), where=seen_of(info, relation))
             steps.append(step)
             info, rest = step.target, rest[1:]
         elif own := info.fields.get(name) or info.virtuals.get(name):
@@ -199,6 +200,15 @@ def _walk(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | Non
             further = _elsewhere(info, rest, registry)
             return replace(further, names=names, steps=(*steps, *further.steps)) if further else (info, name)
     return FieldPath(names, tuple(steps), info, info.field("id"), is_relation=True)
+
+
+def seen_of(info: ModelInfo, relation: Relation) -> Expression:
+    """Return what a record shows of the many that it is related to: of labels, not those that lie in the trash."""
+    is_label = relation.many and getattr(info.target(relation).model, "__hidden_in_trash__", False)
+    return _NOT_IN_TRASH if is_label else EVERYTHING
+
+
+_NOT_IN_TRASH = Not(Comparison(("branch_id",), "exact", TRASH_BRANCH_ID))
 
 
 def _elsewhere(info: ModelInfo, names: tuple[str, ...], registry: QueryRegistry | None) -> FieldPath | None:

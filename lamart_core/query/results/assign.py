@@ -10,11 +10,12 @@ from sqlalchemy import Connection, update
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
+from lamart_core.db.checks import check_values
 from lamart_core.query.language.lookups import split_path
-from lamart_core.query.language.model import FieldKind, ModelInfo
+from lamart_core.query.language.model import ModelInfo, check_registry
 from lamart_core.query.language.paths import resolve
+from lamart_core.query.sql.parameters import plain
 from lamart_core.query.sql.statement import Statement
-from lamart_core.query.sql.values import bind
 
 
 def update_all(statement: Statement, values: Mapping[str, Any]) -> int:
@@ -67,12 +68,12 @@ def _assignment(statement: Statement, name: str, value: Any) -> tuple[str, Any]:
         )
     relation = info.foreign_key(field.name)
     if relation is not None and isinstance(value, DeclarativeBase):
+        check_registry(value, statement.registry)
         value = _saved_id(info.target(relation), value)
-    if value is None:
-        if not field.nullable:
-            raise errors.InvalidArgument(f"{info.name}.{name} cannot be None")
-        return field.column.name, None
-    return field.column.name, value if field.kind is FieldKind.JSON else bind(field, value)
+    column = str(getattr(field.column, "name", field.name))
+    value = plain(value)
+    check_values(info.model, {column: value})
+    return column, value
 
 
 def _saved_id(target: ModelInfo, record: Any) -> int:

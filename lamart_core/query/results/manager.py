@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, u
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
-from lamart_core.query.language.expressions import Clause, Comparison, Q
-from lamart_core.query.language.model import ModelInfo, QueryRegistry, Relation, model_info
+from lamart_core.query.language.expressions import EVERYTHING, Clause, Comparison, Q
+from lamart_core.query.language.model import ModelInfo, QueryRegistry, Relation, check_registry, model_info
+from lamart_core.query.language.paths import seen_of
 from lamart_core.query.results.queryset import QuerySet
 from lamart_core.query.sql.dialects import dialect_of, insert_once
 
@@ -23,7 +24,8 @@ T = TypeVar("T", bound=DeclarativeBase)
 class RelatedManager(Generic[T]):
     """Records on the other side of a to-many relation, such as `run.output_artifacts`.
 
-    All of them are seen, those in the trash and on other branches too: what is related stays related.
+    All of them are seen, those in the trash and on other branches too: what is related stays related. Labels that lie
+    in the trash are not shown until they are restored.
 
     Args:
         owner: The record that they are related to.
@@ -57,6 +59,9 @@ class RelatedManager(Generic[T]):
             InvalidArgument: The owner is not saved yet.
         """
         queryset: QuerySet[Any] = QuerySet(self._target.model, self._registry, is_scoped=False)
+        seen = seen_of(self._source, self._relation)
+        if seen is not EVERYTHING:
+            queryset = queryset.filter(Q.of(seen))
         if self._relation.link is None:
             return queryset.filter(Q.of(Comparison((str(self._relation.column),), "exact", self._owner_id())))
         _, source, target = self._link()
@@ -162,6 +167,12 @@ class RelatedManager(Generic[T]):
             records: Saved records of the same registry.
         """
         self._check_changeable()
+        given: Any = records
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            name = self._relation.name
+            raise errors.InvalidArgument(
+                f"{name}.set() takes a list of records, got {given!r}; {name}.set([…]) or {name}.clear()"
+            )
         ids = self._ids(list(records))
         owner_id = self._owner_id()
 
@@ -248,6 +259,5 @@ class RelatedManager(Generic[T]):
                 )
             if record.id is None:
                 raise errors.ValidationError(f"{record!r} is not saved yet; save it first")
-            if getattr(record, "_registry", None) not in (None, self._registry):
-                raise errors.InvalidArgument(f"{record!r} belongs to another registry; relate records of one registry")
+            check_registry(record, self._registry)
         return list(dict.fromkeys(record.id for record in records))

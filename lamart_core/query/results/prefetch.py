@@ -12,7 +12,7 @@ from lamart_core import errors
 from lamart_core.query.language.lookups import split_path
 from lamart_core.query.language.model import ModelInfo, cache_name
 from lamart_core.query.language.paths import FieldPath, PathStep, resolve
-from lamart_core.query.sql.dialects import Dialect
+from lamart_core.query.sql.dialect import Dialect
 from lamart_core.query.sql.statement import Statement
 
 

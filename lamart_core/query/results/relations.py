@@ -7,7 +7,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 from sqlalchemy import select
 
 from lamart_core import errors
-from lamart_core.query.language.model import Prepare, QueryRegistry, Relation, cache_name, model_info
+from lamart_core.query.language.model import Prepare, QueryRegistry, Relation, cache_name, check_registry, model_info
 from lamart_core.query.results.manager import RelatedManager
 
 T = TypeVar("T")
@@ -62,6 +62,8 @@ class ToOne(Relation, Generic[T]):
             )
         if record is not None and record.id is None:
             raise errors.InvalidArgument(f"{record!r} is not saved yet, so that nothing can refer to it; save it first")
+        if record is not None:
+            check_registry(record, _registry_of(instance))
         setattr(instance, str(self.column), None if record is None else record.id)
         instance.__dict__[cache_name(self.name)] = record
 

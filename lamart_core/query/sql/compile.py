@@ -32,8 +32,9 @@ from lamart_core.query.language.expressions import (
 from lamart_core.query.language.model import FieldKind, ModelInfo
 from lamart_core.query.language.paths import PathStep
 from lamart_core.query.sql import fields
-from lamart_core.query.sql.dialects import MANY, Dialect, dialect_of
-from lamart_core.query.sql.values import members, plain
+from lamart_core.query.sql.dialect import MANY, Dialect
+from lamart_core.query.sql.dialects import dialect_of
+from lamart_core.query.sql.parameters import members, plain
 
 Condition = ColumnElement[bool]
 

@@ -14,8 +14,8 @@ from lamart_core import errors
 from lamart_core.query.language.expressions import Bound
 from lamart_core.query.language.lookups import DATE_PARTS, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS
 from lamart_core.query.language.model import Field, FieldKind, suggestion
-from lamart_core.query.sql import values
-from lamart_core.query.sql.dialects import Dialect
+from lamart_core.query.sql import parameters
+from lamart_core.query.sql.dialect import Dialect
 
 Condition = ColumnElement[bool]
 
@@ -45,7 +45,7 @@ def condition(dialect: Dialect, bound: Bound) -> Condition:
             raise _unknown_lookup(field, names[0])
         return _date_part(dialect, field, names[0], lookup, value)
     if lookup == "isnull":
-        return field.column.is_(None) if values.flag(value, field.name) else field.column.is_not(None)
+        return field.column.is_(None) if parameters.flag(value, field.name) else field.column.is_not(None)
     if lookup in TEXT_LOOKUPS:
         if field.kind is not FieldKind.TEXT:
             raise _unknown_lookup(field, lookup)
@@ -53,14 +53,14 @@ def condition(dialect: Dialect, bound: Bound) -> Condition:
     if lookup in ORDER_LOOKUPS and field.kind in (FieldKind.BOOLEAN, FieldKind.OTHER):
         raise _unknown_lookup(field, lookup)
     if lookup == "range":
-        first, last = values.bounds(value, field.name)
+        first, last = parameters.bounds(value, field.name)
         return and_(_compared(dialect, field, "gte", first), _compared(dialect, field, "lte", last))
     return _compared(dialect, field, lookup, value)
 
 
 def one_of(field: Field, members: Sequence[Any]) -> Condition:
     """Return whether a column is one of some values, which are not None."""
-    return field.column.in_([values.bind(field, member) for member in members])
+    return field.column.in_([parameters.bind(field, member) for member in members])
 
 
 def _compared(dialect: Dialect, field: Field, lookup: str, value: Any) -> Condition:
@@ -69,21 +69,21 @@ def _compared(dialect: Dialect, field: Field, lookup: str, value: Any) -> Condit
         raise errors.InvalidArgument(f"{field.name}__{lookup} needs a value; use {field.name}__isnull for missing ones")
     if field.kind is FieldKind.TEXT and lookup != "exact":
         column = dialect.by_code_point(column)
-    return _COMPARE[lookup](column, values.bind(field, value))
+    return _COMPARE[lookup](column, parameters.bind(field, value))
 
 
 def _text(dialect: Dialect, text: ColumnElement[str], lookup: str, value: Any, name: str) -> Condition:
     match lookup:
         case "regex" | "iregex":
-            return dialect.matches(text, values.pattern(value, name), ignore_case=lookup == "iregex")
+            return dialect.matches(text, parameters.pattern(value, name), ignore_case=lookup == "iregex")
         case "contains":
-            return dialect.contains(text, values.text(value, name))
+            return dialect.contains(text, parameters.text(value, name))
         case "startswith":
-            return dialect.startswith(text, values.text(value, name))
+            return dialect.startswith(text, parameters.text(value, name))
         case "endswith":
-            return dialect.endswith(text, values.text(value, name))
+            return dialect.endswith(text, parameters.text(value, name))
         case _:
-            return dialect.folded(lookup, text, values.text(value, name))
+            return dialect.folded(lookup, text, parameters.text(value, name))
 
 
 # ---------------------------------------------------------------------- parts of dates
@@ -92,18 +92,18 @@ def _text(dialect: Dialect, text: ColumnElement[str], lookup: str, value: Any, n
 def _date_part(dialect: Dialect, field: Field, part: str, lookup: str, value: Any) -> Condition:
     keyword = f"{field.name}__{part}"
     if lookup == "isnull":
-        return field.column.is_(None) if values.flag(value, keyword) else field.column.is_not(None)
+        return field.column.is_(None) if parameters.flag(value, keyword) else field.column.is_not(None)
     if lookup == "in":
-        members = values.members(value, keyword)
+        members = parameters.members(value, keyword)
         return or_(false(), *(_date_part(dialect, field, part, "exact", member) for member in members))
     if lookup == "range":
-        first, last = values.bounds(value, keyword)
+        first, last = parameters.bounds(value, keyword)
         return and_(_date_part(dialect, field, part, "gte", first), _date_part(dialect, field, part, "lte", last))
     if lookup not in _COMPARE:
         raise _unknown_lookup(field, lookup)
     if part == "date":
-        return _in_days(field, lookup, values.day(value, keyword), timedelta(days=1))
-    number = values.plain(value)
+        return _in_days(field, lookup, parameters.day(value, keyword), timedelta(days=1))
+    number = parameters.plain(value)
     if isinstance(number, bool) or not isinstance(number, int):
         raise errors.InvalidArgument(f"{keyword} is compared with an integer, got {value!r}")
     if part == "year":
@@ -155,7 +155,7 @@ def json_condition(dialect: Dialect, bound: Bound) -> Condition:
     """
     field, keys, lookup = bound.field, bound.keys, bound.lookup
     column, keyword = field.column, "__".join((field.name, *keys))
-    value = values.plain(bound.value)
+    value = parameters.plain(bound.value)
     for key in keys:
         if '"' in key or "\\" in key or "\x00" in key:
             raise errors.FieldError(f"the JSON key {key!r} holds a quote, backslash or NUL and cannot be queried")
@@ -164,14 +164,14 @@ def json_condition(dialect: Dialect, bound: Bound) -> Condition:
             exists = dialect.json_exists(column, keys)
             if not keys:
                 exists = and_(exists, dialect.json_is(column, keys, "null").is_not(True))
-            return exists if values.flag(value, keyword) is False else _absent(exists)
+            return exists if parameters.flag(value, keyword) is False else _absent(exists)
         case "exact":
             return dialect.json_equals(column, keys, _json_value(value, keyword))
         case "in":
-            wanted = [_json_value(values.plain(member), keyword) for member in values.members(value, keyword)]
+            wanted = [_json_value(parameters.plain(member), keyword) for member in parameters.members(value, keyword)]
             return or_(false(), *(dialect.json_equals(column, keys, member) for member in wanted))
         case "range":
-            first, last = values.bounds(value, keyword)
+            first, last = parameters.bounds(value, keyword)
             return and_(
                 _json_ordered(dialect, field, keys, "gte", first), _json_ordered(dialect, field, keys, "lte", last)
             )
@@ -189,7 +189,7 @@ def json_condition(dialect: Dialect, bound: Bound) -> Condition:
 
 def _json_ordered(dialect: Dialect, field: Field, keys: tuple[str, ...], lookup: str, value: Any) -> Condition:
     keyword = "__".join((field.name, *keys))
-    value = _json_scalar(values.plain(value), keyword)
+    value = _json_scalar(parameters.plain(value), keyword)
     if isinstance(value, str):
         text = dialect.by_code_point(dialect.json_text(field.column, keys))
         is_text = dialect.json_is(field.column, keys, "string")
@@ -214,9 +214,9 @@ def _json_value(value: Any, keyword: str) -> Any:
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise errors.InvalidArgument(f"{keyword}: the keys of JSON objects are text, got {value!r}")
-        return {key: _json_value(values.plain(member), keyword) for key, member in value.items()}
+        return {key: _json_value(parameters.plain(member), keyword) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_value(values.plain(member), keyword) for member in value]
+        return [_json_value(parameters.plain(member), keyword) for member in value]
     return _json_scalar(value, keyword)
 
 
@@ -224,7 +224,7 @@ def _json_scalar(value: Any, keyword: str) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return values.text(value, keyword)
+        return parameters.text(value, keyword)
     if isinstance(value, int) and abs(value) < 2**63:
         return value
     if isinstance(value, int | float) and math.isfinite(float(value)):

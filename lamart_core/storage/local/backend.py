@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -13,16 +14,23 @@ from pathlib import Path
 from typing import ClassVar
 
 from lamart_core.errors import ContentMismatch, PathNotFound, SourceChanged
-from lamart_core.hashing import DEFAULT_ALGORITHM, FileEntry, TreeDigest, list_files
+from lamart_core.hashing import DEFAULT_ALGORITHM, Digest, FileEntry, TreeDigest, list_files, stamp_of, state_of
 from lamart_core.storage.backend import Backend
 from lamart_core.storage.copying import (
     SMALL,
     Copied,
     changed,
     check_entries,
+    check_no_links,
     copy_file,
+    describe,
+    description,
     is_checkable,
     make_folders,
+    note_number,
+    number_at,
+    protect,
+    protect_all,
     remove_quietly,
     sync_file,
 )
@@ -130,16 +138,27 @@ class Local(Backend):
         durable = not is_flushed_late(final, is_alone=is_alone)
         if put.move and staging.holds(source):
             with writing(self.root):
-                size = source.stat().st_size
+                describe(source, put.about)
+                state = state_of(source.stat())
+                protect(source)
                 if durable:
                     sync_file(source)
                 publish_file(source, final, self, is_alone=is_alone)
-            bar.advance(size)
-            return ObjectStat(size, None, False, digest)
+            bar.advance(state.size)
+            return ObjectStat(state.size, None, False, digest, stamp=stamp_of(state))
         temporary = staging.new_path() if is_alone else staging.folder / staging_name()
         try:
             algorithm = digest.algorithm if digest is not None and is_checkable(digest) else DEFAULT_ALGORITHM
-            copied = copy_file(source, temporary, root=self.root, algorithm=algorithm, durable=durable, bar=bar)
+            copied = copy_file(
+                source,
+                temporary,
+                root=self.root,
+                algorithm=algorithm,
+                durable=durable,
+                is_stored=True,
+                about=put.about,
+                bar=bar,
+            )
             if is_checkable(digest) and copied.digest != digest:
                 raise changed(source)
             with writing(self.root):
@@ -149,10 +168,17 @@ class Local(Backend):
             raise
         if put.move:
             source.unlink()
-        return ObjectStat(copied.size, None, False, copied.digest)
+        return ObjectStat(copied.size, None, False, copied.digest, stamp=copied.stamp)
 
     def _put_folder(
-        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        tree: TreeDigest,
+        move: bool,
+        known: Mapping[str, KnownFile] | None,
+        about: str | None,
     ) -> ObjectStat:
         final, staging = self.path(relpath), self.staging()
         check_free(final, self)
@@ -161,15 +187,17 @@ class Local(Backend):
             with writing(self.root):
                 new: Sequence[FileEntry] = tree.entries
                 if known is not None:
-                    new = link_known(tree.entries, source, self, known)
+                    new = link_known(tree, source, self, known)
                     link_equal([entry for entry in new if entry.size], source)
-                run_all([partial(sync_file, source / entry.path) for entry in new], _THREADS)
+                run_all([partial(_protect_and_flush, source / entry.path) for entry in new], _THREADS)
+                describe(source, about)
                 publish_folder(source, final, self)
         else:
             temporary = staging.new_path()
             try:
                 self._copy_folder(source, temporary, tree, known)
                 with writing(self.root):
+                    describe(temporary, about)
                     publish_folder(temporary, final, self)
             finally:
                 remove_quietly(temporary)
@@ -183,13 +211,14 @@ class Local(Backend):
         def copy(entry: FileEntry) -> None:
             algorithm = tree.digest.file_algorithm
             path = source / entry.path
-            copied: Copied = copy_file(path, temporary / entry.path, root=self.root, algorithm=algorithm)
+            place = temporary / entry.path
+            copied: Copied = copy_file(path, place, root=self.root, algorithm=algorithm, is_stored=True)
             if (copied.size, copied.digest.value) != (entry.size, entry.value):
                 raise changed(path)
 
         with writing(self.root):
             _make_parents(temporary, [entry.path for entry in tree.entries])
-            new = link_known(tree.entries, temporary, self, known) if known is not None else list(tree.entries)
+            new = link_known(tree, temporary, self, known) if known is not None else list(tree.entries)
         # A content that occurs several times is written once; empty files are no content.
         firsts = {entry.value: entry for entry in reversed(new) if entry.size and known is not None}
         equal = [entry for entry in new if firsts.get(entry.value, entry) is not entry]
@@ -217,7 +246,7 @@ class Local(Backend):
 
     # ------------------------------------------------------------------ get
 
-    def _get(self, relpath: str, target: Path, *, is_folder: bool, bar: Bar) -> None:
+    def _get(self, relpath: str, target: Path, *, is_folder: bool, digest: Digest | None, bar: Bar) -> None:
         source = self.path(relpath)
         paths = self._files_of(relpath, is_folder=is_folder)
         _make_parents(target, paths)
@@ -246,6 +275,25 @@ class Local(Backend):
         """Describe an object. See `Backend.stat`; its digest is not known without reading it."""
         with reading(self.root, relpath):
             return describe_path(self.path(relpath))
+
+    def stamp(self, relpath: str) -> str | None:
+        """Return the stamp of an object. See `Backend.stamp`."""
+        with reading(self.root, relpath):
+            return describe_path(self.path(relpath), stamped=True).stamp
+
+    def protect(self, relpath: str) -> None:
+        """Let nobody write to an object any more. See `Backend.protect`."""
+        with writing(self.root):
+            protect_all(self.path(relpath))
+
+    def check_way(self, relpath: str) -> None:
+        """Check that no folder on the way is a link. See `Backend.check_way`."""
+        check_no_links(self.path(relpath).parent, Path(self.root))
+
+    def settle(self, relpath: str) -> None:
+        """Let a folder count as published now. See `Backend.settle`."""
+        with contextlib.suppress(OSError):  # only costs time later
+            os.utime(self.path(relpath))
 
     def exists(self, relpath: str) -> bool:
         """Return whether something is there, also a link that leads nowhere. See `Backend.exists`."""
@@ -291,6 +339,7 @@ class Local(Backend):
 
     def _delete(self, relpath: str, *, is_folder: bool, missing_ok: bool) -> None:
         path = self.path(relpath)
+        check_no_links(path.parent, Path(self.root))
         if not os.path.lexists(path):
             if missing_ok:
                 return
@@ -302,7 +351,10 @@ class Local(Backend):
             # Out of sight at once: nobody finds a folder that has lost half of its files.
             aside = self.staging().new_path()
             os.rename(path, aside)
-            shutil.rmtree(aside)
+            if aside.is_symlink():
+                aside.unlink()
+            else:
+                shutil.rmtree(aside)
 
     def _publish(self, source: str, target: str, *, is_folder: bool, by_link: bool, replace: bool) -> None:
         paths = self._files_of(source, is_folder=is_folder)
@@ -337,7 +389,7 @@ class Local(Backend):
         source = self.path(origin)
         # Kept versions of a folder share files, and must not get another writer: a file with one name only.
         if not (by_link and source.stat().st_nlink == 1 and link(source, place)):
-            copy_file(source, place, root=self.root, algorithm=DEFAULT_ALGORITHM)
+            copy_file(source, place, root=self.root, algorithm=DEFAULT_ALGORITHM, is_stored=True)
 
     def _files_of(self, relpath: str, *, is_folder: bool) -> list[str]:
         """Return the paths of the files of a folder, and "" for a file.
@@ -356,17 +408,35 @@ class Local(Backend):
     def _read(self, relpath: str) -> bytes:
         return self.path(relpath).read_bytes()
 
+    def about(self, relpath: str) -> str | None:
+        """Return the extended attribute. See `Backend.about`."""
+        with reading(self.root, relpath):
+            return description(self.path(relpath))
+
     def marker_stamp(self) -> Hashable:
         """Return the state of the file. See `Backend.marker_stamp`."""
         with reading(self.root, MARKER):
             status = os.stat(os.path.join(self.root, MARKER))
         return status.st_dev, status.st_ino, status.st_mtime_ns
 
+    def highest(self) -> int:
+        """Return the number in the attribute of the marker. See `Marked.highest`."""
+        return number_at(os.path.join(self.root, MARKER))
+
+    def note_highest(self, number: int) -> None:
+        """Write the attribute of the marker. See `Marked.note_highest`."""
+        marker = os.path.join(self.root, MARKER)
+        if number > number_at(marker):
+            note_number(marker, number)
+
     def _create_marker(self, text: str) -> None:
+        check_no_links(self.path(RESERVED), Path(self.root))
         create_file(self.path(MARKER), text)
 
     def _replace_marker(self, text: str) -> None:
+        before = self.highest()
         create_file(self.path(MARKER), text, replace=True)
+        self.note_highest(before)
 
     def _remove_marker(self) -> None:
         self.path(MARKER).unlink(missing_ok=True)
@@ -375,6 +445,11 @@ class Local(Backend):
 
     def _threads(self, sizes: Iterable[int | None]) -> int:
         return _THREADS
+
+
+def _protect_and_flush(path: Path) -> None:
+    protect(path)
+    sync_file(path)
 
 
 def _make_parents(top: Path, paths: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import unicodedata
 
@@ -207,6 +208,55 @@ def suffix_of(name: str, *, is_folder: bool = False) -> str:
     return parts[-1]
 
 
+def suffix_under(key: str | None, suffix: str, *, is_folder: bool = False) -> str:
+    """Return the suffix that content has under a key.
+
+    A file name may end in a version or a date (`model-1.0`, `counts.2024-01-31`): what does not name a kind of content
+    gives way to what the key says.
+
+    Args:
+        key: The key; None leaves the suffix as it is.
+        suffix: Suffix of the name that the content has so far.
+        is_folder: Whether it is a folder.
+
+    Raises:
+        InvalidArgument: Key and content have two suffixes, of which one names a kind of content.
+
+    Examples:
+        >>> suffix_under("models/mine", ".0"), suffix_under("exports/counts.v2", ".2024-01-31")
+        ('', '.v2')
+    """
+    if key is None:
+        return suffix
+    of_key = suffix_of(key, is_folder=is_folder)
+    if of_key != suffix and (_names_content(suffix) or _names_content(of_key)):
+        raise errors.InvalidArgument(
+            f"the key {key!r} has the suffix {of_key!r}, but the data has {suffix!r}; they must be equal"
+        )
+    return of_key
+
+
+def _names_content(suffix: str) -> bool:
+    last = suffix.rpartition(".")[2]
+    if not last:
+        return False
+    own = (*_composite, *_known, *formats.known_suffixes(), *COMPRESSIONS)
+    return suffix in own or f".{last}" in own or f".{last}" in _OTHERS or bool(_guess.guess_type(f"x.{last}")[0])
+
+
+# The standard library's own list, not that of the machine; and what is common where data are.
+_guess = mimetypes.MimeTypes(filenames=())
+_OTHERS = {
+    ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".safetensors", ".onnx", ".pb", ".keras", ".tflite", ".model",
+    ".weights", ".npz", ".mat", ".rda", ".rdata", ".sav", ".dta", ".sas7bdat", ".avro", ".duckdb", ".msgpack", ".log",
+    ".ini", ".cfg", ".conf", ".rst", ".ipynb", ".r", ".rmd", ".jl", ".cpp", ".java", ".sh", ".7z", ".rar", ".docx",
+    ".pptx", ".odt", ".ods", ".tab", ".dat", ".raw", ".czi", ".nd2", ".lif", ".svs", ".ndpi", ".dcm", ".mrc", ".edf",
+    ".wig", ".bw", ".bigwig", ".bb", ".bedgraph", ".maf", ".ped", ".bim", ".fam", ".bgen", ".gb", ".gbk", ".embl",
+    ".nwk", ".phy", ".pod5", ".fast5", ".cool", ".mcool", ".hic", ".bai", ".crai", ".tbi", ".csi", ".fai", ".webp",
+    ".geojson", ".gpkg", ".shp", ".las", ".laz", ".obo", ".owl", ".ttl", ".mgf", ".d",
+}  # fmt: skip
+
+
 def _is_suffix(part: str) -> bool:
     # "Dr. Smith" has a dot and no suffix.
     return len(part) <= MAX_SUFFIX_LENGTH and re.fullmatch(r"\.[\w+~-]+", part) is not None
@@ -221,18 +271,34 @@ def _is_compressed(parts: list[str]) -> bool:
     return suffix in _composite or suffix in formats.known_suffixes() or (len(inner) == 1 and suffix in _known)
 
 
-def object_path(stem: str, suffix: str) -> str:
+def object_path(stem: str, suffix: str, epoch: int | None = None) -> str:
     """Return a new path in the version store that no other save can choose.
 
     Args:
         stem: Stem of the uid of the first artifact that names the object, for people who look at the storage.
         suffix: Suffix of the object.
+        epoch: The largest id of a stored object that the saver saw; see `records.epochs`.
     """
-    return f"{RESERVED}/{stem}{uids.base62(RANDOM_LENGTH)}{suffix}"
+    seen = f"-{epoch}" if epoch is not None else ""
+    return f"{RESERVED}/{stem}{uids.base62(RANDOM_LENGTH)}{seen}{suffix}"
+
+
+def epoch_of(relpath: str) -> int | None:
+    """Return the epoch that the path of a stored object tells; None for one that tells none, and for other paths.
+
+    Examples:
+        >>> epoch_of(object_path("A" * 16, ".csv", 12)), epoch_of(object_path("A" * 16, ".csv"))
+        (12, None)
+    """
+    folder, _, name = relpath.partition("/")
+    found = _STORED.fullmatch(name) if folder == RESERVED else None
+    return int(found["epoch"]) if found is not None and found["epoch"] else None
 
 
 # Only names that `object_path` makes: the reserved folder may hold other things, such as the embedded database.
-_STORED = re.compile(rf"[0-9A-Za-z]{{{uids.STEM_LENGTH + RANDOM_LENGTH}}}(\..*)?", re.DOTALL)
+_STORED = re.compile(
+    rf"[0-9A-Za-z]{{{uids.STEM_LENGTH + RANDOM_LENGTH}}}(-(?P<epoch>[0-9]{{1,18}}))?(\..*)?", re.DOTALL
+)
 
 
 def is_stored_name(relpath: str) -> bool:

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from lamart_core.errors import ObjectExists, PathNotFound, StorageError
-from lamart_core.hashing import Digest, FileEntry, TreeDigest, tree_digest
+from lamart_core.errors import ContentMismatch, ObjectExists, PathNotFound, StorageError
+from lamart_core.hashing import Digest, FileEntry, TreeDigest, hash_file, tree_digest
 from lamart_core.storage.backend import Backend, exists_already
 from lamart_core.storage.failures import NoContainer, reading, writing
 from lamart_core.storage.names.keys import RESERVED, check_inside, is_reserved
@@ -24,7 +24,7 @@ from lamart_core.storage.objectstore.clients import client_of
 from lamart_core.storage.objectstore.downloads import download
 from lamart_core.storage.objectstore.filesystem import Remote
 from lamart_core.storage.objectstore.folders import FolderPut
-from lamart_core.storage.objectstore.uploads import put_verified, upload
+from lamart_core.storage.objectstore.uploads import head, put_verified, upload
 from lamart_core.storage.progress import NO_BAR, Bar
 from lamart_core.storage.staging import Staging
 from lamart_core.storage.threads import put_side_by_side, run_all
@@ -84,7 +84,14 @@ class ObjectStore(Remote, Backend):
         return put_side_by_side(puts, partial(self._put_file, bar=bar), self.client.remove, threads)
 
     def _put_folder(
-        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        tree: TreeDigest,
+        move: bool,
+        known: Mapping[str, KnownFile] | None,
+        about: str | None,
     ) -> ObjectStat:
         self._check_free(relpath)
         for entry in tree.entries:
@@ -114,17 +121,20 @@ class ObjectStore(Remote, Backend):
 
     # ------------------------------------------------------------------ get
 
-    def _get(self, relpath: str, target: Path, *, is_folder: bool, bar: Bar) -> None:
+    def _get(self, relpath: str, target: Path, *, is_folder: bool, digest: Digest | None, bar: Bar) -> None:
         with reading(self.root, relpath):
             if is_folder:
-                sizes = {path: file.size for path, file in self._files(relpath).items()}
-                if not sizes:
+                files = self._files(relpath)
+                if not files:
                     raise PathNotFound(f"there is no folder {relpath!r} in {self.root}")
+                sizes, said = {path: file.size for path, file in files.items()}, _tree_digest(files)
             else:
                 found = self.client.head(relpath)
                 if found is None:
                     raise PathNotFound(f"there is no file {relpath!r} in {self.root}")
-                sizes = {"": found.size}
+                sizes, said = {"": found.size}, found.digest
+        if digest is not None:
+            self._check_said(relpath, said, digest)
 
         def fetch(path: str) -> None:
             place = target / path
@@ -133,6 +143,14 @@ class ObjectStore(Remote, Backend):
             download(self.client, f"{relpath}/{path}" if path else relpath, place, sizes[path], bar)
 
         run_all([partial(fetch, path) for path in sizes], self._threads(sizes.values()))
+        # Others may have written there in between. The digest of one part is that of the bytes; else the server knows.
+        is_known = digest is not None and digest.algorithm == "md5" and hash_file(target, "md5").value == digest.value
+        if digest is not None and not is_known:
+            self._check_said(relpath, self.stat(relpath).digest, digest)
+
+    def _check_said(self, relpath: str, said: Digest | None, digest: Digest) -> None:
+        if said != digest:
+            raise ContentMismatch(f"the server says {said} of {relpath!r} in {self.root}, but {digest} was stored")
 
     def _get_file(self, relpath: str, target: Path, size: int | None, bar: Bar) -> None:
         download(self.client, relpath, target, size, bar)
@@ -154,7 +172,10 @@ class ObjectStore(Remote, Backend):
     def _list_files(self, relpath: str) -> dict[str, ObjectStat]:
         with reading(self.root, relpath):
             files = self._files(relpath)
-            return {path: ObjectStat(file.size, None, False, file.digest) for path, file in files.items()}
+            return {
+                path: ObjectStat(file.size, None, False, file.digest, modified=file.modified)
+                for path, file in files.items()
+            }
 
     def _files(self, relpath: str) -> dict[str, Listed]:
         """Return the files of a folder by their paths relative to it."""
@@ -167,6 +188,10 @@ class ObjectStore(Remote, Backend):
                     check_inside(listed.path)
                     found[listed.path] = listed
         return found
+
+    def about(self, relpath: str) -> str | None:
+        """Ask for the metadata of an object: one request. See `Backend.about`."""
+        return head(self.client, relpath).about
 
     def list_reserved(self) -> Iterator[ReservedName]:
         """Go through the reserved folder. See `Backend.list_reserved`."""

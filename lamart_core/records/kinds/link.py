@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, Table, text
 
+from lamart_core import errors
 from lamart_core.db import Base, BigId, Registry, UtcDateTime, now
 from lamart_core.query import ToMany
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.hierarchy import Edges, check_acyclic
-from lamart_core.records.run import current_run
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.current_run import current_run
+from lamart_core.records.kinds.hierarchy import Edges, check_acyclic
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,16 @@ class LinkRow(SQLRecord):
     def _insert(self, connection: Connection) -> int:
         row = self._values()
         self.__link__.prepare(connection, self.registry, [row])
-        for name, value in row.items():
-            setattr(self, name, value)
+        self._give(**row)
         return super()._insert(connection)
+
+    def _update(self, connection: Connection) -> None:
+        ends = list(self.__link__.table.columns)[:2]
+        if moved := sorted(self._changes().keys() & {end.name for end in ends}):
+            raise errors.InvalidArgument(
+                f"{', '.join(moved)} of {self!r}: a link stays between its two ends; delete it, and link the others"
+            )
+        super()._update(connection)
 
 
 _links: dict[str, Link] = {}

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from lamart_core import errors
 from lamart_core.query import ToMany, ToOne
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.hierarchy import Edges, check_acyclic
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.hierarchy import Edges, check_acyclic
 
 
 class Typed(SQLRecord):

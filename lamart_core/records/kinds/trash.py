@@ -15,7 +15,7 @@ from lamart_core.families.family import Family, lock, promote_newest
 from lamart_core.logging import logger
 
 if TYPE_CHECKING:
-    from lamart_core.records.base import SQLRecord
+    from lamart_core.records.kinds.base import SQLRecord
 
 
 def remove(record: SQLRecord, *, permanent: bool | None) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lamart_core.db import Registry
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.mixins import HasScope, TracksRun, TracksUpdates
-from lamart_core.records.run import current_run
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.current_run import current_run
+from lamart_core.records.kinds.mixins import HasScope, TracksRun, TracksUpdates
 
 
 class TrackedRecord(HasScope, TracksRun, TracksUpdates, SQLRecord):

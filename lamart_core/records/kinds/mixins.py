@@ -13,7 +13,7 @@ from lamart_core.db import TRASH_BRANCH_ID, Json, Registry, UtcDateTime, now
 from lamart_core.families.declare import stem
 from lamart_core.families.deleted import explain
 from lamart_core.query import QueryRegistry, QuerySet, ToOne, virtual
-from lamart_core.records import trash
+from lamart_core.records.kinds import trash
 
 
 class TracksUpdates:
@@ -137,6 +137,11 @@ class IsVersioned:
     def stem_uid(self) -> str:
         """The part of the uid that all versions share."""
         return self.uid[: -uids.VERSION_LENGTH]
+
+    @property
+    def _family(self) -> str:
+        """What all versions have in common, and no other record of the class."""
+        return self.stem_uid
 
     @virtual(_version)
     def version(self) -> str:

@@ -13,15 +13,16 @@ from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from lamart_core import errors, uids
 from lamart_core.db import Base, Registry, current_registry, model_class, model_names, now
-from lamart_core.db.checks import check_values
+from lamart_core.db.checks import check_new, check_values
 from lamart_core.families.branches import check_unlocked, place
-from lamart_core.families.declare import is_versioned
-from lamart_core.families.family import rename
+from lamart_core.families.declare import has_unique_tags, is_versioned
+from lamart_core.families.family import Family, check_tag_free, rename
 from lamart_core.families.following import insert_versions
 from lamart_core.query import QuerySet, Relation, ToOne
-from lamart_core.query.language.model import model_info
-from lamart_core.records import trash
-from lamart_core.records.riders import Outcome, Rider, Saved
+from lamart_core.query.language.model import model_info, suggestion
+from lamart_core.records.kinds import trash
+from lamart_core.records.kinds.json_columns import has_changed, watch_json
+from lamart_core.records.kinds.riders import Outcome, Rider, Saved
 
 
 @cache
@@ -51,6 +52,8 @@ class SQLRecord(Base):
     __frozen__: ClassVar[frozenset[str]] = frozenset({"id", "uid", "created_at", "created_on_id"})
     # What is assigned to one record after the other, and never to all of a query: others may have to follow.
     __one_by_one__: ClassVar[frozenset[str]] = frozenset()
+    # What the constructor takes without a keyword.
+    __positional__: ClassVar[tuple[str, ...]] = ()
     # Field that names a record: what `get` takes as a uid, what `repr` shows.
     __uid_length__: ClassVar[int] = 12
 
@@ -71,6 +74,7 @@ class SQLRecord(Base):
         if "__tablename__" in cls.__dict__:
             # Records are equal when their ids are, so that no id is ever used again.
             cls.__table__.kwargs["sqlite_autoincrement"] = True
+            watch_json(cls)
         for name, relation in SQLRecord.__waiting__.pop(cls.__name__, {}).items():
             cls._set_relation(name, relation)
 
@@ -95,9 +99,19 @@ class SQLRecord(Base):
         relation.__set_name__(cls, name)
         model_info.cache_clear()
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        cls = type(self)
+        if len(args) > len(cls.__positional__):
+            takes = ", ".join(cls.__positional__) or "no argument without a keyword"
+            example = f"{cls.__name__}({model_info(cls).naming_field()}=…)"
+            raise errors.InvalidArgument(f"{cls.__name__}() takes {takes}, got {len(args)}: name them, as in {example}")
+        named = dict(zip(cls.__positional__, args, strict=False))
+        if twice := sorted(named.keys() & fields.keys()):
+            raise errors.InvalidArgument(f"{cls.__name__}() got {', '.join(twice)} twice, with and without its name")
         self._registry = current_registry()
-        self._assign(fields)
+        self._assign(named | fields)
+        # At once, and before a database is asked; what is missing may still be assigned.
+        check_values(cls, {name: value for name, value in self._values().items() if value is not None})
 
     # ------------------------------------------------------------------ fields
 
@@ -111,8 +125,13 @@ class SQLRecord(Base):
         """Set initial values of columns and to-one relations."""
         cls = type(self)
         columns = {attribute.key for attribute in sa_inspect(cls).column_attrs}
-        to_one = {name: relation for name, relation in cls.__relations__.items() if isinstance(relation, ToOne)}
-        allowed = (columns | set(to_one)) - (cls.__frozen__ - {"uid"})
+        frozen = cls.__frozen__ - {"uid"}
+        to_one = {
+            name: relation
+            for name, relation in cls.__relations__.items()
+            if isinstance(relation, ToOne) and relation.column not in frozen
+        }
+        allowed = (columns | set(to_one)) - frozen
         unknown = sorted(set(fields) - allowed)
         if unknown:
             raise errors.FieldValidationError(
@@ -122,8 +141,15 @@ class SQLRecord(Base):
             if fields.get(name) is not None and fields.get(str(relation.column)) is not None:
                 raise errors.InvalidArgument(f"pass either {name} or {relation.column}, not both")
         for name, value in fields.items():
-            if name not in to_one or value is not None:
+            if name == "uid":
+                self._give(uid=value)
+            elif name not in to_one or value is not None:
                 setattr(self, name, value)
+
+    def _give(self, **values: Any) -> None:
+        """Set values that nobody assigns by hand."""
+        for name, value in values.items():
+            super().__setattr__(name, value)
 
     def _adopt(self, row: Self) -> None:
         """Become the existing record `row`: the same row, with nothing to save."""
@@ -162,21 +188,38 @@ class SQLRecord(Base):
 
     def _changes(self) -> dict[str, Any]:
         """Return the column values that were assigned since the record was loaded or saved."""
-        state = sa_inspect(self)
-        if not state.modified:
-            return {}
+        state = instance_state(self)
+        before, columns, present = state.committed_state, _columns(type(self)), self.__dict__
         return {
-            attribute.columns[0].name: self.__dict__[attribute.key]
-            for attribute in sa_inspect(type(self)).column_attrs
-            if attribute.key in self.__dict__ and state.attrs[attribute.key].history.has_changes()
+            columns[name]: present[name]
+            for name in before
+            if name in columns and name in present and has_changed(state, name)
         }
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in type(self).__frozen__ and self.__dict__.get("id") is not None:
+        model = type(self)
+        if name in model.__frozen__:
             raise errors.InvalidArgument(
-                f"{type(self).__name__}.{name} identifies the record or follows from its content; it cannot be assigned"
+                f"{model.__name__}.{name} identifies the record or follows from its content; it cannot be assigned"
+            )
+        if not name.startswith("_") and not hasattr(model, name):
+            names = model.field_names()
+            raise errors.FieldError(
+                f"{model.__name__} has no field {name!r} to assign{suggestion(name, names)}; it has: {', '.join(names)}"
             )
         super().__setattr__(name, value)
+
+    def _check(self) -> None:
+        """Check the values that the next save writes.
+
+        Raises:
+            InvalidArgument: One has the wrong type, is too long, cannot be stored, or is missing.
+        """
+        if self.is_saved:
+            check_values(type(self), self._changes())
+        else:
+            self._defaults(self.registry)
+            check_new(type(self), self._values())
 
     # ------------------------------------------------------------------ saving
 
@@ -184,9 +227,7 @@ class SQLRecord(Base):
         """Fill what a new row needs and the caller did not say."""
         present = self.__dict__
         defaults = self._default_values(registry)
-        for name, value in defaults.items():
-            if present.get(name) is None:
-                setattr(self, name, value)
+        self._give(**{name: value for name, value in defaults.items() if present.get(name) is None})
 
     def _default_values(self, registry: Registry) -> dict[str, Any]:
         values: dict[str, Any] = dict(_scalar_defaults(type(self)))
@@ -220,16 +261,15 @@ class SQLRecord(Base):
             IntegrityError: The row contradicts others.
             NameTaken: The name, or the key on the target branch, belongs to another record.
             RecordLocked: The record is locked; unlock it with `is_locked = False`.
+            ObjectDoesNotExist: The record was deleted since it was read.
             DatabaseBusy: Other writers held the database for too long.
         """
         registry = self.registry
+        self._check()
         if not self.is_saved:
-            self._defaults(registry)
-            check_values(type(self), self._values())
             self._inserted(registry.unit_of_work(self._insert))
             return self
         if (changes := self._changes()) or self._riders:
-            check_values(type(self), changes)
             if changes and "updated_at" in self.__table__.columns:
                 self.updated_at = now()
             moves = "branch_id" in self._changes()
@@ -260,14 +300,22 @@ class SQLRecord(Base):
         changes = self._changes()
         if changes.get("is_locked") is not False:
             check_unlocked(connection, table, [self.id])
+        if changes.get("version_tag") is not None and has_unique_tags(table):
+            check_tag_free(connection, Family.of(table, self.__dict__["uid"]), changes["version_tag"])
         target = changes.pop("branch_id", None)
         if target is not None:
             place(connection, table, self._rows_that_move(connection), target)
         if isinstance(changes.get("key"), str) and is_versioned(table):
             rename(connection, table, self.__dict__["uid"], changes["key"])
         if changes:
-            connection.execute(update(table).where(table.c.id == self.id).values(**changes))
-        self._ride(connection, self._values() | {"id": self.id}, Outcome.EXISTING)
+            changed = connection.execute(update(table).where(table.c.id == self.id).values(**changes))
+            if changed.rowcount != 1:
+                raise errors.ObjectDoesNotExist(f"{self!r} was deleted from {self.registry!r}; it cannot be changed")
+        if self._riders:  # they are told the row, and not what this object knows of it
+            row = connection.execute(select(table).where(table.c.id == self.id)).mappings().one_or_none()
+            if row is None:
+                raise errors.ObjectDoesNotExist(f"{self!r} was deleted from {self.registry!r}")
+            self._ride(connection, dict(row), Outcome.EXISTING)
 
     def _ride(self, connection: Connection, row: Mapping[str, Any], outcome: Outcome) -> None:
         """Run the riders of the record in the transaction that has written its row."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from sqlalchemy import CTE, select
 
 from lamart_core.query import QuerySet
-from lamart_core.records.base import SQLRecord
-from lamart_core.records.hierarchy import Edges, above, below
-from lamart_core.records.link import End, Link, link
+from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.hierarchy import Edges, above, below
+from lamart_core.records.kinds.link import End, Link, link
 
 if TYPE_CHECKING:
     from lamart_core.query import RelatedManager

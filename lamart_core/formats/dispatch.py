@@ -23,7 +23,7 @@ from lamart_core.logging import logger
 ENTRY_POINT_GROUP = "lamart_core.formats"
 
 
-class _Registry:
+class _Formats:
     """Formats by name, in order: what is registered later is asked first, the general ones last."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class _Registry:
 
 def broken_formats() -> str:
     """The end of an error message: which formats of others could not be loaded, and why; empty if all could."""
-    return "".join(f". Note that {origin} cannot be used: {why}" for origin, why in _registry.broken.items())
+    return "".join(f". Note that {origin} cannot be used: {why}" for origin, why in _formats.broken.items())
 
 
 def _builtin_formats() -> tuple[Format, ...]:
@@ -100,14 +100,6 @@ def _builtin_formats() -> tuple[Format, ...]:
     from lamart_core.formats.arrays.zarr import ZarrFormat
     from lamart_core.formats.documents import JsonFormat, YamlFormat
     from lamart_core.formats.fcs import FcsFormat
-    from lamart_core.formats.files import (
-        ArchiveFormat,
-        FileFormat,
-        ImageFormat,
-        PageFormat,
-        RdsFormat,
-        TextFormat,
-    )
     from lamart_core.formats.folder_format import FolderFormat
     from lamart_core.formats.mudata.h5mu import H5muFormat
     from lamart_core.formats.mudata.zarr import MuDataZarrFormat
@@ -118,6 +110,14 @@ def _builtin_formats() -> tuple[Format, ...]:
         PackedH5adFormat,
         PackedParquetFormat,
         PackedTsvFormat,
+    )
+    from lamart_core.formats.plain import (
+        ArchiveFormat,
+        FileFormat,
+        ImageFormat,
+        PageFormat,
+        RdsFormat,
+        TextFormat,
     )
     from lamart_core.formats.soma.store import SomaFormat
     from lamart_core.formats.spatialdata.zarr import SpatialDataFormat
@@ -163,7 +163,7 @@ def _builtin_formats() -> tuple[Format, ...]:
     )
 
 
-_registry = _Registry()
+_formats = _Formats()
 
 
 def register(new: Format) -> None:
@@ -172,12 +172,12 @@ def register(new: Format) -> None:
     Raises:
         InvalidArgument: Its name or one of its suffixes is taken.
     """
-    _registry.add(new)
+    _formats.add(new)
 
 
 def all_formats() -> tuple[Format, ...]:
     """All formats, in the order in which they are asked."""
-    return _registry.formats()
+    return _formats.formats()
 
 
 def known_suffixes(*, of_folders: bool = False) -> frozenset[str]:
@@ -186,7 +186,7 @@ def known_suffixes(*, of_folders: bool = False) -> frozenset[str]:
     Args:
         of_folders: Those of folders only.
     """
-    return _registry.suffixes(of_folders)
+    return _formats.suffixes(of_folders)
 
 
 def for_suffix(suffix: str) -> Format | None:
@@ -196,7 +196,7 @@ def for_suffix(suffix: str) -> Format | None:
         >>> for_suffix(".parquet").name
         'parquet'
     """
-    return _registry.owners().get(suffix)
+    return _formats.owners().get(suffix)
 
 
 def for_path(path: Path, suffix: str) -> Format:
@@ -227,6 +227,10 @@ def for_remote(path: UPath, suffix: str, *, is_folder: bool) -> Format:
             for name, content in read_root(path).items():
                 (root / name).write_bytes(content)
             return for_path(root, suffix)
+    files = () if is_folder else (f for f in all_formats() if suffix in f.shared_suffixes and not f.is_folder)
+    recognising = next((f for f in files if f.recognises(path, suffix)), None)
+    if recognising is not None:
+        return recognising
     owner = for_suffix(suffix)
     return owner if owner is not None and owner.is_folder == is_folder else _named("folder" if is_folder else "file")
 

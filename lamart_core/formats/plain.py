@@ -131,18 +131,18 @@ class FileFormat(_ContentFormat):
 
     def writes(self, suffix: str) -> bool:
         """Whether no other format claims the suffix."""
-        from lamart_core.formats import registry
+        from lamart_core.formats import dispatch
 
-        return registry.for_suffix(suffix) in (None, self)
+        return dispatch.for_suffix(suffix) in (None, self)
 
     def load(self, path: Path, *, suffix: str, as_type: Any = None, **options: Any) -> Any:
         """As for other formats, but without a default except for ``.bin``."""
         if as_type is None and suffix not in self.suffixes:
-            from lamart_core.formats import registry
+            from lamart_core.formats import dispatch
 
             raise NoLoader(
                 f"Files with suffix {suffix!r} have no loader: use .cache() to get a local path, or as_type=str or "
-                f"bytes for the content{registry.broken_formats()}"
+                f"bytes for the content{dispatch.broken_formats()}"
             )
         return super().load(path, suffix=suffix, as_type=as_type, **options)
 
