@@ -13,7 +13,6 @@ from lamart_core.connect import connect
 from lamart_core.db import Registry, add_host, remove_host
 from lamart_core.lineage import enter_run, leave_runs
 from lamart_core.logging import logger
-from lamart_core.records.run import innermost_run
 from lamart_dagster.dagster_internals import current_step_context
 from lamart_dagster.options import check_options, resolve_options
 from lamart_dagster.steps import StepRuns, step_runs_of
@@ -94,8 +93,7 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
         if step is not None:
             opened = self.steps.open(registry, step)
             opened.is_entered = True
-            if innermost_run(registry) != opened.run:
-                enter_run(opened.run)
+            enter_run(opened.run)
         return registry
 
     def open(self) -> Registry:

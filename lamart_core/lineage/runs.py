@@ -325,8 +325,8 @@ def _what_exists(connection: Connection) -> dict[str, int]:
         # transaction, makes sure that no lower id appears later.
         connection.execute(text(f"LOCK TABLE {artifacts.name} IN SHARE MODE"))
     highest = [select(func.coalesce(func.max(table.c.id), 0)).scalar_subquery() for table in (artifacts, recreations)]
-    row = connection.execute(select(*highest)).one()
-    return {_ARTIFACTS_UNTIL: int(row[0]), _RECREATIONS_UNTIL: int(row[1])}
+    until: tuple[int, ...] = tuple(connection.execute(select(*highest)).one())
+    return dict(zip((_ARTIFACTS_UNTIL, _RECREATIONS_UNTIL), until, strict=True))
 
 
 def _read_run(registry: Registry, run_id: int) -> Run:
