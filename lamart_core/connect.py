@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, insert, select, text
 
 from lamart_core import errors, uids
 from lamart_core.db import Registry, now, set_connector, set_default_registry
+from lamart_core.db.checks import check_values
 from lamart_core.db.engines import opening
 from lamart_core.db.registration import registration_table
 from lamart_core.db.schema import ensure_schema, schema_version
@@ -20,6 +21,7 @@ from lamart_core.models import Branch, Storage, User  # all record classes, so t
 from lamart_core.records import ownership
 from lamart_core.settings import Settings, default_cache_dir
 from lamart_core.storage import OptionsSource, StorageOptions, normalise_root, storage_type
+from lamart_core.storage.failures import writing
 
 EMBEDDED = Path(".lamart")
 _USER = User.__table__
@@ -109,7 +111,7 @@ def connect(
         created = ensure_schema(registry)
         _identify(registry, hash_algorithm)
         registry.check_file()
-    handle = _choose_user(registry, user or os.environ.get("LAMART_USER"))
+    handle = _choose_user(registry, user or os.environ.get("LAMART_USER") or None)
     default = _choose_storage(registry, storage)
     local = _choose_local_storage(registry, local_storage) if local_storage is not None else None
     if branch is not None:
@@ -165,6 +167,13 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
+def _make_root(folder: Path) -> None:
+    if folder.is_file():
+        raise errors.NotAFolder(f"the root {folder} is a file; a storage location is a folder")
+    with writing(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def _open_existing(registry: Registry) -> None:
     if registry.is_sqlite and not Path(str(registry.url.database)).is_file():
         raise errors.PathNotFound(f"there is no database {registry.url.database}; connect() makes one")
@@ -203,7 +212,9 @@ def _identify(registry: Registry, hash_algorithm: str | None) -> None:
 
 
 def _choose_user(registry: Registry, handle: str | None) -> str:
-    handle = (handle or _login_name())[:30]
+    if handle is None:
+        handle = _login_name()[:30]
+    check_values(User, {"handle": handle})
     with registry.read() as session:
         user_id = session.scalar(select(User.id).where(User.handle == handle))
     if user_id is None:
@@ -267,7 +278,7 @@ def _location(registry: Registry, root: str | os.PathLike[str]) -> Storage:
             # Elsewhere the first write asks: opening a registry needs no network.
             ownership.check(record)
         elif is_local:
-            Path(record.root).mkdir(parents=True, exist_ok=True)
+            _make_root(Path(record.root))
         return record.save()
 
 

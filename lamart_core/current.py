@@ -11,6 +11,7 @@ from lamart_core.db import current_registry
 from lamart_core.lineage import current_run
 from lamart_core.query import QuerySet
 from lamart_core.records import Branch, Run, Space, Storage, Transform
+from lamart_core.records.locations import known_root
 from lamart_core.settings import CreationSettings
 from lamart_core.storage import normalise_root
 
@@ -34,7 +35,7 @@ class CurrentSettings:
     def storage(self, value: Storage | str | os.PathLike[str]) -> None:
         registry = current_registry()
         if not isinstance(value, Storage):
-            root = normalise_root(str(value))
+            root = known_root(registry, normalise_root(str(value)))
             found = QuerySet(Storage, registry).filter(root=root).one_or_none()
             if found is None:
                 roots = ", ".join(item.root for item in QuerySet(Storage, registry).filter().to_list())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,9 +44,19 @@ class Settings:
 
 
 def default_cache_dir() -> Path:
-    """Return the folder for cached copies: `LAMART_CACHE_DIR`, else the user's cache folder."""
+    """Return the folder for cached copies: `LAMART_CACHE_DIR`, else the user's cache folder.
+
+    Where the latter cannot be written to, as in many containers, a folder among the temporary files.
+    """
     configured = os.environ.get("LAMART_CACHE_DIR")
     if configured:
         return Path(configured).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "lamart"
+    folder = (Path(base) if base else Path.home() / ".cache") / "lamart"
+    return folder if _is_writable(folder) else Path(tempfile.gettempdir(), f"lamart-{os.getuid()}")
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether a folder, or the one that it can be made in, can be written to."""
+    nearest = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+    return nearest.is_dir() and os.access(nearest, os.W_OK)

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast, overload
 
-from lamart_core import errors, uids
+from lamart_core import errors, source_code, uids
 from lamart_core.db import Registry, current_registry
-from lamart_core.lineage import source_code
 from lamart_core.lineage.context import current_run, run_context
 from lamart_core.lineage.edges import add_inputs, track_collection_input
 from lamart_core.lineage.params import json_params, records_in

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,10 +13,11 @@ from lamart_core import hashing, uids
 from lamart_core.db import TRASH_BRANCH_ID, Base, Registry, now
 from lamart_core.families.branches import place
 from lamart_core.families.family import Family
-from lamart_core.families.following import follow, insert_versions, read_tip
+from lamart_core.families.following import follow, read_tip
 from lamart_core.lineage.redact import redacted_text
 from lamart_core.records import Run, RunStatus, Transform
 from lamart_core.records.kinds.mixins import new_row
+from lamart_core.records.transform import code_digest, insert_next
 
 MAX_NAME = 150
 MAX_EXTERNAL_ID = 512
@@ -52,10 +52,7 @@ class TransformSpec:
     @property
     def digest(self) -> str | None:
         """What makes two versions of the code the same; None when nothing is known of it."""
-        if self.source_code is None and self.code_version is None:
-            return None
-        identity = json.dumps([self.source_code, self.code_version], ensure_ascii=False)
-        return hashing.hash_bytes(identity.encode("utf-8", errors="surrogatepass")).value
+        return code_digest(self.source_code, self.code_version)
 
 
 @dataclass(frozen=True)
@@ -289,13 +286,13 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
         place(connection, _TRANSFORM, [row["id"]], registry.branch_id)
     elif row is not None and (row["is_latest"] or row["branch_id"] != registry.branch_id):
         return int(row["id"])
-    tip = read_tip(connection, Family.called(_TRANSFORM, key=spec.key), registry.branch_id)
-    uid = follow(connection, _TRANSFORM, tip)
     if row is not None:
+        follow(
+            connection, _TRANSFORM, read_tip(connection, Family.called(_TRANSFORM, key=spec.key), registry.branch_id)
+        )
         connection.execute(update(_TRANSFORM).where(columns.id == row["id"]).values({"is_latest": True}))
         return int(row["id"])
     values = new_row(registry) | {
-        "uid": uid,
         "key": spec.key,
         "kind": spec.kind,
         "source_code": spec.source_code,
@@ -304,7 +301,7 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
         "description": spec.description,
         "is_latest": True,
     }
-    return int(insert_versions(connection, _TRANSFORM, [values])[0].id)
+    return int(insert_next(connection, values)["id"])
 
 
 def _highest_artifact_id(connection: Connection) -> int:

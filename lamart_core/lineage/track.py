@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lamart_core import errors, uids
+from lamart_core import errors, source_code, uids
 from lamart_core.db import Registry, current_registry
-from lamart_core.lineage import source_code
 from lamart_core.lineage.params import json_params
 from lamart_core.lineage.redact import redacted_arguments
 from lamart_core.lineage.runs import RunSpec, TransformSpec, continue_run, finish_run, open_run, set_transform
-from lamart_core.lineage.source_code import Source
 from lamart_core.logging import logger
 from lamart_core.records import Run, RunStatus, Transform
 from lamart_core.records.kinds.current_run import innermost_run
+from lamart_core.source_code import Source
 
 _PREFIX = "track/"
 

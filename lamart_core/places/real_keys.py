@@ -10,6 +10,7 @@ had begun there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, or_, select, update
@@ -25,6 +26,7 @@ from lamart_core.places.key_state import KeyState, live_object, read_state, read
 from lamart_core.places.publish import finish
 from lamart_core.places.torn import holds_any
 from lamart_core.records import Storage, artifact_table
+from lamart_core.records.locations import check_owner
 from lamart_core.records.stored_object import LOST, MISSING, OBSOLETE
 
 
@@ -93,9 +95,13 @@ def reserve(
         leaving: Id of an artifact that needs no bytes there, because it gets others.
 
     Raises:
+        InvalidKey: The path belongs to another storage location.
         ObjectExists: Something lies there that is no version of this key, and not the content itself.
         StorageError: The storage failed; nothing is changed.
     """
+    check_owner(registry, storage, key)
+    storage.backend.check_way(key)
+    _check_not_below_a_file(storage, key)
     table = artifact_table()
     with registry.engine.connect() as connection:
         before = read_state(connection, storage.id, key)
@@ -145,15 +151,28 @@ def check_free(registry: Registry, storage: Storage, key: str) -> None:
     """Check that nothing lies at a real key, but for old bytes of ours that are going to be removed.
 
     Raises:
+        InvalidKey: The path belongs to another storage location.
         ObjectExists: Something does.
         StorageError: The storage failed or refused.
     """
+    check_owner(registry, storage, key)
+    storage.backend.check_way(key)
+    _check_not_below_a_file(storage, key)
     if not storage.backend.exists(key):
         return
     with registry.engine.connect() as connection:
         work = read_work(connection, storage.id, key)
     if work.live is not None or not holds_any(storage, key, work.obsolete):
         raise errors.ObjectExists(f"there is something at {storage.root}/{key} already")
+
+
+def _check_not_below_a_file(storage: Storage, key: str) -> None:
+    """Check that no part of a key before its name is a file, which in a file system holds nothing."""
+    if storage.type != "local":
+        return
+    for parent in list(PurePosixPath(key).parents)[:-1]:
+        if Path(storage.root, parent).is_file():
+            raise errors.ObjectExists(f"nothing can lie at {storage.root}/{key}: {parent} is a file")
 
 
 def _versions_at(table: Table, object_id: int, key: str) -> Select[Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.query import QuerySet
 from lamart_core.records import ArtifactRecord, Storage, StoredObject
-from lamart_core.storage import address_of, match_root, normalise_source, relative_to
+from lamart_core.storage import address_of, match_root, normalise_source, relative_to, seen_from_root
 from lamart_core.types import AnyPathStr
 
 
@@ -18,6 +20,8 @@ def id_of_path(model: type[ArtifactRecord], registry: Registry, path: AnyPathStr
     """
     text = address_of(path) if "://" in str(path) else normalise_source(str(path))
     locations = {item.root: item for item in QuerySet(Storage, registry).filter().to_list()}
+    if "://" not in text:
+        text = str(seen_from_root(Path(text), locations))
     root = match_root(text, locations)
     if root is None:
         raise errors.ObjectDoesNotExist(f"{text} lies in no registered storage location")

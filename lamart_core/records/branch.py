@@ -39,13 +39,13 @@ class Branch(HasOwnName):
     """A line of work: records of other branches than main are hidden until the branch is current or merged.
 
     Args:
-        name: Name; no two branches have the same in whatever case.
+        name: Name; no two branches have the same in whatever case. A name that is there gives that branch.
         description: Free text.
         status: `"standalone"` (the default), `"draft"`, `"review"` or `"closed"`; `merge()` sets `"merged"`.
 
     Raises:
         InvalidArgument: The name is empty, too long or has spaces around it, or there is no such status.
-        NameTaken: Another branch has the name; raised by `save()`.
+        NameTaken: Another branch has the name in another case; raised by `save()`.
 
     Examples:
         >>> import lamart_core as ln
@@ -86,12 +86,16 @@ class Branch(HasOwnName):
         others = dict(fields)
         status = others.pop("status", None)
         super()._assign(others)
-        self._set_status(status if status is not None else BranchStatus.STANDALONE.name.lower())
+        if status is not None:
+            self._set_status(status)
+
+    def _not_wished(self) -> frozenset[str]:
+        return super()._not_wished() | {"_status_code"}
 
     @virtual(status_of(BranchStatus), assign=lambda branch, value: branch._set_status(value))
     def status(self) -> str:
         """The status in words: standalone, draft, review, merged or closed."""
-        return BranchStatus(self._status_code).name.lower()
+        return BranchStatus(self.__dict__.get("_status_code") or BranchStatus.STANDALONE).name.lower()
 
     def _set_status(self, value: str) -> None:
         settable = [each.name.lower() for each in BranchStatus if each is not BranchStatus.MERGED]

@@ -3,31 +3,116 @@
 from __future__ import annotations
 
 import contextlib
-import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.attributes import set_committed_value
 
 from lamart_core import errors, uids
-from lamart_core.db import model_class
+from lamart_core.db import Base, Registry, model_class
 from lamart_core.logging import logger
 from lamart_core.records.artifact import artifact_table
-from lamart_core.storage import RESERVED, Marker, backend_at
+from lamart_core.storage import RESERVED, Marker, backend_at, match_root, path_below, relative_to, storage_type
 
 if TYPE_CHECKING:
     from lamart_core.records.storage import Storage
+
+
+def check_owner(registry: Registry, storage: Storage, key: str) -> None:
+    """Check that no other location begins on the way to a real key: a path belongs to the one with the longest root.
+
+    Raises:
+        InvalidKey: One does.
+    """
+    table = storage.__table__
+    with registry.engine.connect() as connection:
+        roots = list(connection.execute(select(table.c.root)).scalars())
+    owner = match_root(path_below(storage.root, key), roots)
+    if owner not in (None, storage.root):
+        raise errors.InvalidKey(
+            f"the key {key!r} of {storage.root} is a path of the storage location {owner}, and no path has two owners; "
+            f"pass storage={owner!r} and the path in it, or choose another key"
+        )
+
+
+def _check_unowned(record: Storage) -> None:
+    """Check that nothing lies below the root of a new location that another one has at a real key or in place.
+
+    Raises:
+        IntegrityError: Something does.
+    """
+    table, stored = record.__table__, model_class("StoredObject").__table__
+    query = select(table.c.id, table.c.root).where(table.c.instance_uid == record.registry.uid)
+    with record.registry.engine.connect() as connection:
+        roots = {row.root: row.id for row in connection.execute(query) if row.root != record.root}
+        outer = match_root(record.root, roots)
+        if outer is None:
+            return
+        below = stored.c.path.startswith(relative_to(record.root, outer) + "/", autoescape=True)
+        lying = select(stored.c.path).where(stored.c.storage_id == roots[outer], below, stored.c.state.is_(None))
+        path = connection.execute(lying.where(~stored.c.is_managed).limit(1)).scalar_one_or_none()
+    if path is not None:
+        raise errors.IntegrityError(
+            f"{record.root} lies in the storage location {outer}, which has artifacts there, for example at {path!r}, "
+            "and no path has two owners; choose another root, or delete or move those artifacts first"
+        )
+
+
+def known_root(registry: Registry, root: str) -> str:
+    """Return the root by which a registry knows a place, which may be named by way of a symbolic link."""
+    if storage_type(root) != "local":
+        return root
+    table = Base.metadata.tables["lamart_storage"]
+    with registry.engine.connect() as connection:
+        roots = connection.execute(select(table.c.root).where(table.c.type == "local")).scalars().all()
+    real = os.path.realpath(root)
+    return root if root in roots else next((other for other in roots if os.path.realpath(other) == real), root)
+
+
+def claim_reference(record: Storage) -> None:
+    """Mark a location that was a reference so far as managed by its registry, where that is possible.
+
+    Its uid stays, so a place that carries a marker already stays a reference.
+
+    Raises:
+        IntegrityError: Another location has artifacts below the root.
+        StorageError: There is no such bucket or container.
+    """
+    _check_unowned(record)
+    backend = backend_at(record.root, options=record.registry.storage_options.for_root(record.root))
+    found = backend.read_marker()
+    if found is not None:
+        logger.warning("%s is managed by another registry (%s) and stays a reference", record.root, found.registry_uid)
+        return
+    registry = record.registry
+    try:
+        backend.write_marker(Marker(storage_uid=record.uid, registry_uid=registry.uid))
+    except errors.StorageError as error:
+        logger.warning("%s cannot be written to and stays a reference: %s", record.root, error)
+        return
+    table = record.__table__
+    managed = table.update().where(table.c.id == record.id).values(instance_uid=registry.uid)
+    registry.unit_of_work(lambda connection: connection.execute(managed))
+    registry.forget(("storage", record.id))
+    set_committed_value(record, "instance_uid", registry.uid)
 
 
 def claim(record: Storage) -> None:
     """Mark a new location as managed by its registry where that is possible, and note what the marker says.
 
     Raises:
-        IntegrityError: The marker is that of a location which this registry knows under another root.
+        IntegrityError: The marker is that of a location which this registry knows under another root, or another
+            location has artifacts below the root.
         StorageError: There is no such bucket or container.
+        NotAFolder: The root is a file.
     """
+    _check_unowned(record)
     backend, registry_uid = record.backend, record.registry.uid
+    if record.type == "local" and Path(record.root).is_file():
+        raise errors.NotAFolder(f"the root {record.root} is a file; a storage location is a folder")
     marker = backend.read_marker()
     if marker is None:
         marker = Marker(storage_uid=uids.base62(12), registry_uid=registry_uid)
@@ -36,10 +121,12 @@ def claim(record: Storage) -> None:
         except errors.ObjectExists:  # another process marked it in between
             marker = backend.read_marker()
         except errors.StorageError as error:
-            # No bucket, or no folder could be made: there is nothing to read either.
-            folder = backend.path()
-            if error.errno == errno.ENOENT or (isinstance(folder, Path) and not folder.is_dir()):
-                raise
+            try:
+                backend.check_reachable()
+            except errors.PathNotFound:  # no bucket, or no folder could be made: there is nothing to read either
+                raise error from None
+            except errors.LamartError:
+                pass
             logger.warning("%s cannot be written to and is registered for reading only: %s", record.root, error)
             marker = None
     elif marker.registry_uid != registry_uid:
@@ -89,6 +176,7 @@ def check_move(record: Storage, old_root: str) -> None:
         ).scalar_one_or_none()
     if other is not None:
         raise errors.InvalidArgument(f"{new_root} is the root of another storage location ({other}) already")
+    _check_unowned(record)
     backend = record.backend
     marker = backend.read_marker()
     if marker is None:

@@ -16,12 +16,12 @@ class Space(HasOwnName):
     """A part of the registry with its own storage locations; everything lies in the space `all` by default.
 
     Args:
-        name: Name; no two spaces have the same in whatever case.
+        name: Name; no two spaces have the same in whatever case. A name that is there gives that space.
         description: Free text.
 
     Raises:
         InvalidArgument: The name is empty, too long or has spaces around it.
-        NameTaken: Another space has the name; raised by `save()`.
+        NameTaken: Another space has the name in another case; raised by `save()`.
 
     Examples:
         >>> import lamart_core as ln

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.orm.attributes import manager_of_class
 from upath import UPath
 
-from lamart_core import uids
+from lamart_core import errors, uids
 from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
 from lamart_core.query import ToMany
 from lamart_core.records import locations, ownership
@@ -37,7 +37,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         region: Region of an S3 bucket; for a local folder the name of the machine, see `host`.
         instance_uid: Uid of the registry that manages the location; None when nobody does.
 
-    Locations may lie inside one another; a path belongs to the one with the longest root. When the files have been
+    Locations may lie inside one another; a path belongs to the one with the longest root, and no other has real keys
+    there. A new location is refused where another one has artifacts at real keys or in place. When the files have been
     moved elsewhere, `.lamart/` included, assign the new root and save: `storage.root = "/new/place"`.
 
     Raises:
@@ -52,6 +53,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
 
     __tablename__ = "lamart_storage"
     __frozen__ = SQLRecord.__frozen__ | {"type", "instance_uid"}
+    __identity__ = frozenset({"root"})
+    __kept__ = Recognised.__kept__ | {"region", "space_id", "_generation", "_marked_at"}
 
     uid: Mapped[str] = mapped_column(uid_type(12), unique=True)
     root: Mapped[str] = mapped_column(String(255), unique=True)
@@ -66,24 +69,24 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
     artifacts = ToMany("Artifact", column="storage_id", fixed="an artifact is where its bytes are")
 
     _is_reference: bool = False
+    _is_asked_for: bool = False
 
     def __init__(self, root: str | os.PathLike[str], **fields: Any) -> None:
-        normalised = normalise_root(str(root))
-        registry = current_registry()
-        with registry.read() as session:
-            existing = session.scalars(select(Storage).where(Storage.root == normalised)).one_or_none()
-        if existing is not None:
-            self._registry = registry
-            self._adopt_row(vars(existing))
-            return
+        normalised = locations.known_root(current_registry(), normalise_root(str(root)))
+        kind = fields.pop("type", None)
+        if kind not in (None, storage_type(normalised)):
+            raise errors.InvalidArgument(f"the type of {normalised} is {storage_type(normalised)!r}, and not {kind!r}")
         super().__init__(root=normalised, **fields)
         self._give(type=storage_type(normalised))
+        self._recognise()
+        self._is_asked_for = self.is_saved
 
     def save(self) -> Self:
         """Register the location, and mark it as managed by this registry where it can be written.
 
         A location that another registry has marked, or that cannot be written, is registered as a reference: its
-        objects can be read and registered in place, nothing is ever written or deleted there.
+        objects can be read and registered in place, nothing is written or deleted there. So is one that was met as the
+        place of a remote object, until it is registered by its root.
 
         Saved with another `root`, the location is where its files have been moved to. No file is touched, and
         everything in it keeps loading. Stop what writes to the old root before.
@@ -102,6 +105,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             return self._save_new()
         if "root" in self._changes():
             self._save_moved()
+        elif self._is_asked_for and not self._is_reference and self.instance_uid is None:
+            locations.claim_reference(self)
         return super().save()
 
     def _save_new(self) -> Self:
@@ -114,6 +119,9 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
 
     def _is_same(self) -> ColumnElement[bool]:
         return self.__table__.c.root == self.root
+
+    def _not_wished(self) -> frozenset[str]:
+        return super()._not_wished() | {"region"}
 
     def _save_moved(self) -> None:
         registry = self.registry
@@ -160,7 +168,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             MultipleObjectsReturned: Several locations match.
         """
         if isinstance(expressions.get("root"), str | os.PathLike):
-            expressions["root"] = normalise_root(str(expressions["root"]))
+            root = normalise_root(str(expressions["root"]))
+            expressions["root"] = locations.known_root(current_registry(), root)
         return super().get(idlike, **expressions)
 
     @property

@@ -15,6 +15,7 @@ from lamart_core.objects.plan import Dedup
 from lamart_core.query import QuerySet
 from lamart_core.query.language.model import check_registry
 from lamart_core.records import ArtifactRecord, Branch, Run, Space, SQLRecord, Storage, storage_locations
+from lamart_core.records.locations import known_root
 from lamart_core.storage import address_of, check_suffix, clean_key, normalise_root
 
 T = TypeVar("T", bound=SQLRecord)
@@ -163,7 +164,7 @@ def _storage(registry: Registry, storage: Any) -> Storage | None:
         return None if storage is None else _check_record(registry, storage, Storage, "storage", "a Storage")
     if not isinstance(storage, str) and not hasattr(storage, "__fspath__") and not hasattr(storage, "protocol"):
         raise errors.InvalidArgument(f"storage has to be a Storage or a root, got {type(storage).__name__}")
-    root = normalise_root(address_of(storage))
+    root = known_root(registry, normalise_root(address_of(storage)))
     found = storage_locations(registry)
     for location in found:
         if location.root == root:

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import inspect as sa_inspect
@@ -24,7 +25,15 @@ from lamart_core.saving import resolve, stage, targets
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.given import check_tag, names_given, take_given
 from lamart_core.saving.targets import check_managed
-from lamart_core.storage import address_of, is_reserved, normal_form, relative_to, suffix_of, suffix_under
+from lamart_core.storage import (
+    address_of,
+    is_reserved,
+    normal_form,
+    relative_to,
+    seen_from_root,
+    suffix_of,
+    suffix_under,
+)
 
 
 def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Request) -> None:
@@ -32,6 +41,8 @@ def from_path(record: ArtifactRecord, registry: Registry, path: Any, request: Re
     request = checked(registry, request)
     source = stage.resolve_source(path, registry.storage_options)
     storages = storage_locations(registry)
+    if isinstance(source, Path):
+        source = seen_from_root(source, [item.root for item in storages])
     if _adopt_own_object(record, registry, source, storages, request):
         return
     roots = [item.root for item in storages]

@@ -31,12 +31,14 @@ from lamart_core.storage import (
     is_reserved,
     match_root,
     relative_to,
+    seen_from_root,
     state_at_rest,
     suffix_of,
 )
 
 T = TypeVar("T", bound=ArtifactRecord)
 _THREADS = 8
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def from_dir(
     if isinstance(source, Path) and not source.is_dir():
         raise _no_folder(source)
     locations = storage_locations(registry)
+    if isinstance(source, Path):
+        source = seen_from_root(source, [item.root for item in locations])
     parts = _parts(address_of(source), [item.root for item in locations], request.key)
     if isinstance(source, Path):
         if parts[-1].root is None:
@@ -210,11 +214,17 @@ def _stage_remote(registry: Registry, source: UPath, part: _Part) -> list[_File]
         raise _no_folder(source)
     construct.remember_options(registry, part.root, given)
     files: list[_File] = []
+    left_out: list[str] = []
     for relative, stat in found.items():
         if is_reserved(relative):
             continue
         name = part.base + relative
-        backend.check_path(name)
+        try:
+            backend.check_path(name)
+            _named(part, relative, name)
+        except errors.InvalidArgument:  # whoever reads a bucket can seldom rename what lies there
+            left_out.append(name)
+            continue
         suffix = suffix_of(relative)
         kind = formats.for_suffix(suffix)
         staged = Staged(
@@ -229,6 +239,15 @@ def _stage_remote(registry: Registry, source: UPath, part: _Part) -> list[_File]
             root=part.root,
         )
         files.append(_File(relative, part, staged))
+    if left_out:
+        shown = ", ".join(map(repr, left_out[:_SHOWN]))
+        logger.warning(
+            "%s objects of %s have names that make no key, and are left out: %s%s",
+            f"{len(left_out):,}",
+            source,
+            shown,
+            ", …" if len(left_out) > _SHOWN else "",
+        )
     return files
 
 
@@ -268,12 +287,14 @@ def _plans(
 
 
 def _key(file: _File) -> str:
-    prefix, name = file.part.prefix, file.staged.in_place
-    text = f"{prefix}/{file.relative}" if prefix else file.relative if name is None else name
     try:
-        return clean_key(text)
+        return _named(file.part, file.relative, file.staged.in_place)
     except errors.InvalidKey as error:
         raise errors.InvalidKey(f"{file.relative!r} cannot be named: {error}. Rename the file") from error
+
+
+def _named(part: _Part, relative: str, in_place: str | None) -> str:
+    return clean_key(f"{part.prefix}/{relative}" if part.prefix else relative if in_place is None else in_place)
 
 
 def _target(registry: Registry, part: _Part, request: Request, locations: Sequence[Storage]) -> Storage:

@@ -33,7 +33,8 @@ def check_managed(storage: Storage) -> None:
     """Raise InvalidArgument for a location that this registry does not manage."""
     if not storage.is_managed:
         raise errors.InvalidArgument(
-            f"the storage location {storage.root} is not managed by this registry; nothing can be written there"
+            f"the storage location {storage.root} is not managed by this registry; nothing can be written there. If it "
+            f"is only known as the place of remote objects, Storage(root={storage.root!r}).save() makes it managed"
         )
 
 

@@ -30,7 +30,9 @@ from lamart_core.storage.names.roots import (
     match_root,
     normalise_root,
     normalise_source,
+    path_below,
     relative_to,
+    seen_from_root,
     storage_type,
 )
 from lamart_core.storage.objectstore.backend import ObjectStore
@@ -94,10 +96,12 @@ __all__ = [
     "normalise_source",
     "object_path",
     "ownership",
+    "path_below",
     "progress",
     "reading",
     "register_suffixes",
     "relative_to",
+    "seen_from_root",
     "state_at_rest",
     "storage_type",
     "suffix_of",

@@ -15,7 +15,7 @@ from lamart_core.hashing import ALGORITHMS, Digest, hash_bytes
 from lamart_core.storage.backend import Backend
 from lamart_core.storage.content_addressed import ContentAddressedFolder
 from lamart_core.storage.copying import protect, protect_all, remove_quietly
-from lamart_core.storage.failures import writing
+from lamart_core.storage.failures import writing_copies
 from lamart_core.storage.names.keys import RESERVED, suffix_of
 from lamart_core.storage.progress import progress
 from lamart_core.storage.values import StoredFile
@@ -158,7 +158,7 @@ class Cache:
                 remove_quietly(path)
                 raise ContentMismatch(f"the bytes of {file.path!r} in {folder.name} were altered")
         rest: dict[Path, StoredFile] = {}
-        with writing(str(self.root)):
+        with writing_copies(str(self.root)):
             for path in missing:
                 protect(path)
             for parent in {(target / file.path).parent for file in folder.files}:
@@ -184,7 +184,7 @@ class Cache:
         path = self.path(wanted.backend, wanted.relpath, size=expected.size, digest=expected.digest)
         if verify_local(path, expected, depth).is_whole:
             return path
-        with writing(str(self.root)):
+        with writing_copies(str(self.root)):
             path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.parent / ".lock"):
             if verify_local(path, expected, depth).is_damaged:
@@ -196,10 +196,10 @@ class Cache:
         # Under its own name in a folder for itself, because formats are told by names.
         folder = path.parent / f".{uids.base62(20)}.part"
         try:
-            with writing(str(self.root)):
+            with writing_copies(str(self.root)):
                 folder.mkdir()
             _check(wanted, download(folder / path.name))
-            with writing(str(self.root)):
+            with writing_copies(str(self.root)):
                 os.rename(folder / path.name, path)
         finally:
             remove_quietly(folder)
@@ -211,7 +211,7 @@ class Cache:
             StorageError: The cache folder cannot be changed.
         """
         path = self.path(backend, relpath, size=size, digest=digest)
-        with writing(str(self.root)):
+        with writing_copies(str(self.root)):
             path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(path.parent / ".lock"):
                 os.replace(file, path)
@@ -240,7 +240,7 @@ class Cache:
         if not backend.is_cached:
             return
         folder = self._folder(backend, relpath)
-        with writing(str(self.root)):
+        with writing_copies(str(self.root)):
             if folder.is_dir():
                 # Out of sight in one step: nobody finds a copy of which half is gone.
                 aside = folder.with_name(f".{uids.base62(20)}.old")
@@ -278,7 +278,7 @@ def _check(wanted: _Wanted, verdict: Verdict) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Generator[None, None, None]:
     """Let one process at a time download; the others then find the copy."""
-    with writing(str(path.parent)):
+    with writing_copies(str(path.parent)):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
     try:

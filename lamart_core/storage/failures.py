@@ -162,3 +162,14 @@ def _is_client_error(error: BaseException) -> bool:
     # Known by name: botocore is optional, and loaded only when it raised this.
     names = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return bool(names & {"botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure"})
+
+
+@contextmanager
+def writing_copies(folder: str) -> Generator[None, None, None]:
+    """Turn what fails in the folder of copies into errors that name the setting, see `writing`."""
+    try:
+        with writing(folder):
+            yield
+    except StorageError as error:
+        advice = "the folder for copies of remote objects is chosen by connect(cache_dir=…) or LAMART_CACHE_DIR"
+        raise type(error)(error.errno, f"{error.strerror or error}; {advice}") from error

@@ -16,7 +16,7 @@ from lamart_core import processes, uids
 from lamart_core.errors import StorageError
 from lamart_core.hashing import DEFAULT_ALGORITHM, list_files
 from lamart_core.storage.copying import begin_flush, copy_file, make_folders, remove_quietly
-from lamart_core.storage.failures import reading, writing
+from lamart_core.storage.failures import reading, writing, writing_copies
 from lamart_core.storage.location import Location
 from lamart_core.storage.threads import run_all
 from lamart_core.storage.values import StoredName, measure_path
@@ -56,10 +56,11 @@ class Staging:
             StorageError: The storage is not there, or the folder cannot be made.
         """
         self.location.check_writable()
-        with writing(self.location.root if self.is_inside else str(self.folder)):
-            if not self.is_inside:
+        if not self.is_inside:
+            with writing_copies(str(self.folder)):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                return
+            return
+        with writing(self.location.root):
             root = Path(self.location.root)
             if not root.is_dir():
                 # Made silently, it would hide that a disk is not mounted.

@@ -42,7 +42,7 @@ def test_names(registry: Registry) -> None:
     assert (branch.status, branch.space.name, branch.created_by.handle) == ("standalone", "all", "tester")
     assert ln.Branch.get(name="Filter") == branch
     space = ln.Space(name="Clinic").save()
-    for model, name in ((ln.Branch, "fILTER"), (ln.Branch, "MAIN"), (ln.Space, "clinic"), (ln.Space, "all")):
+    for model, name in ((ln.Branch, "fILTER"), (ln.Branch, "MAIN"), (ln.Space, "clinic"), (ln.Space, "All")):
         with pytest.raises(ln.errors.NameTaken, match=r"get\(name="):
             model(name=name).save()
     # Databases differ in what they take for the lower case of a letter.

@@ -61,8 +61,8 @@ def test_keys_and_versions(registry: Registry, tmp_path: Path, get: Callable[...
     for version in ("1", "0001", "00000"):
         with pytest.raises(ln.errors.ObjectDoesNotExist):
             get(key="b.txt", version=version)
-    with pytest.raises(ln.errors.MultipleObjectsReturned):
-        get(description="words")
+    assert get(description="words") == get(run=None, key__startswith="a") == second
+    assert get(storage=first.storage, key__endswith="a.txt") == second
     with pytest.raises(ln.errors.MultipleObjectsReturned):
         get(key__endswith=".txt", is_latest=True)
     with pytest.raises(ln.errors.InvalidArgument):
@@ -76,6 +76,10 @@ def test_other_records_with_versions_follow_the_same_rule(registry: Registry, tm
     ln.Collection([first], key="c").save()
     both = ln.Collection([first, second], key="c").save()
     assert ln.Collection.get(key="c") == ln.Collection.get(both.stem_uid) == both
+    assert ln.Collection.get(artifacts=first) == ln.Collection.get(hash__isnull=False) == both
+    code = [ln.Transform(key="t", source_code=text).save() for text in ("1", "2")]
+    assert ln.Transform.get(kind="pipeline") == ln.Transform.get(code[0].stem_uid) == code[1]
+    assert ln.Transform.get(hash=code[0].hash) == code[0]
     assert ln.Collection.get(key="c", version="0000").ordered_artifacts.to_list() == [first]
 
 

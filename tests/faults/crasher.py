@@ -23,6 +23,7 @@ import lamart_core as ln
 from lamart_core.db import set_default_registry
 from tests.botocore_models import load_models, share_loaded_models
 from tests.faults.flushes import Flushes
+from tests.faults.followers import follow
 from tests.faults.points import Points
 from tests.faults.record_scenarios import SCENARIOS
 from tests.faults.scenarios import REPAIRING, Lab
@@ -38,6 +39,9 @@ def run(task: dict[str, Any]) -> None:
     scenario = (SCENARIOS | REPAIRING)[task["scenario"]]
     if task["part"] == "prepare":
         scenario.prepare(lab)
+        return
+    if task["part"] == "follow":
+        follow(lab, task["follower"])
         return
     flushes = Flushes([Path(task["storage"]), Path(task["second"])])
     if task["action"] == "flushes":

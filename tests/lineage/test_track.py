@@ -17,8 +17,8 @@ import pytest
 from nbclient import NotebookClient
 
 import lamart_core as ln
+from lamart_core import source_code
 from lamart_core.db import Registry
-from lamart_core.lineage import source_code
 from lamart_core.records import RunStatus
 from tests.registries import write
 

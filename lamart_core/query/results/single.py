@@ -31,9 +31,9 @@ def load(statement: Statement, limit: int) -> list[Any]:
 def get(statement: Statement, idlike: int | str | None, expressions: dict[str, Any]) -> Any:
     """Return the record that is meant: the only one that matches.
 
-    Of records with versions, the beginning of a uid and a key name a family: of its versions that match, the latest
-    one is meant, that of the current branch first, then that of main, then the newest of the others. With `version`
-    the version is meant that is called so, by its tag or by its number.
+    Of records with versions, whatever finds them, the latest one is meant of the versions of one family that match:
+    that of the current branch first, then that of main, then the newest of the others. An id and a whole uid name one
+    version, and `version` the one that is called so, by its tag or by its number.
 
     Args:
         statement: What is asked so far.
@@ -51,11 +51,11 @@ def get(statement: Statement, idlike: int | str | None, expressions: dict[str, A
     matching = asked.narrowed(conjunction((), expressions)) if expressions else asked
     is_versioned = "is_latest" in info.fields
     has_stub = isinstance(idlike, str) and len(idlike) < _uid_length(info)
-    if is_versioned and version is None and (has_stub or expressions.get("key") is not None):
-        # More characters than the stem has say something of the version.
-        stem_length = _uid_length(info) - VERSION_LENGTH
-        names_family = not isinstance(idlike, str) or len(idlike) <= stem_length
-        found = _latest(matching, stem_length) if names_family else load(matching, 2)
+    stem_length = _uid_length(info) - VERSION_LENGTH
+    # More characters than the stem has say something of the version.
+    names_version = isinstance(idlike, int) or (isinstance(idlike, str) and len(idlike) > stem_length)
+    if is_versioned and version is None and not names_version and expressions.keys().isdisjoint(("id", "uid")):
+        found = _latest(matching, stem_length)
     else:
         found = load(matching, 2)
     if not found and isinstance(version, str) and len(version) == VERSION_LENGTH and "version" in info.virtuals:
@@ -96,7 +96,7 @@ def _latest(statement: Statement, stem_length: int) -> list[Any]:
     """Return the latest of the versions that match; some of each family, where they are of several."""
     heads = load(statement.narrowed(Comparison(("is_latest",), "exact", True)), _NEAR)
     found = heads or load(replace(statement, order=("-uid",)), _NEAR)
-    if len({record.uid[:stem_length] for record in found}) > 1:
+    if len({getattr(record, "_family", record.uid[:stem_length]) for record in found}) > 1:
         return found
     current = statement.registry.branch_id
 

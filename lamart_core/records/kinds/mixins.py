@@ -138,6 +138,11 @@ class IsVersioned:
         """The part of the uid that all versions share."""
         return self.uid[: -uids.VERSION_LENGTH]
 
+    @property
+    def _family(self) -> str:
+        """What all versions have in common, and no other record of the class."""
+        return self.stem_uid
+
     @virtual(_version)
     def version(self) -> str:
         """The version tag, else the last four characters of the uid."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Connection, Index, and_, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Index, and_, func, select, text
 from sqlalchemy.orm import Mapped, declared_attr
 
 from lamart_core import errors
-from lamart_core.db import TRASH_BRANCH_ID, now
-from lamart_core.families.branches import check_unlocked
-from lamart_core.logging import logger
+from lamart_core.db import TRASH_BRANCH_ID
 from lamart_core.records.kinds.recognised import Recognised
 from lamart_core.records.kinds.typed import Typed
 
@@ -29,20 +26,7 @@ class Named(Recognised):
     __abstract__ = True
     __hidden_in_trash__: ClassVar[bool] = True
     __one_by_one__: ClassVar[frozenset[str]] = frozenset({"name", "space", "space_id"})
-    # What an existing record keeps, whatever is passed.
-    __kept__: ClassVar[frozenset[str]] = frozenset(
-        {
-            "uid",
-            "branch_id",
-            "created_on_id",
-            "created_by_id",
-            "created_at",
-            "updated_at",
-            "run_id",
-            "is_locked",
-            "is_type",
-        }
-    )
+    __identity__: ClassVar[frozenset[str]] = frozenset({"name"})  # which may come in another normal form
 
     name: Mapped[str]
 
@@ -66,13 +50,7 @@ class Named(Recognised):
     def __init__(self, *args: Any, **fields: Any) -> None:
         super().__init__(*args, **fields)
         self._check_name()
-        with self.registry.engine.connect() as connection:
-            row = self._same(connection)
-        if row is not None:
-            passed = {name: value for name, value in self._values().items() if name != "_aux"}
-            self._adopt_row(row)
-            for name, value in self._taken_over(passed, row).items():
-                setattr(self, name, value)
+        self._recognise()
 
     def _check_name(self) -> None:
         name = self.__dict__.get("name")
@@ -92,41 +70,11 @@ class Named(Recognised):
             same.append(columns.type_id.is_not_distinct_from(values.get("type_id")))
         return and_(*same)
 
-    def _taken_over(self, passed: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what was passed and the existing row has otherwise, and say what becomes of it."""
-        model = type(self)
-        different = {name: value for name, value in passed.items() if value is not None and value != row[name]}
-        different.pop("name", None)  # in another normal form
-        for name, value in different.items():
-            outcome = "keeps" if name in model.__kept__ else "gets another value for"
-            logger.warning(
-                "the %s %r exists (%s) and %s %s: it was %r, %r was passed",
-                model.__name__,
-                row["name"],
-                row["uid"],
-                outcome,
-                name,
-                row[name],
-                value,
-            )
-        return {name: value for name, value in different.items() if name not in model.__kept__}
-
     # ------------------------------------------------------------------ saving
 
     def _insert(self, connection: Connection) -> int:
         self._check_name()
         return super()._insert(connection)
-
-    def _taken(self, connection: Connection, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        # Another writer was first, or an earlier record of one list: its defaults are no wishes of ours.
-        wishes = {name: value for name, value in self._values().items() if name not in type(self).__kept__}
-        changes = self._taken_over(wishes, row)
-        if changes:
-            table = self.__table__
-            check_unlocked(connection, table, [row["id"]])
-            changes["updated_at"] = now()
-            connection.execute(update(table).where(table.c.id == row["id"]).values(changes))
-        return {**row, **changes}
 
     def _update(self, connection: Connection) -> None:
         if {"name", "type_id", "space_id"} & self._changes().keys():

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, String, select
+from sqlalchemy import ColumnElement, Connection, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.query import QuerySet
-from lamart_core.records.kinds.base import SQLRecord
+from lamart_core.records.kinds.recognised import Recognised
 
 MAX_NAME_LENGTH = 100
 
 
-class HasOwnName(SQLRecord):
-    """A record whose name no other of its class has, in whatever case, and of which some are built in."""
+class HasOwnName(Recognised):
+    """A record whose name no other of its class has, in whatever case, and of which some are built in.
+
+    Making one of a name that is there gives the existing record.
+    """
 
     __abstract__ = True
     __one_by_one__ = frozenset({"name"})
+    __identity__ = frozenset({"name"})
     __built_in__: frozenset[int] = frozenset()
 
     name: Mapped[str] = mapped_column(String(MAX_NAME_LENGTH))
@@ -41,8 +45,17 @@ class HasOwnName(SQLRecord):
             f"Make it with {cls.__name__}(name={name!r}).save()"
         )
 
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        super().__init__(*args, **fields)
+        if self.__dict__.get("name"):
+            self._recognise()
+
+    def _is_same(self) -> ColumnElement[bool]:
+        return self.__table__.c.name == self.name
+
     def _insert(self, connection: Connection) -> int:
-        self._check_name(connection, self.__dict__.get("name"))
+        if self._same(connection) is None:
+            self._check_name(connection, self.__dict__.get("name"))
         return super()._insert(connection)
 
     def _update(self, connection: Connection) -> None:

@@ -129,6 +129,20 @@ def match_root(path: str, roots: Iterable[str]) -> str | None:
     return max(matching, key=lambda root: len(_bare(root)), default=None)
 
 
+def seen_from_root(path: Path, roots: Iterable[str]) -> Path:
+    """Return a local path as the root that covers it has it, where a symbolic link leads there.
+
+    A link to a file is a name of its own, and stays what it is.
+    """
+    local = [root for root in roots if "://" not in root]
+    if match_root(str(path), local) is not None:
+        return path
+    real = os.path.realpath(path) if path.is_dir() else os.path.join(os.path.realpath(path.parent), path.name)
+    by_place = {os.path.realpath(root): root for root in local}
+    place = match_root(real, by_place)
+    return path if place is None else Path(by_place[place], relative_to(real, place))
+
+
 def relative_to(path: str, root: str) -> str:
     """Return the part of a path below a root that covers it; "" for the root itself.
 
@@ -139,6 +153,17 @@ def relative_to(path: str, root: str) -> str:
         raise errors.InvalidArgument(f"{path!r} does not lie in the storage location {root!r}")
     below = _bare(path)[len(_bare(root)) :]
     return below.lstrip("/") if path.startswith("memory://") else below.removeprefix("/")
+
+
+def path_below(root: str, relpath: str) -> str:
+    """Return the path, as `match_root` compares it, of what has a path relative to a root.
+
+    Examples:
+        >>> path_below("s3://bucket/lab?endpoint_url=http://localhost:9000", "a.csv")
+        's3://bucket/lab/a.csv?endpoint_url=http://localhost:9000'
+    """
+    base, option, endpoint = _split(root)
+    return f"{base.rstrip('/')}/{relpath}{option}{endpoint}"
 
 
 def bucket_of(url: str) -> str:
