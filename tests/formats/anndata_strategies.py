@@ -17,7 +17,7 @@ from natsort import natsorted
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)
 KEY = st.one_of(
-    st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=4).filter(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\"), min_size=1, max_size=4).filter(
         lambda key: key not in (".", "..") and key != "_index"
     ),
     st.sampled_from(["X_pca", "0", "c", ".x", "attributes", "__init__", "mask", "codes", "a b", "raw", "obs", "größe"]),

@@ -182,7 +182,7 @@ class Contents:
             return "which is no valid Unicode"
         if key in _STEPS or "\0" in key or (not self.store.is_hdf5 and key in _OF_ZARR):
             return "which the store cannot use as a name"
-        if "/" in key and not (is_column and self.store.is_hdf5):
+        if ("/" in key and not (is_column and self.store.is_hdf5)) or ("\\" in key and not self.store.is_hdf5):
             return "and a slash would make a group of it: use another sign"
         if not self.store.is_hdf5 and length > _MAX_NAME:
             return f"which is longer than {_MAX_NAME} bytes, as a name of a file can be"
