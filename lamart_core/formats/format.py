@@ -216,7 +216,7 @@ class Format(ABC):
         if path.is_dir() != self.is_folder:
             expected, found = ("a folder", "a file") if self.is_folder else ("a file", "a folder")
             raise UnreadableContent(f"{path} cannot be read as {self.name}: expected {expected}, found {found}")
-        with reading(path, self.name, options):
+        with reading(path, self.name, options, is_whole=lambda: self.is_whole(path, suffix)):
             return self._read(path, suffix, target, options)
 
     def open(
@@ -241,6 +241,10 @@ class Format(ABC):
             raise PathNotFound(f"Nothing to open at {path}")
         with reading(path, self.name, options):
             return self._open(path, suffix, mode, engine, options)
+
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether all of a local path can be read in some way: asked when a reader failed. Never raises."""
+        return False
 
     def check_mode(self, mode: str) -> None:
         """Raise InvalidArgument, which lists the rules, for a mode that ``open`` does not know."""

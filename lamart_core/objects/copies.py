@@ -24,7 +24,8 @@ from lamart_core.objects.tombstones import check_not_collected, none_collected
 from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import digest_of, is_damaged, verify, verify_copy
 from lamart_core.records import Storage
-from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, State, object_path
+from lamart_core.records.epochs import new_path
+from lamart_core.storage import NO_BAR, Cache, Depth, KnownFile, State
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def copy_object(
         BytesCollected: Garbage collection has taken the copy.
         StorageError: A storage failed or refused; nothing is left.
     """
-    copy = Copy(row, target, object_path(stem, row["suffix"]), digest_of(row))
+    copy = Copy(row, target, new_path(registry, stem, row["suffix"]), digest_of(row))
     leases.take(registry, target, copy.path)
     try:
         with none_collected(registry, target.id, [copy.path]):

@@ -26,7 +26,8 @@ from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import damaged_contents
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.records import Storage
-from lamart_core.storage import Backend, FilePut, object_path
+from lamart_core.records.epochs import new_path
+from lamart_core.storage import Backend, FilePut
 
 _THREADS = 16
 
@@ -97,7 +98,7 @@ def put_again(storage: Storage, stored: Row, source: Path, *, digest: Digest | N
     put: list[str] = []
 
     def step() -> set[str]:
-        path = _new_name(stored["path"], stored["suffix"])
+        path = _new_name(storage, stored["path"], stored["suffix"])
         put.append(path)
         with none_collected(storage.registry, storage.id, [path]):
             put_at(backend, source, path, digest=digest, tree=tree)
@@ -162,7 +163,7 @@ def put_contents_again(source: Path, tree: TreeDigest, storage: Storage, content
     places: list[NewPlace] = []
 
     def step() -> set[str]:
-        places[:] = [NewPlace(item.id, item.path, _new_name(item.path, item.suffix)) for item in wanted]
+        places[:] = [NewPlace(item.id, item.path, _new_name(storage, item.path, item.suffix)) for item in wanted]
         puts = [
             FilePut(sources[item.value], place.new, Digest(algorithm, item.value))
             for item, place in zip(wanted, places, strict=True)
@@ -179,8 +180,8 @@ def put_contents_again(source: Path, tree: TreeDigest, storage: Storage, content
     _remove(storage, [place.old if place.new in used else place.new for place in places])
 
 
-def _new_name(path: str, suffix: str) -> str:
-    return object_path(PurePosixPath(path).name[: uids.STEM_LENGTH], suffix)
+def _new_name(storage: Storage, path: str, suffix: str) -> str:
+    return new_path(storage.registry, PurePosixPath(path).name[: uids.STEM_LENGTH], suffix)
 
 
 def _remove(storage: Storage, paths: Collection[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
 
-from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
+from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged, StorageError
 from lamart_core.hashing import (
     ALGORITHMS,
     Digest,
@@ -37,7 +39,9 @@ _FLUSH = 16 * 2**20
 _END = -1
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
 _TICKS = 10
-_STORED = 0o444
+_WRITE = 0o222
+_ABOUT = "user.lamart.about"
+_NUMBER = "user.lamart.number"
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def copy_file(
     algorithm: str,
     durable: bool = True,
     is_stored: bool = False,
+    about: str | None = None,
     bar: Bar = NO_BAR,
 ) -> Copied:
     """Copy a file to a new path, hashing the bytes that are written.
@@ -68,6 +73,7 @@ def copy_file(
         algorithm: Hash algorithm.
         durable: Whether the bytes are flushed to the disk before this returns.
         is_stored: Whether the copy is what is stored, which nobody writes to any more.
+        about: What it is; see `describe`.
         bar: Progress that the copy is part of.
 
     Raises:
@@ -82,6 +88,7 @@ def copy_file(
             hasher = Hasher(algorithm, parallel=False)
             copy = _copy_small if before.st_size <= _PIECE else _copy_large
             copy(reader, file, hasher, bar)
+            describe(file.fileno(), about)  # while it may be written to, and before it is flushed
             if is_stored:
                 protect(file.fileno())
             if durable:
@@ -94,9 +101,9 @@ def copy_file(
 
 
 def protect(path: Path | int) -> None:
-    """Give a file, by its path or descriptor, the mode of what is stored: everybody may read it, nobody write to it."""
+    """Give a file, by its path or descriptor, the mode of what is stored: who may read still may, nobody writes."""
     with contextlib.suppress(PermissionError):  # some file systems have no modes
-        os.chmod(path, _STORED)
+        os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) & ~_WRITE)
 
 
 def protect_all(path: Path) -> None:
@@ -294,7 +301,12 @@ def sync_file(path: Path) -> None:
 
 
 def make_folders(folder: Path, top: Path) -> None:
-    """Create a folder and its parents below `top`, so that they survive a crash."""
+    """Create a folder and its parents below `top`, so that they survive a crash.
+
+    Raises:
+        StorageError: One of them is a link.
+    """
+    check_no_links(folder, top)
     missing: list[Path] = []
     current = folder
     while current != top and not current.is_dir():
@@ -303,6 +315,21 @@ def make_folders(folder: Path, top: Path) -> None:
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         sync_file(path.parent)
+
+
+def check_no_links(folder: Path, top: Path) -> None:
+    """Check that a folder is where its path says: what is written or removed there lies below `top`.
+
+    Raises:
+        StorageError: It, or a folder that it lies in, is a link.
+    """
+    current = os.fspath(folder)
+    while len(current) > len(os.fspath(top)):
+        if os.path.islink(current):
+            raise StorageError(
+                errno.ELOOP, f"{current} is a link; nothing is written or removed through links inside of a storage"
+            )
+        current = os.path.dirname(current)
 
 
 def remove_quietly(path: Path) -> None:
@@ -340,3 +367,42 @@ def check_entries(source: Path, tree: TreeDigest) -> None:
 def is_checkable(digest: Digest | None) -> bool:
     """Whether a digest can be compared with one made from the bytes of a file."""
     return digest is not None and digest.is_exact and digest.algorithm in ALGORITHMS
+
+
+def describe(path: Path | int, about: str | None) -> None:
+    """Write down beside the bytes of a file or folder what it is, where the file system has attributes for that."""
+    if about is not None and hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):  # a help for the day on which the database is lost, and no more
+            os.setxattr(path, _ABOUT, about.encode("ascii"))
+
+
+def description(path: Path) -> str | None:
+    """Return what `describe` wrote.
+
+    Raises:
+        FileNotFoundError: There is nothing.
+    """
+    path.lstat()
+    if not hasattr(os, "getxattr"):
+        return None
+    try:
+        return os.getxattr(path, _ABOUT, follow_symlinks=False).decode("ascii", "replace")
+    except OSError:
+        return None
+
+
+def note_number(path: str, number: int) -> None:
+    """Write a number down beside the bytes of a file, where the file system has attributes for that."""
+    if hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):
+            os.setxattr(path, _NUMBER, str(number).encode())
+
+
+def number_at(path: str) -> int:
+    """Return the number that `note_number` wrote; 0 where there is none."""
+    if not hasattr(os, "getxattr"):
+        return 0
+    try:
+        return int(os.getxattr(path, _NUMBER))
+    except (OSError, ValueError):
+        return 0

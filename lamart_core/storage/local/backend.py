@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -20,9 +21,14 @@ from lamart_core.storage.copying import (
     Copied,
     changed,
     check_entries,
+    check_no_links,
     copy_file,
+    describe,
+    description,
     is_checkable,
     make_folders,
+    note_number,
+    number_at,
     protect,
     protect_all,
     remove_quietly,
@@ -132,6 +138,7 @@ class Local(Backend):
         durable = not is_flushed_late(final, is_alone=is_alone)
         if put.move and staging.holds(source):
             with writing(self.root):
+                describe(source, put.about)
                 state = state_of(source.stat())
                 protect(source)
                 if durable:
@@ -143,7 +150,14 @@ class Local(Backend):
         try:
             algorithm = digest.algorithm if digest is not None and is_checkable(digest) else DEFAULT_ALGORITHM
             copied = copy_file(
-                source, temporary, root=self.root, algorithm=algorithm, durable=durable, is_stored=True, bar=bar
+                source,
+                temporary,
+                root=self.root,
+                algorithm=algorithm,
+                durable=durable,
+                is_stored=True,
+                about=put.about,
+                bar=bar,
             )
             if is_checkable(digest) and copied.digest != digest:
                 raise changed(source)
@@ -157,7 +171,14 @@ class Local(Backend):
         return ObjectStat(copied.size, None, False, copied.digest, stamp=copied.stamp)
 
     def _put_folder(
-        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        tree: TreeDigest,
+        move: bool,
+        known: Mapping[str, KnownFile] | None,
+        about: str | None,
     ) -> ObjectStat:
         final, staging = self.path(relpath), self.staging()
         check_free(final, self)
@@ -166,15 +187,17 @@ class Local(Backend):
             with writing(self.root):
                 new: Sequence[FileEntry] = tree.entries
                 if known is not None:
-                    new = link_known(tree.entries, source, self, known)
+                    new = link_known(tree, source, self, known)
                     link_equal([entry for entry in new if entry.size], source)
                 run_all([partial(_protect_and_flush, source / entry.path) for entry in new], _THREADS)
+                describe(source, about)
                 publish_folder(source, final, self)
         else:
             temporary = staging.new_path()
             try:
                 self._copy_folder(source, temporary, tree, known)
                 with writing(self.root):
+                    describe(temporary, about)
                     publish_folder(temporary, final, self)
             finally:
                 remove_quietly(temporary)
@@ -195,7 +218,7 @@ class Local(Backend):
 
         with writing(self.root):
             _make_parents(temporary, [entry.path for entry in tree.entries])
-            new = link_known(tree.entries, temporary, self, known) if known is not None else list(tree.entries)
+            new = link_known(tree, temporary, self, known) if known is not None else list(tree.entries)
         # A content that occurs several times is written once; empty files are no content.
         firsts = {entry.value: entry for entry in reversed(new) if entry.size and known is not None}
         equal = [entry for entry in new if firsts.get(entry.value, entry) is not entry]
@@ -263,6 +286,15 @@ class Local(Backend):
         with writing(self.root):
             protect_all(self.path(relpath))
 
+    def check_way(self, relpath: str) -> None:
+        """Check that no folder on the way is a link. See `Backend.check_way`."""
+        check_no_links(self.path(relpath).parent, Path(self.root))
+
+    def settle(self, relpath: str) -> None:
+        """Let a folder count as published now. See `Backend.settle`."""
+        with contextlib.suppress(OSError):  # only costs time later
+            os.utime(self.path(relpath))
+
     def exists(self, relpath: str) -> bool:
         """Return whether something is there, also a link that leads nowhere. See `Backend.exists`."""
         return os.path.lexists(self.path(relpath))
@@ -307,6 +339,7 @@ class Local(Backend):
 
     def _delete(self, relpath: str, *, is_folder: bool, missing_ok: bool) -> None:
         path = self.path(relpath)
+        check_no_links(path.parent, Path(self.root))
         if not os.path.lexists(path):
             if missing_ok:
                 return
@@ -318,7 +351,10 @@ class Local(Backend):
             # Out of sight at once: nobody finds a folder that has lost half of its files.
             aside = self.staging().new_path()
             os.rename(path, aside)
-            shutil.rmtree(aside)
+            if aside.is_symlink():
+                aside.unlink()
+            else:
+                shutil.rmtree(aside)
 
     def _publish(self, source: str, target: str, *, is_folder: bool, by_link: bool, replace: bool) -> None:
         paths = self._files_of(source, is_folder=is_folder)
@@ -372,17 +408,35 @@ class Local(Backend):
     def _read(self, relpath: str) -> bytes:
         return self.path(relpath).read_bytes()
 
+    def about(self, relpath: str) -> str | None:
+        """Return the extended attribute. See `Backend.about`."""
+        with reading(self.root, relpath):
+            return description(self.path(relpath))
+
     def marker_stamp(self) -> Hashable:
         """Return the state of the file. See `Backend.marker_stamp`."""
         with reading(self.root, MARKER):
             status = os.stat(os.path.join(self.root, MARKER))
         return status.st_dev, status.st_ino, status.st_mtime_ns
 
+    def highest(self) -> int:
+        """Return the number in the attribute of the marker. See `Marked.highest`."""
+        return number_at(os.path.join(self.root, MARKER))
+
+    def note_highest(self, number: int) -> None:
+        """Write the attribute of the marker. See `Marked.note_highest`."""
+        marker = os.path.join(self.root, MARKER)
+        if number > number_at(marker):
+            note_number(marker, number)
+
     def _create_marker(self, text: str) -> None:
+        check_no_links(self.path(RESERVED), Path(self.root))
         create_file(self.path(MARKER), text)
 
     def _replace_marker(self, text: str) -> None:
+        before = self.highest()
         create_file(self.path(MARKER), text, replace=True)
+        self.note_highest(before)
 
     def _remove_marker(self) -> None:
         self.path(MARKER).unlink(missing_ok=True)
