@@ -56,24 +56,28 @@ def prove(outcome: Outcome, suffix: str, put: Callable[[Any], ad.AnnData], named
     assert_identical(loaded, put(outcome.expected(is_hdf5)) if outcome.expected else obj)
 
 
+@pytest.mark.req("R319")
 @STORES
 @pytest.mark.parametrize("outcome", COLUMNS, ids=lambda o: o.what)
 def test_columns(outcome: Outcome, suffix: str, tmp_path: Path) -> None:
     prove(outcome, suffix, lambda v: changed(lambda obj: obj.obs.__setitem__("k", v)), r"obs\['k'\]", tmp_path)
 
 
+@pytest.mark.req("R319")
 @STORES
 @pytest.mark.parametrize("outcome", VALUES, ids=lambda o: o.what)
 def test_values(outcome: Outcome, suffix: str, tmp_path: Path) -> None:
     prove(outcome, suffix, lambda v: changed(lambda obj: obj.uns.__setitem__("k", v)), r"uns\['k'\]", tmp_path)
 
 
+@pytest.mark.req("R319")
 @STORES
 @pytest.mark.parametrize("outcome", KEYS, ids=lambda o: o.what)
 def test_keys(outcome: Outcome, suffix: str, tmp_path: Path) -> None:
     prove(outcome, suffix, changed, r"obs|obsm|uns", tmp_path)
 
 
+@pytest.mark.req("R319")
 @pytest.mark.parametrize("suffix", [".h5mu", ".mudata.zarr", ".spatialdata.zarr"])
 def test_containers_hold_the_same(suffix: str, tmp_path: Path) -> None:
     """All of it at once in a modality or table; what is refused is named."""
