@@ -296,8 +296,11 @@ class SQLRecord(Base):
         self._mark_unchanged()
 
     def _update(self, connection: Connection) -> None:
+        self._write(connection, self._changes())
+
+    def _write(self, connection: Connection, changes: dict[str, Any]) -> None:
+        """Write changes of a saved record, and run its riders."""
         table = self.__table__
-        changes = self._changes()
         if changes.get("is_locked") is not False:
             check_unlocked(connection, table, [self.id])
         if changes.get("version_tag") is not None and has_unique_tags(table):
