@@ -62,7 +62,8 @@ def _json(value: Any, depth: int) -> Any:
         return int(value) if -(2**63) <= value < 2**63 else str(int(value))
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
-    if isinstance(value, str | os.PathLike):
+    # Remote paths have a protocol.
+    if isinstance(value, str | os.PathLike) or isinstance(getattr(value, "protocol", None), str):
         # Secrets go before the text is cut: half of one has no form that tells.
         return _cut(redacted_text(str(value)[: 10 * MAX_TEXT]), MAX_TEXT)
     if isinstance(value, Decimal):

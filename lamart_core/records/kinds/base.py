@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sqlalchemy import Connection, Integer, insert, select, update
 from sqlalchemy import inspect as sa_inspect
@@ -18,9 +18,11 @@ from lamart_core.families.branches import check_unlocked, place
 from lamart_core.families.declare import has_unique_tags, is_versioned
 from lamart_core.families.family import Family, check_tag_free, rename
 from lamart_core.families.following import insert_versions
-from lamart_core.query import QuerySet, Relation, ToOne
+from lamart_core.planned import no_attribute
+from lamart_core.query import Lookup, QuerySet, Relation, ToOne
 from lamart_core.query.language.model import model_info, suggestion
 from lamart_core.records.kinds import trash
+from lamart_core.records.kinds.described import class_or_record, describe_class, describe_record
 from lamart_core.records.kinds.json_columns import has_changed, watch_json
 from lamart_core.records.kinds.riders import Outcome, Rider, Saved
 
@@ -208,6 +210,14 @@ class SQLRecord(Base):
                 f"{model.__name__} has no field {name!r} to assign{suggestion(name, names)}; it has: {', '.join(names)}"
             )
         super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            model = type(self)
+            raise no_attribute(f"a {model.__name__}", [base.__name__ for base in model.__mro__], name, dir(model))
 
     def _check(self) -> None:
         """Check the values that the next save writes.
@@ -433,6 +443,29 @@ class SQLRecord(Base):
             MultipleObjectsReturned: Several records match.
         """
         return QuerySet(cls, current_registry()).get(idlike, **expressions)
+
+    @classmethod
+    def search(
+        cls,
+        string: str,
+        *,
+        field: str | Sequence[str] | None = None,
+        limit: int = 20,
+        case_sensitive: bool = False,
+    ) -> QuerySet[Self]:
+        """Return the records that match words best, best first; the arguments are those of `QuerySet.search`."""
+        records = QuerySet(cls, current_registry())
+        return records.search(string, field=field, limit=limit, case_sensitive=case_sensitive)
+
+    @classmethod
+    def lookup(cls, field: str | None = None, return_field: str | None = None) -> Lookup:
+        """Return the records as attributes, for auto-completion; the arguments are those of `QuerySet.lookup`."""
+        return QuerySet(cls, current_registry()).lookup(field, return_field)
+
+    @class_or_record(describe_class)
+    def describe(self, return_str: bool = False) -> str | None:
+        """Print what is known about the record, or return it as plain text; of a class, its fields and relations."""
+        return describe_record(self, return_str=return_str)
 
     @classmethod
     def to_dataframe(cls, **options: Any) -> Any:
