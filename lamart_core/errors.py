@@ -29,6 +29,7 @@
     │   └── MergeConflict                       two branches have different families under one key
     ├── Overtaken                               others came in between; internal, the step is done again
     ├── BulkSaveError (RuntimeError)            some of many records are saved, the others are not
+    ├── BulkDeleteError (RuntimeError)          some of many records are deleted, the others are not
     ├── EditNotSaved (RuntimeError)             what was written to a copy of an artifact could not be saved
     ├── PathNotFound (FileNotFoundError)        a path that should exist does not
     ├── UnreadablePath (PermissionError)        a source that may not be read
@@ -185,6 +186,20 @@ class BulkSaveError(LamartError, RuntimeError):
         super().__init__(message)
         self.saved = list(saved)
         self.unsaved = list(unsaved)
+
+
+class BulkDeleteError(LamartError, RuntimeError):
+    """Deleting many records failed at one of them; `__cause__` says why.
+
+    Attributes:
+        deleted: The records that are deleted, or in the trash, in their order.
+        remaining: The records that are as they were, that one among them.
+    """
+
+    def __init__(self, message: str, *, deleted: Sequence[Any] = (), remaining: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.deleted = list(deleted)
+        self.remaining = list(remaining)
 
 
 class EditNotSaved(LamartError, RuntimeError):

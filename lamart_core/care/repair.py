@@ -18,7 +18,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.candidates import cached_copies, candidates
 from lamart_core.objects.garbage import purge
 from lamart_core.objects.put_again import put_again, put_at
-from lamart_core.objects.rows import OBJECT, note_sizes
+from lamart_core.objects.rows import OBJECT, note_obsolete, note_sizes
 from lamart_core.objects.verify import digest_of, has_content, verify
 from lamart_core.places.publish import Publication, finish_publication, publish_pending
 from lamart_core.records import Storage, artifact_table, link_tables
@@ -164,7 +164,10 @@ def _put_copy(registry: Registry, storage: Storage, row: Row[Any], copy: Path) -
 
     def work(connection: Connection) -> bool:
         note_sizes(connection, row.id, size, n_files)
-        return connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == row.id)).first() is not None
+        is_there = connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == row.id)).first() is not None
+        if not is_there:  # deleted in this moment
+            note_obsolete(connection, row._asdict(), row.path)
+        return is_there
 
     return registry.unit_of_work(work)
 

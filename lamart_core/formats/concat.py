@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.libraries import ANNDATA, ARROW, DATASET, PANDAS, POLARS, ArrowDataset, ArrowSchema
 from lamart_core.formats.tables.base import check_engine, require_polars, scan_dataset
+from lamart_core.formats.tables.pyarrow_datasets import unified
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,7 +68,6 @@ def union(
         InvalidArgument: The engine does not exist, or a column has types that no type can hold together.
         UnsupportedObject: Something is no dataset.
     """
-    import pyarrow as pa
     import pyarrow.dataset as ds
 
     check_engine(engine)
@@ -77,10 +77,7 @@ def union(
     formats = {item.format.default_extname for item in datasets}
     if len(formats) > 1:
         raise InvalidArgument(f"tables of several formats cannot be opened as one: {', '.join(sorted(formats))}")
-    try:
-        schema = pa.unify_schemas([item.schema for item in datasets], promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise InvalidArgument(f"the columns do not fit together: {error}") from error
+    schema = unified([item.schema for item in datasets])
     children = [
         item if item.schema.equals(schema) else reopen(position, schema) for position, item in enumerate(datasets)
     ]

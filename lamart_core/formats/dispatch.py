@@ -227,6 +227,10 @@ def for_remote(path: UPath, suffix: str, *, is_folder: bool) -> Format:
             for name, content in read_root(path).items():
                 (root / name).write_bytes(content)
             return for_path(root, suffix)
+    files = () if is_folder else (f for f in all_formats() if suffix in f.shared_suffixes and not f.is_folder)
+    recognising = next((f for f in files if f.recognises(path, suffix)), None)
+    if recognising is not None:
+        return recognising
     owner = for_suffix(suffix)
     return owner if owner is not None and owner.is_folder == is_folder else _named("folder" if is_folder else "file")
 

@@ -170,13 +170,17 @@ def _plain(value: Any, where: str) -> Any:
         for key in members:
             if not isinstance(key, str):
                 raise UnsupportedObject(f"{where} has the key {key!r}: keys must be text")
-        return {str(key): _plain(member, f"{where}[{key!r}]") for key, member in members.items()}
+        # Not by str(): that of an enumeration is its name.
+        return {str.__str__(key): _plain(member, f"{where}[{key!r}]") for key, member in members.items()}
     if isinstance(value, list | tuple):
         return [_plain(m, f"{where}[{i}]") for i, m in enumerate(cast("list[Any] | tuple[Any, ...]", value))]
     numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.generic) and not isinstance(value.item(), numpy.generic):
+    is_number = numpy is not None and isinstance(value, numpy.number | numpy.bool_)  # the item of a moment is one, too
+    if numpy is not None and is_number and not isinstance(value.item(), numpy.generic):
         return _plain(value.item(), where)  # what stays one has more digits than a float
-    for base in (str, bool, int, float):  # enumerations and other subclasses
+    if isinstance(value, str):
+        return str.__str__(value)
+    for base in (bool, int, float):  # enumerations and other subclasses
         if isinstance(value, base):
             return base(value)
     raise UnsupportedObject(

@@ -11,17 +11,30 @@ from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.compression import compression_of
 from lamart_core.formats.format import Format, Preview, ReadablePath
 from lamart_core.formats.guards import UnreadableContent, reading
-from lamart_core.formats.libraries import ARROW, DATASET, LAZY, PANDAS, PATH, POLARS, ArrowDataset, PythonType
+from lamart_core.formats.libraries import (
+    ARROW,
+    DATASET,
+    LAZY,
+    PANDAS,
+    PATH,
+    POLARS,
+    ArrowDataset,
+    ArrowTable,
+    PythonType,
+)
 from lamart_core.formats.markdown import markdown_table
 from lamart_core.formats.tables.base import (
     TableFormat,
     check_engine,
+    check_wanted,
     preview_of_dataset,
     require_polars,
     scan_dataset,
 )
 from lamart_core.formats.tables.flat import with_unnamed_index
-from lamart_core.formats.tables.pyarrow_datasets import open_dataset
+from lamart_core.formats.tables.frames import frame_of
+from lamart_core.formats.tables.pyarrow_datasets import open_files
+from lamart_core.formats.tables.stored_types import restore_types
 
 _PREVIEWED = 50
 _TABLES = (PANDAS, ARROW, DATASET, POLARS, LAZY)
@@ -49,11 +62,15 @@ class FolderFormat(Format):
             if options:
                 raise TypeError(f"unexpected keyword argument {', '.join(map(repr, options))}: {path} holds no tables")
             return path
-        dataset = _dataset(path, {"partitioning": "hive"})
+        dataset = _dataset(path, {})
+
+        def table() -> ArrowTable:
+            return restore_types(dataset.to_table(**check_wanted(options, dataset.schema.names)))
+
         readers: dict[PythonType, Callable[[], Any]] = {
-            _CONTENT: lambda: with_unnamed_index(dataset.to_table(**options).to_pandas()),
-            PANDAS: lambda: with_unnamed_index(dataset.to_table(**options).to_pandas()),
-            ARROW: lambda: dataset.to_table(**options),
+            _CONTENT: lambda: _frame(table()),
+            PANDAS: lambda: _frame(table()),
+            ARROW: table,
             DATASET: lambda: _dataset(path, options),
             POLARS: lambda: _lazy(dataset).collect(),
             LAZY: lambda: _lazy(dataset),
@@ -64,6 +81,15 @@ class FolderFormat(Format):
         check_engine(engine)
         dataset = _dataset(path, options)
         return dataset if engine == "pyarrow" else nullcontext(_lazy(dataset))
+
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether all rows of all tables can be read."""
+        try:
+            found = table_format(path)
+        except InvalidArgument:
+            return False
+        files = (file for file in _each_file(path) if isinstance(file, Path))
+        return found is not None and all(found.is_whole(file, _table_suffix(file.name)) for file in files)
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Rows of all tables, as far as each of them tells its own without being read."""
@@ -147,9 +173,13 @@ def _dataset(path: ReadablePath, options: Mapping[str, Any]) -> ArrowDataset:
     suffix = next(_table_suffix(file.name) for file in _files(path))
     try:
         passed = {"format": found.dataset_format(suffix), "partitioning": "hive", **options}
-        return open_dataset(path, passed, compression_of(suffix))
+        return open_files(path, passed, compression_of(suffix))
     except FileNotFoundError as error:
         raise UnreadableContent(f"{path} changed while it was opened: {error}") from error
+
+
+def _frame(table: ArrowTable) -> Any:
+    return with_unnamed_index(frame_of(table))
 
 
 def _lazy(dataset: ArrowDataset) -> Any:

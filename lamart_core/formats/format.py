@@ -64,7 +64,7 @@ class Format(ABC):
         name: Unique name, e.g. ``"parquet"``.
         otype: Kind of object in the registry, e.g. ``"DataFrame"``; None for unstructured content.
         suffixes: Suffixes that tell this format, e.g. ``(".parquet",)``; the first is the default.
-        shared_suffixes: Suffixes that it also writes, but that only the content can tell (``.zarr``).
+        shared_suffixes: Suffixes that it also writes, but that only the content can tell (``.zarr``, ``.h5``).
         is_folder: Whether it is a folder rather than a single file.
         extra: The extra that installs its library; None where the base installation suffices.
         options_name: Keyword of the constructors whose value goes to this format's writer, e.g. ``"parquet_kwargs"``.
@@ -119,8 +119,16 @@ class Format(ABC):
         """The suffix for an object that was given no name."""
         return self.suffixes[0]
 
-    def recognises(self, path: Path, suffix: str) -> bool:
-        """Whether a local path with a *shared* suffix holds this format, judged by its content. Never raises."""
+    def recognises(self, path: ReadablePath, suffix: str) -> bool:
+        """Whether a path with a *shared* suffix holds this format, judged by its content.
+
+        Args:
+            path: A local path, which need not be there; or a remote file, where the format is one of single files.
+            suffix: The shared suffix.
+
+        Returns:
+            True or False, whatever lies there. Only the failure of a server may be raised.
+        """
         return False
 
     def check_options(self, suffix: str, options: Options) -> Mapping[str, Any]:
@@ -208,7 +216,7 @@ class Format(ABC):
         if path.is_dir() != self.is_folder:
             expected, found = ("a folder", "a file") if self.is_folder else ("a file", "a folder")
             raise UnreadableContent(f"{path} cannot be read as {self.name}: expected {expected}, found {found}")
-        with reading(path, self.name, options):
+        with reading(path, self.name, options, is_whole=lambda: self.is_whole(path, suffix)):
             return self._read(path, suffix, target, options)
 
     def open(
@@ -233,6 +241,10 @@ class Format(ABC):
             raise PathNotFound(f"Nothing to open at {path}")
         with reading(path, self.name, options):
             return self._open(path, suffix, mode, engine, options)
+
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether all of a local path can be read in some way: asked when a reader failed. Never raises."""
+        return False
 
     def check_mode(self, mode: str) -> None:
         """Raise InvalidArgument, which lists the rules, for a mode that ``open`` does not know."""

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,18 +41,26 @@ class UnreadableContent(ContentMismatch, InvalidArgument):
 
 
 @contextmanager
-def reading(path: object, what: str, options: Mapping[str, object] | None = None) -> Generator[None]:
+def reading(
+    path: object,
+    what: str,
+    options: Mapping[str, object] | None = None,
+    *,
+    is_whole: Callable[[], bool] | None = None,
+) -> Generator[None]:
     """Turn whatever a reader raises into a typed error.
 
     Args:
         path: What is read, for the message.
         what: Name of the format, e.g. ``"parquet"``.
         options: What the caller passed to the reader.
+        is_whole: Asked when the reader fails: whether all of the content can be read in another way.
 
     Raises:
         UnreadableContent: The content is not of this format.
         PathNotFound: Nothing is there.
-        InvalidArgument: The reader does not know an option.
+        InvalidArgument: The reader does not know an option, or cannot read whole content with the options.
+        UnsupportedObject: The content is whole, but cannot become what was asked for.
     """
     try:
         yield
@@ -65,6 +73,14 @@ def reading(path: object, what: str, options: Mapping[str, object] | None = None
             raise  # the system refused or failed (permissions, I/O): says nothing about the content
         if options and isinstance(error, TypeError) and "argument" in str(error):
             raise InvalidArgument(f"The reader of {what} refuses an option: {error}") from error
+        if is_whole is not None and is_whole():
+            said = f"{type(error).__name__}: {error}"
+            if options:
+                passed = ", ".join(f"{name}={value!r}" for name, value in options.items())
+                raise InvalidArgument(f"{path} cannot be read as {what} with {passed}: {said}") from error
+            raise UnsupportedObject(
+                f"{path} is whole, but cannot be loaded as what was asked for: {said}. Pass another as_type=…"
+            ) from error
         raise UnreadableContent(
             f"{path} cannot be read as {what}: {_element(error)}{type(error).__name__}: {error}. "
             f"It is damaged, incomplete, or not a {what} file."

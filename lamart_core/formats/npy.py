@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lamart_core.errors import InvalidArgument, UnsupportedObject
+from lamart_core.formats.arrays.masked import count_masked
 from lamart_core.formats.format import ColumnInfo, Format, Preview, ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import PythonType
@@ -39,7 +40,7 @@ class NpyFormat(Format):
                 "or fixed-width text"
             )
         if isinstance(obj, np.ma.MaskedArray):
-            n_masked = int(np.ma.count_masked(obj))
+            n_masked = count_masked(obj)
             if n_masked:
                 raise UnsupportedObject(
                     f"{n_masked:,} values of the array are masked, which .npy cannot say: use filled(…), or store "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Table, select, update
 
@@ -18,6 +18,7 @@ from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, lea
 from lamart_core.places.key_state import is_real
 from lamart_core.places.publish import finish, publish
 from lamart_core.places.real_keys import Reservation, check_free, leave, release
+from lamart_core.query.sql.dialects import among
 from lamart_core.records import ArtifactRecord, Storage
 from lamart_core.storage import clean_key, suffix_under
 
@@ -223,7 +224,7 @@ def move_to_storage(record: ArtifactRecord, storage: Storage, *, also: Callable[
         if not may_be_committed:
             _discard(copies)
         raise
-    _discard([copy for copy in copies if copy.path not in moved.used])
+    _remove_unused(storage, copies, moved.used)
     for item in moved.gone:
         remove_bytes(source, item.path, is_folder=item.is_folder)
     for path in moved.obsolete:
@@ -235,6 +236,18 @@ def move_to_storage(record: ArtifactRecord, storage: Storage, *, also: Callable[
     record.refresh()
     for name, value in changes.items():
         setattr(record, name, value)
+
+
+def _remove_unused(storage: Storage, copies: list[Copy], used: frozenset[str]) -> None:
+    """Remove what was put and nothing came to refer to: whole copies, and contents of folders, which copies share."""
+    contents = {content.relpath for copy in copies for content in copy.contents.values()}
+    with storage.registry.engine.connect() as connection:
+        is_here = among(connection, OBJECT.c.path, contents)
+        query = select(OBJECT.c.path).where(OBJECT.c.storage_id == storage.id, is_here)
+        spare = contents - set(connection.execute(query).scalars()) if contents else contents
+    for path in spare:
+        remove_bytes(storage, path, is_folder=False)
+    _discard([replace(copy, contents={}) for copy in copies if copy.path not in used])
 
 
 def _discard(copies: list[Copy]) -> None:

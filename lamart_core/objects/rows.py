@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from lamart_core.db import now
 from lamart_core.families.family import Family
 from lamart_core.objects import histories
 from lamart_core.objects.folder_contents import PutFile, Recorded, record_contents
 from lamart_core.objects.histories import OBJECT
 from lamart_core.objects.plan import Row, Staged
 from lamart_core.records import artifact_table
+from lamart_core.records.stored_object import OBSOLETE
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,23 @@ def note_sizes(connection: Connection, object_id: int, size: int | None, n_files
         columns = artifact_table().c
         named = (columns.object_id == object_id, columns.hash == content)
         connection.execute(update(columns.id.table).where(*named).values(values))
+
+
+def at_place(stored: Row, path: str) -> dict[str, Any]:
+    """Return the columns of an object at a real key, or registered in place, of the same content as another one."""
+    names = ("storage_id", "suffix", "hash", "hash_type", "is_exact", "size", "n_files")
+    return {name: stored[name] for name in names} | {"path": path, "is_managed": False, "created_at": now()}
+
+
+def insert_or(connection: Connection) -> postgresql.Insert | sqlite.Insert:
+    """Return an insert of stored objects that can say what happens where there is one."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(OBJECT)
+
+
+def note_obsolete(connection: Connection, stored: Row, path: str) -> None:
+    """Write down that bytes of an object lie at a real key, or are going to, and that no artifact refers to them."""
+    values = at_place(stored, path) | {"state": OBSOLETE}
+    connection.execute(insert_or(connection).values(values).on_conflict_do_nothing())
 
 
 def insert_files(

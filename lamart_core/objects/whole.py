@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from lamart_core.logging import logger
 from lamart_core.objects.plan import Pending, Row, Staged
 from lamart_core.objects.put_again import put_again, put_at
 from lamart_core.objects.record import Share
-from lamart_core.objects.rows import OBJECT, note_sizes
+from lamart_core.objects.rows import OBJECT, note_obsolete, note_sizes
 from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import damaged_objects, is_damaged, verify
 from lamart_core.objects.whole_folder import repair_folder
@@ -176,13 +175,15 @@ def _put_in_place(storage: Storage, stored: Row, staged: Staged) -> None:
         put_at(backend, source, path, digest=staged.digest, tree=staged.tree)
     except errors.ObjectExists:  # another process does the same
         return
-    if staged.size != stored["size"]:
-        change = partial(note_sizes, object_id=stored["id"], size=staged.size, n_files=staged.n_files)
-        storage.registry.unit_of_work(change)
-    with storage.registry.engine.connect() as connection:
-        is_named = connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == stored["id"])).first() is not None
-    if not is_named:
-        remove_bytes(storage, path, is_folder=staged.is_folder)
+
+    def work(connection: Connection) -> None:
+        if connection.execute(select(OBJECT.c.id).where(OBJECT.c.id == stored["id"])).first() is None:
+            # Deleted in this moment: what lies there by now may be another's, so it is not removed here.
+            note_obsolete(connection, stored, path)
+        elif staged.size != stored["size"]:
+            note_sizes(connection, stored["id"], staged.size, staged.n_files)
+
+    storage.registry.unit_of_work(work)
 
 
 def _take_sizes(record: ArtifactRecord, size: int | None, n_files: int | None) -> None:

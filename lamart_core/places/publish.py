@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Connection, and_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from lamart_core import errors, uids
-from lamart_core.db import Registry, attempting, now
+from lamart_core.db import Registry, attempting
 from lamart_core.families.family import Family
 from lamart_core.logging import logger
 from lamart_core.objects import leases
 from lamart_core.objects.copies import Copy, copy_object, record_copy
 from lamart_core.objects.histories import files_of
 from lamart_core.objects.plan import Row
-from lamart_core.objects.rows import OBJECT
+from lamart_core.objects.rows import OBJECT, at_place, insert_or, note_obsolete
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, remove_bytes
 from lamart_core.objects.verify import is_any_of
 from lamart_core.places.key_state import Owner, Work, live_object, obsolete_keys, read_state, read_work
@@ -93,19 +91,8 @@ def _begin(connection: Connection, storage_id: int, key: str) -> Work | None:
     if not leases.take_within(connection, storage_id, key, duration=_LEASE):
         return None
     if work.owner is not None:
-        values = _at_key(work.owner.object, key) | {"state": OBSOLETE}
-        connection.execute(_insert(connection).values(values).on_conflict_do_nothing())
+        note_obsolete(connection, work.owner.object, key)
     return work
-
-
-def _at_key(stored: Row, key: str) -> dict[str, Any]:
-    """Return the columns of an object at a real key that has the bytes of one in the version store."""
-    names = ("storage_id", "suffix", "hash", "hash_type", "is_exact", "size", "n_files")
-    return {name: stored[name] for name in names} | {"path": key, "is_managed": False, "created_at": now()}
-
-
-def _insert(connection: Connection) -> postgresql.Insert | sqlite.Insert:
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(OBJECT)
 
 
 def _is_ours(registry: Registry, storage: Storage, key: str) -> bool:
@@ -222,7 +209,7 @@ def _record_publication(
     old = owner.object
     if live_object(connection, storage.id, key, lock=True) is not None:
         raise _Superseded(f"{key} was registered in place meanwhile")
-    insert = _insert(connection).values(_at_key(old, key) | {"state": None, "stamp": stamp})
+    insert = insert_or(connection).values(at_place(old, key) | {"state": None, "stamp": stamp})
     revived = insert.on_conflict_do_update(
         index_elements=["storage_id", "path", "hash"], set_={"state": None, "is_managed": False, "stamp": stamp}
     )

@@ -26,6 +26,7 @@ from lamart_core.places.key_state import KeyState, live_object, read_state, read
 from lamart_core.places.publish import finish
 from lamart_core.places.torn import holds_any
 from lamart_core.records import Storage, artifact_table
+from lamart_core.records.locations import check_owner
 from lamart_core.records.stored_object import LOST, MISSING, OBSOLETE
 
 
@@ -94,9 +95,12 @@ def reserve(
         leaving: Id of an artifact that needs no bytes there, because it gets others.
 
     Raises:
+        InvalidKey: The path belongs to another storage location.
         ObjectExists: Something lies there that is no version of this key, and not the content itself.
         StorageError: The storage failed; nothing is changed.
     """
+    check_owner(registry, storage, key)
+    storage.backend.check_way(key)
     _check_not_below_a_file(storage, key)
     table = artifact_table()
     with registry.engine.connect() as connection:
@@ -147,9 +151,12 @@ def check_free(registry: Registry, storage: Storage, key: str) -> None:
     """Check that nothing lies at a real key, but for old bytes of ours that are going to be removed.
 
     Raises:
+        InvalidKey: The path belongs to another storage location.
         ObjectExists: Something does.
         StorageError: The storage failed or refused.
     """
+    check_owner(registry, storage, key)
+    storage.backend.check_way(key)
     _check_not_below_a_file(storage, key)
     if not storage.backend.exists(key):
         return

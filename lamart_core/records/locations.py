@@ -15,10 +15,50 @@ from lamart_core import errors, uids
 from lamart_core.db import Base, Registry, model_class
 from lamart_core.logging import logger
 from lamart_core.records.artifact import artifact_table
-from lamart_core.storage import RESERVED, Marker, backend_at, storage_type
+from lamart_core.storage import RESERVED, Marker, backend_at, match_root, path_below, relative_to, storage_type
 
 if TYPE_CHECKING:
     from lamart_core.records.storage import Storage
+
+
+def check_owner(registry: Registry, storage: Storage, key: str) -> None:
+    """Check that no other location begins on the way to a real key: a path belongs to the one with the longest root.
+
+    Raises:
+        InvalidKey: One does.
+    """
+    table = storage.__table__
+    with registry.engine.connect() as connection:
+        roots = list(connection.execute(select(table.c.root)).scalars())
+    owner = match_root(path_below(storage.root, key), roots)
+    if owner not in (None, storage.root):
+        raise errors.InvalidKey(
+            f"the key {key!r} of {storage.root} is a path of the storage location {owner}, and no path has two owners; "
+            f"pass storage={owner!r} and the path in it, or choose another key"
+        )
+
+
+def _check_unowned(record: Storage) -> None:
+    """Check that nothing lies below the root of a new location that another one has at a real key or in place.
+
+    Raises:
+        IntegrityError: Something does.
+    """
+    table, stored = record.__table__, model_class("StoredObject").__table__
+    query = select(table.c.id, table.c.root).where(table.c.instance_uid == record.registry.uid)
+    with record.registry.engine.connect() as connection:
+        roots = {row.root: row.id for row in connection.execute(query) if row.root != record.root}
+        outer = match_root(record.root, roots)
+        if outer is None:
+            return
+        below = stored.c.path.startswith(relative_to(record.root, outer) + "/", autoescape=True)
+        lying = select(stored.c.path).where(stored.c.storage_id == roots[outer], below, stored.c.state.is_(None))
+        path = connection.execute(lying.where(~stored.c.is_managed).limit(1)).scalar_one_or_none()
+    if path is not None:
+        raise errors.IntegrityError(
+            f"{record.root} lies in the storage location {outer}, which has artifacts there, for example at {path!r}, "
+            "and no path has two owners; choose another root, or delete or move those artifacts first"
+        )
 
 
 def known_root(registry: Registry, root: str) -> str:
@@ -38,8 +78,10 @@ def claim_reference(record: Storage) -> None:
     Its uid stays, so a place that carries a marker already stays a reference.
 
     Raises:
+        IntegrityError: Another location has artifacts below the root.
         StorageError: There is no such bucket or container.
     """
+    _check_unowned(record)
     backend = backend_at(record.root, options=record.registry.storage_options.for_root(record.root))
     found = backend.read_marker()
     if found is not None:
@@ -62,10 +104,12 @@ def claim(record: Storage) -> None:
     """Mark a new location as managed by its registry where that is possible, and note what the marker says.
 
     Raises:
-        IntegrityError: The marker is that of a location which this registry knows under another root.
+        IntegrityError: The marker is that of a location which this registry knows under another root, or another
+            location has artifacts below the root.
         StorageError: There is no such bucket or container.
         NotAFolder: The root is a file.
     """
+    _check_unowned(record)
     backend, registry_uid = record.backend, record.registry.uid
     if record.type == "local" and Path(record.root).is_file():
         raise errors.NotAFolder(f"the root {record.root} is a file; a storage location is a folder")
@@ -132,6 +176,7 @@ def check_move(record: Storage, old_root: str) -> None:
         ).scalar_one_or_none()
     if other is not None:
         raise errors.InvalidArgument(f"{new_root} is the root of another storage location ({other}) already")
+    _check_unowned(record)
     backend = record.backend
     marker = backend.read_marker()
     if marker is None:

@@ -37,7 +37,8 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
         region: Region of an S3 bucket; for a local folder the name of the machine, see `host`.
         instance_uid: Uid of the registry that manages the location; None when nobody does.
 
-    Locations may lie inside one another; a path belongs to the one with the longest root. When the files have been
+    Locations may lie inside one another; a path belongs to the one with the longest root, and no other has real keys
+    there. A new location is refused where another one has artifacts at real keys or in place. When the files have been
     moved elsewhere, `.lamart/` included, assign the new root and save: `storage.root = "/new/place"`.
 
     Raises:

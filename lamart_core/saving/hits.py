@@ -22,7 +22,7 @@ from lamart_core.objects.plan import Plan, Row, Staged
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.verify import verify
 from lamart_core.query.sql.dialects import dialect_of
-from lamart_core.records import Storage
+from lamart_core.records import Storage, ownership
 from lamart_core.storage import Depth, State
 
 _THREADS = 16
@@ -118,10 +118,10 @@ def _look(storage: Storage, objects: Collection[int]) -> dict[int, State]:
 
 def _reach(storage: Storage) -> State:
     """Return whether the version store of a location is there: that of another machine is not."""
-    if storage.type != "local":
-        return State.WHOLE
+    guard = ownership.guard_of(storage)
     try:
-        marker = storage.backend.read_marker()
+        if guard is not None:
+            guard()
     except errors.LamartError:
         return State.UNREACHABLE
-    return State.WHOLE if marker is not None and marker.storage_uid == storage.uid else State.UNREACHABLE
+    return State.WHOLE

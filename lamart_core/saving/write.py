@@ -266,6 +266,8 @@ def _clean_up(
         discard(item.staged)
         for left in saved.unclaimed:
             remove_bytes(item.plan.storage, left.path, is_folder=left.is_folder)
+        if item.staged.is_folder and saved.unclaimed and saved.path is not None:
+            item.plan.storage.backend.settle(saved.path)
         record._pending = None
         # From here on the stored bytes are the content: the object in memory may be changed by its owner.
         record._memory = None

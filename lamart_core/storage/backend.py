@@ -128,6 +128,19 @@ class Backend(Marked, Inventory):
             StorageError: The storage failed or refused.
         """
 
+    def check_way(self, relpath: str) -> None:
+        """Check that what is written at a path of one's own choosing lies below the root, and not behind a link.
+
+        Raises:
+            StorageError: A folder on the way is a link.
+        """
+
+    def settle(self, relpath: str) -> None:
+        """Let a folder count as published now, after other links to its files were removed; where there are links.
+
+        So the next version need not read files that only look as if somebody had touched them.
+        """
+
     def delete(self, relpath: str, *, is_folder: bool = False, missing_ok: bool = True) -> None:
         """Remove an object for good.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
 
-from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged
+from lamart_core.errors import InvalidArgument, PathNotFound, SourceChanged, StorageError
 from lamart_core.hashing import (
     ALGORITHMS,
     Digest,
@@ -37,7 +39,7 @@ _FLUSH = 16 * 2**20
 _END = -1
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
 _TICKS = 10
-_STORED = 0o444
+_WRITE = 0o222
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ def copy_file(
 
 
 def protect(path: Path | int) -> None:
-    """Give a file, by its path or descriptor, the mode of what is stored: everybody may read it, nobody write to it."""
+    """Give a file, by its path or descriptor, the mode of what is stored: who may read still may, nobody writes."""
     with contextlib.suppress(PermissionError):  # some file systems have no modes
-        os.chmod(path, _STORED)
+        os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) & ~_WRITE)
 
 
 def protect_all(path: Path) -> None:
@@ -294,7 +296,12 @@ def sync_file(path: Path) -> None:
 
 
 def make_folders(folder: Path, top: Path) -> None:
-    """Create a folder and its parents below `top`, so that they survive a crash."""
+    """Create a folder and its parents below `top`, so that they survive a crash.
+
+    Raises:
+        StorageError: One of them is a link.
+    """
+    check_no_links(folder, top)
     missing: list[Path] = []
     current = folder
     while current != top and not current.is_dir():
@@ -303,6 +310,21 @@ def make_folders(folder: Path, top: Path) -> None:
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         sync_file(path.parent)
+
+
+def check_no_links(folder: Path, top: Path) -> None:
+    """Check that a folder is where its path says: what is written or removed there lies below `top`.
+
+    Raises:
+        StorageError: It, or a folder that it lies in, is a link.
+    """
+    current = os.fspath(folder)
+    while len(current) > len(os.fspath(top)):
+        if os.path.islink(current):
+            raise StorageError(
+                errno.ELOOP, f"{current} is a link; nothing is written or removed through links inside of a storage"
+            )
+        current = os.path.dirname(current)
 
 
 def remove_quietly(path: Path) -> None:

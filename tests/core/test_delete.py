@@ -181,6 +181,22 @@ def test_deleting_in_bulk(registry: Registry, tmp_path: Path, order: str) -> Non
     assert (held.artifacts, len(held.files)) == (0, 1)
 
 
+@pytest.mark.req("R261")
+def test_a_deletion_in_bulk_says_what_it_did(registry: Registry, tmp_path: Path) -> None:
+    artifacts = [save(tmp_path, f"{number}", f"{number}.txt") for number in range(3)]
+    artifacts[1].is_locked = True
+    artifacts[1].save()
+    everything = ln.Artifact.filter().order_by("id")
+    with pytest.raises(ln.errors.BulkDeleteError, match="1 of 3 records are deleted, 2 are as they were") as caught:
+        everything.delete(permanent=True)
+    assert (caught.value.deleted, caught.value.remaining) == (artifacts[:1], artifacts[1:])
+    assert isinstance(caught.value.__cause__, ln.errors.RecordLocked)
+    assert ln.Artifact.filter(branch=None).order_by("id").to_list() == artifacts[1:]
+    with pytest.raises(ln.errors.RecordLocked):  # the first of them: nothing was done
+        ln.Artifact.filter().order_by("id").delete()
+    assert ln.Artifact.filter().count() == 2
+
+
 @pytest.mark.req("R260")
 def test_deleting_what_was_never_saved(registry: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = write(tmp_path / "a.txt", "1")

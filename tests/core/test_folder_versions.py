@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy import event, func, select
 
 import lamart_core as ln
 from lamart_core import errors
-from lamart_core.care import collect_garbage
+from lamart_core.care import check_registry, collect_garbage
 from lamart_core.db import Registry
 from lamart_core.models import StoredObject
 from lamart_core.objects import histories
@@ -557,6 +558,28 @@ def test_a_family_moves_with_all_versions(lab: Registry, tmp_path: Path, into: s
         for artifact in versions:
             artifact.delete(permanent=True)
         check_empty(lab)
+
+
+@pytest.mark.req("R70", "R257")
+@pytest.mark.parametrize("lab", ["sqlite-local"], indirect=True)
+def test_a_family_moves_to_where_one_of_its_versions_is_known(lab: Registry, tmp_path: Path) -> None:
+    contained = [{"same.txt": "same", "new.txt": f"version {version}"} for version in range(2)]
+    with credentials():
+        target = ln.Storage(root=shared_server().new_root()).save()
+        source = write_folder(tmp_path / "other", contained[1])
+        other = ln.Artifact(source, key="other", storage=target, overwrite_versions=False).save()
+        versions = [
+            ln.Artifact(
+                write_folder(tmp_path / f"{number}", item), key="run", overwrite_versions=False, skip_hash_lookup=True
+            ).save()
+            for number, item in enumerate(contained)
+        ]
+        versions[-1].storage = target
+        versions[-1].save()
+        for artifact, item in zip([*versions, other], [*contained, contained[1]], strict=True):
+            check_version(artifact.refresh(), item)
+        assert collect_garbage(lab, grace=timedelta(0)) == []
+        assert check_registry(lab, verify=True, grace=timedelta(0)).is_clean
 
 
 def check_empty_storage(lab: Registry) -> None:

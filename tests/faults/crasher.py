@@ -22,6 +22,7 @@ import zarr  # noqa: F401
 import lamart_core as ln
 from lamart_core.db import set_default_registry
 from tests.faults.flushes import Flushes
+from tests.faults.followers import follow
 from tests.faults.points import Points
 from tests.faults.record_scenarios import SCENARIOS
 from tests.faults.scenarios import REPAIRING, Lab
@@ -37,6 +38,9 @@ def run(task: dict[str, Any]) -> None:
     scenario = (SCENARIOS | REPAIRING)[task["scenario"]]
     if task["part"] == "prepare":
         scenario.prepare(lab)
+        return
+    if task["part"] == "follow":
+        follow(lab, task["follower"])
         return
     flushes = Flushes([Path(task["storage"]), Path(task["second"])])
     if task["action"] == "flushes":

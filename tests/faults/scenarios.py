@@ -11,6 +11,7 @@ import anndata as ad
 import pandas as pd
 
 import lamart_core as ln
+from lamart_core.care import check_registry
 from lamart_core.db import Registry
 from lamart_core.objects.histories import files_of
 
@@ -290,8 +291,11 @@ def _damage(lab: Lab) -> None:
     with lab.registry.engine.connect() as connection:
         places = {file.path: file.relpath for file in files_of(connection, artifact.object_id)}
     backend = artifact.storage.backend
-    backend.path(places["part-0/0.txt"]).unlink()
-    backend.path(places["part-1/1.txt"]).write_bytes(b"1")
+    for name, damaged in (("part-0/0.txt", None), ("part-1/1.txt", b"1")):
+        path = backend.path(places[name] or f"{artifact.object.path}/{name}")
+        path.unlink()
+        if damaged is not None:
+            path.write_bytes(damaged)
 
 
 def _hit(lab: Lab) -> Callable[[], Any]:
@@ -302,8 +306,31 @@ def _next(lab: Lab) -> Callable[[], Any]:
     return ln.Artifact(lab.folder("run", 1), key="run", overwrite_versions=False).save
 
 
-# In a bucket only: there each file is an object of its own.
+def _damage_with_copy(lab: Lab) -> None:
+    """Lose a folder of which there is a copy in a folder under another key."""
+    artifact = ln.Artifact(lab.folder("run", 0), key="run").save()
+    second = ln.Storage(root=lab.second).save()
+    ln.Artifact(lab.folder("run", 0), key="copy", storage=second, skip_hash_lookup=True).save()
+    artifact.storage.backend.delete(artifact.object.path, is_folder=True)
+
+
+def _repair(lab: Lab) -> Callable[[], Any]:
+    return lambda: check_registry(lab.registry, repair=True)
+
+
+def _damage_at_key(lab: Lab) -> None:
+    """Save a file and a folder at real keys, and lose them there."""
+    saved = ln.Artifact(lab.folder("run", 0), key="run", overwrite_versions=False, key_is_virtual=False).save()
+    saved.storage.backend.delete("run", is_folder=True)
+
+
+def _hit_at_key(lab: Lab) -> Callable[[], Any]:
+    return ln.Artifact(lab.folder("run", 0), key="run", overwrite_versions=False, key_is_virtual=False).save
+
+
 REPAIRING: dict[str, Scenario] = {
     "save a folder again": Scenario(_damage, _hit),
     "save the next version of a folder": Scenario(_damage, _next),
+    "save a folder at its real key again": Scenario(_damage_at_key, _hit_at_key),
+    "repair what has a copy": Scenario(_damage_with_copy, _repair),
 }

@@ -27,7 +27,9 @@ from lamart_core.models import Artifact, ArtifactBlock
 from lamart_core.places.publish import finish_publication, publish_pending
 from lamart_core.storage import Local
 from tests.databases import fresh_database
+from tests.faults.followers import FOLLOWERS, save_next
 from tests.faults.record_scenarios import SCENARIOS
+from tests.faults.scenarios import Lab
 from tests.registries import create_tables
 from tests.storage.s3_server import credentials, shared_server
 from tests.tools import FULL, SEED
@@ -76,8 +78,10 @@ class Place:
         if (self.backend, self.storage) == ("sqlite", "local"):
             subprocess.run(["cp", "-a", str(lab), str(kept)], check=True)
 
-    def run(self, scenario: str, part: str, *, stop_at: int = 0, action: str = "count") -> int:
-        """Run a part of a scenario in a child; return its exit code."""
+    def run(
+        self, scenario: str, part: str, *, stop_at: int = 0, action: str = "count", follower: str | None = None
+    ) -> int:
+        """Run a part of a scenario, or what follows it, in a child; return its exit code."""
         lab = self.folder / "lab"
         (lab / "sources").mkdir(exist_ok=True)
         task = {
@@ -91,6 +95,7 @@ class Place:
             "sources": str(lab / "sources"),
             "stop_at": stop_at,
             "action": action,
+            "follower": follower,
         }
         assert self.zygote.stdin is not None
         assert self.zygote.stdout is not None
@@ -256,6 +261,69 @@ def test_every_step_in_a_bucket_and_on_postgres(scenario: str, zygote: subproces
     place = Place("postgres", "s3", tmp_path, zygote)
     with place.prepared:
         try_all(place, scenario, ("kill",), stride=5, most=3)
+
+
+# ---------------------------------------------------------------------- another verb after the crash
+
+
+def check_settled(place: Place) -> None:
+    """Check that caretakers bring everything in order, and that no real key is blocked."""
+    with place.opened() as registry:
+        check_readable()
+        check_registry(registry, repair=True, grace=timedelta(0))
+        collect_garbage(registry, grace=timedelta(0), dry_run=False)
+        check_readable()
+        assert stored(registry) == referred(registry)
+        assert check_registry(registry, verify=True, grace=timedelta(0)).findings == ()
+        lab = Lab(registry, place.folder / "lab/sources", place.second)
+        for artifact in Artifact.filter(is_latest=True, key_is_virtual=False):
+            after = save_next(lab, artifact, "the last one")
+            assert after.verify()
+            assert after.object.path == artifact.key
+
+
+def try_followers(place: Place, scenario: str, tries: Sequence[tuple[int, str]]) -> None:
+    """Kill a verb at some steps, and do something else then with what it was at."""
+    place.reset(scenario)
+    assert place.run(scenario, "act") == 0
+    steps = place.seen("steps")
+    for number, follower in tries:
+        step = number % len(steps) + 1
+        place.reset(scenario)
+        assert place.run(scenario, "act", stop_at=step, action="kill") == -signal.SIGKILL
+        try:
+            assert place.run(scenario, "follow", follower=follower) == 0
+            check_settled(place)
+        except BaseException as error:
+            error.add_note(f"{scenario}: {follower} after a kill at step {step} of {len(steps)}, {steps[step - 1]!r}")
+            raise
+
+
+def _followers(scenario: str, most_steps: int) -> list[tuple[int, str]]:
+    """Return which verb follows a kill at which step: each after each, or one that differs from day to day."""
+    turn = SEED + list(SCENARIOS).index(scenario)
+    names = list(FOLLOWERS)
+    if FULL:
+        return [(step, name) for step in range(most_steps) for name in names]
+    return [(turn * 7919, names[turn % len(names)])]
+
+
+@pytest.mark.req("R267", "R311")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_another_verb_after_a_kill_on_a_local_disk(
+    scenario: str, zygote: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    place = Place("sqlite", "local", tmp_path, zygote)
+    with place.prepared:
+        try_followers(place, scenario, _followers(scenario, 40))
+
+
+@pytest.mark.req("R267", "R311")
+@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if "real key" in name or "folder" in name])
+def test_another_verb_after_a_kill_in_a_bucket(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
+    place = Place("postgres", "s3", tmp_path, zygote)
+    with place.prepared:
+        try_followers(place, scenario, _followers(scenario, 40))
 
 
 STORES_NOTHING = {

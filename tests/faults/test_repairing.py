@@ -18,6 +18,19 @@ from tests.tools import SEED
 __all__ = ["zygote"]
 
 
+# What is whole of the folder before it is repaired.
+_REST = {"part-0/2.txt": "2: 0", "part-1/3.txt": "3: 0"}
+SPARED_FILES = {"save a folder again": _REST, "save the next version of a folder": _REST}
+
+
+# On local disk a version that follows one that is not whole shares nothing with it, and leaves it as it is. In a bucket
+# a folder at a real key is put file by file: what a kill leaves of that is somebody's folder, as far as anybody knows.
+REPAIRED = [
+    *((scenario, "postgres-s3") for scenario in REPAIRING if "real key" not in scenario),
+    *((scenario, "sqlite-local") for scenario in REPAIRING if "next version" not in scenario),
+]
+
+
 def check_after_kill(place: Place, scenario: str, number: int) -> None:
     """Kill the verb at one step, look, and try again."""
     place.reset(scenario)
@@ -29,6 +42,9 @@ def check_after_kill(place: Place, scenario: str, number: int) -> None:
         versions = Artifact.filter(key="run").order_by("uid").to_list()
         for version in versions[1:]:
             assert version.verify(), "a new version never shares what is not whole"
+        if SPARED_FILES.keys() & {scenario}:
+            read = {name: (versions[0].path / name).read_text() for name in SPARED_FILES[scenario]}
+            assert read == SPARED_FILES[scenario], "what was whole stays"
     assert place.run(scenario, "act") == 0
     with place.opened() as registry:
         check_readable()
@@ -37,15 +53,14 @@ def check_after_kill(place: Place, scenario: str, number: int) -> None:
         assert stored(registry) == referred(registry)
 
 
-@pytest.mark.req("R93", "R267", on="postgres-s3")
-@pytest.mark.parametrize("scenario", REPAIRING)
-def test_every_step_of_storing_again(scenario: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
-    place = Place("postgres", "s3", tmp_path, zygote)
+@pytest.mark.req("R93", "R267")
+@pytest.mark.parametrize(("scenario", "pair"), REPAIRED)
+def test_every_step_of_storing_again(scenario: str, pair: str, zygote: subprocess.Popen[str], tmp_path: Path) -> None:
+    place = Place(*pair.split("-"), tmp_path, zygote)
     with place.prepared:
         place.reset(scenario)
         assert place.run(scenario, "act") == 0
         steps = place.seen("steps")
-        assert sum(step == "PUT answered" for step in steps) >= 2
         for number in chosen(len(steps), 0, stride=1, most=4):
             try:
                 check_after_kill(place, scenario, number)

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 from hypothesis import strategies as st
+from polars.testing.parametric import dataframes
 
 OSLO = zoneinfo.ZoneInfo("Europe/Oslo")
 TWO_HOURS = dt.timezone(dt.timedelta(hours=2))
@@ -396,3 +398,14 @@ def arrow_tables(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(ARROW_TYPES)) -
         cut = draw(st.integers(0, rows))
         columns.append(pa.chunked_array([array.slice(0, cut), array.slice(cut)], type=arrow_type))
     return pa.table(columns, names=[name for name, _ in chosen])
+
+
+POLARS_TYPES = [
+    pl.Boolean, pl.Int8, pl.Int64, pl.Int128, pl.UInt64, pl.Float32, pl.Float64, pl.String, pl.Binary, pl.Date, pl.Time,
+    pl.Datetime, pl.Duration, pl.Decimal, pl.Categorical, pl.Enum, pl.List, pl.Array, pl.Struct, pl.Null,
+]  # fmt: skip
+
+
+def polars_frames() -> st.SearchStrategy[pl.DataFrame]:
+    """Frames of polars' own strategies, of all its types but objects; of 128 bits are some numbers that fit."""
+    return dataframes(max_cols=3, max_size=4, allowed_dtypes=POLARS_TYPES)

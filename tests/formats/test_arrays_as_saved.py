@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anndata as ad
@@ -14,16 +16,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core.db import Registry
-from lamart_core.formats import BackedAnnData, UnreadableContent, for_object, for_path
+from lamart_core.formats import BackedAnnData, UnreadableContent, for_object, for_path, for_remote
 from tests.formats.format_samples import adata, fingerprint, write
-from tests.registries import sqlite_registry
+from tests.registries import lab, sqlite_registry
 
-__all__ = ["sqlite_registry"]
+__all__ = ["lab", "sqlite_registry"]
 
+EXAMPLES = int(os.environ.get("LAMART_EXAMPLES", "50"))
 ANNDATA = [".h5ad", ".zarr"]
 
 
@@ -270,3 +276,73 @@ def test_hostile_archives_of_arrays_are_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(UnreadableContent):
         load(path, ".npz")
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> Any:
+    """Arrays of all types, structures among them; in any order of values, also none or a single one."""
+    kinds = st.one_of(hnp.scalar_dtypes(), hnp.array_dtypes(allow_subarrays=True), hnp.nested_dtypes())
+    kind = draw(kinds.filter(lambda k: k.subdtype is None))
+    array = draw(hnp.arrays(kind, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3), fill=st.nothing()))
+    array = np.asfortranarray(array) if draw(st.booleans()) else array
+    return array[::2] if array.ndim and draw(st.booleans()) else array
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(array=arrays(), masked=st.sampled_from([None, False, True]))
+def test_any_array_comes_back_equal(array: Any, masked: bool | None) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "x.npy")
+        if masked and array.size and array.dtype.names != ():
+            with pytest.raises(errors.UnsupportedObject, match="values of the array are masked"):
+                write(np.ma.array(array, mask=True), path, ".npy")
+            assert not path.exists()
+            return
+        loaded = again(array if masked is None else np.ma.array(array), path, ".npy")
+        assert type(loaded) is np.ndarray
+        assert (loaded.dtype, loaded.shape) == (array.dtype, array.shape)
+        assert loaded.tobytes() == array.tobytes()
+        assert loaded.flags.f_contiguous or not (array.flags.f_contiguous and array.size)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    dense=hnp.arrays(
+        st.sampled_from(["f4", "f8", "i1", "u8", "bool", "c16"]), hnp.array_shapes(min_dims=2, max_dims=2, min_side=1)
+    ),
+    form=st.sampled_from(["csr", "csc", "coo", "bsr", "dia"]),
+    kind=st.sampled_from(["matrix", "array"]),
+)
+def test_any_sparse_matrix_comes_back_equal(dense: Any, form: str, kind: str) -> None:
+    matrix = getattr(sp, f"{form}_{kind}")(dense)
+    with TemporaryDirectory() as folder:
+        loaded = again(matrix, Path(folder, "x.npz"), ".npz")
+    assert (type(loaded), loaded.dtype, loaded.shape) == (type(matrix), matrix.dtype, matrix.shape)
+    np.testing.assert_array_equal(loaded.toarray(), matrix.toarray())
+
+
+# Files of HDF5 by another name
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
+def test_an_annotated_matrix_is_known_by_its_content(suffix: str, lab: Registry, tmp_path: Path) -> None:
+    key = f"x{suffix}"
+    artifact = ln.Artifact.from_anndata(adata(), key=key).save()
+    assert (artifact.suffix, artifact.otype, artifact.n_observations) == (suffix, "AnnData", 40)
+    assert isinstance(ln.Artifact.get(key=key).load(), ad.AnnData)
+    adata().write_h5ad(tmp_path / key)
+    again = ln.Artifact.from_anndata(tmp_path / key, key=f"other/{key}").save()
+    assert again.load().shape == (40, 12)
+    with again.open() as store:
+        assert store.shape == (40, 12)
+
+
+def test_a_remote_file_is_known_by_its_content(tmp_path: Path) -> None:
+    from upath import UPath
+
+    remote = UPath("memory://lamart-h5")
+    remote.mkdir(exist_ok=True, parents=True)
+    (remote / "x.h5").write_bytes(write(small(), tmp_path / "x.h5", ".h5").read_bytes())
+    (remote / "y.h5").write_bytes(b"no HDF5")
+    assert for_remote(remote / "x.h5", ".h5", is_folder=False).name == "h5ad"
+    assert for_remote(remote / "y.h5", ".h5", is_folder=False).name == "hdf5"

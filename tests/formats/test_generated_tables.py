@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars as pl
+import polars.testing as pl_testing
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +19,7 @@ from lamart_core import errors
 from lamart_core.formats import for_suffix
 from tests.formats.format_samples import write
 from tests.formats.table_equality import same_flat, same_frame
-from tests.formats.table_strategies import arrow_tables, frames
+from tests.formats.table_strategies import arrow_tables, frames, polars_frames
 
 quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 # What a refusal names: a column, the attributes, names, or the index.
@@ -71,3 +73,10 @@ def test_formats_with_fewer_types(tmp_path_factory: pytest.TempPathFactory, obj:
 @given(table=arrow_tables(), suffix=st.sampled_from([".parquet", ".feather"]))
 def test_tables_of_arrow(tmp_path_factory: pytest.TempPathFactory, table: pa.Table, suffix: str) -> None:
     kept_or_refused(table, suffix, tmp_path_factory.mktemp("t"), same_table, pa.Table)
+
+
+@pytest.mark.req("R130")
+@quick
+@given(df=polars_frames(), suffix=st.sampled_from([".parquet", ".feather"]))
+def test_frames_of_polars(tmp_path_factory: pytest.TempPathFactory, df: pl.DataFrame, suffix: str) -> None:
+    kept_or_refused(df, suffix, tmp_path_factory.mktemp("t"), pl_testing.assert_frame_equal, pl.DataFrame)

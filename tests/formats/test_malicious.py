@@ -297,37 +297,71 @@ def test_a_zip_of_many_names_has_a_short_listing(tmp_path: Path) -> None:
 # Code in disguise
 
 
+def evil_array(folder: Path, version: int, marker: Path) -> None:
+    """An array whose only chunk is a pickle."""
+    folder.mkdir(parents=True)
+    if version == 2:
+        metadata = {
+            "zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "order": "C", "fill_value": 0,
+            "compressor": None, "filters": [{"id": "pickle", "protocol": 5}],
+        }  # fmt: skip
+        (folder / ".zarray").write_text(json.dumps(metadata))
+        (folder / ".zattrs").write_text(json.dumps({"encoding-type": "array", "encoding-version": "0.2.0"}))
+        (folder / "0").write_bytes(pickle.dumps([np.array([_Payload(marker)], dtype=object)]))
+        return
+    metadata = {
+        "zarr_format": 3, "node_type": "array", "shape": [1], "data_type": "uint8", "fill_value": 0,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "codecs": [{"name": "numcodecs.pickle", "configuration": {}}],
+        "attributes": {"encoding-type": "array", "encoding-version": "0.2.0"},
+    }  # fmt: skip
+    (folder / "zarr.json").write_text(json.dumps(metadata))
+    (folder / "c").mkdir()
+    (folder / "c" / "0").write_bytes(pickle.dumps(_Payload(marker)))
+
+
+def without_consolidated(store: Path) -> None:
+    for file in store.rglob("zarr.json"):
+        metadata = json.loads(file.read_text())
+        metadata.pop("consolidated_metadata", None)
+        file.write_text(json.dumps(metadata))
+    (store / ".zmetadata").unlink(missing_ok=True)
+
+
 @pytest.mark.req("R115")
+@pytest.mark.parametrize("where", ["evil", ".evil", "nothing/evil", "decoy", "consolidated", "consolidated attributes"])
 @pytest.mark.parametrize("version", [2, 3])
-def test_pickled_chunks_of_zarr_are_never_loaded(version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickled_chunks_of_zarr_are_never_loaded(
+    version: int, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import numcodecs.pickles
 
     # Current numcodecs refuses by itself; older ones, and this switch, do not.
     monkeypatch.setattr(numcodecs.pickles, "ALLOW_UNSAFE_PICKLE_DECODE", True, raising=False)
     marker = tmp_path / "executed"
     store = write(adata(), tmp_path / "x.zarr", ".zarr", zarr_kwargs={"zarr_format": version})
-    array = store / "uns" / "evil"
-    array.mkdir()
-    if version == 2:
-        metadata = {
-            "zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "order": "C", "fill_value": 0,
-            "compressor": None, "filters": [{"id": "pickle", "protocol": 5}],
-        }  # fmt: skip
-        (array / ".zarray").write_text(json.dumps(metadata))
-        (array / ".zattrs").write_text(json.dumps({"encoding-type": "array", "encoding-version": "0.2.0"}))
-        (store / ".zmetadata").unlink()
-        (array / "0").write_bytes(pickle.dumps([np.array([_Payload(marker)], dtype=object)]))
+    without_consolidated(store)
+    uns = store / "uns"
+    if where == "decoy":
+        evil_array(uns / "evil", version, marker)
+        (uns / (".zarray" if version == 3 else "zarr.json")).write_text(json.dumps({"node_type": "array"}))
+    elif where.startswith("consolidated"):
+        array = uns / ("attributes" if where.endswith("attributes") else "evil")
+        evil_array(array, version, marker)
+        name = "zarr.json" if version == 3 else ".zarray"
+        evil = json.loads((array / name).read_text())
+        (array / name).unlink()
+        if version == 3:
+            root = json.loads((uns / "zarr.json").read_text())
+            root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": {array.name: evil}}
+            (uns / "zarr.json").write_text(json.dumps(root))
+        else:
+            found = {p.relative_to(store).as_posix(): json.loads(p.read_text()) for p in store.rglob(".z*")}
+            found[f"uns/{array.name}/.zarray"] = evil
+            (store / ".zmetadata").write_text(json.dumps({"zarr_consolidated_format": 1, "metadata": found}))
     else:
-        metadata = {
-            "zarr_format": 3, "node_type": "array", "shape": [1], "data_type": "uint8", "fill_value": 0,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1]}},
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-            "codecs": [{"name": "numcodecs.pickle", "configuration": {}}],
-            "attributes": {"encoding-type": "array", "encoding-version": "0.2.0"},
-        }  # fmt: skip
-        (array / "zarr.json").write_text(json.dumps(metadata))
-        (array / "c").mkdir()
-        (array / "c" / "0").write_bytes(pickle.dumps(_Payload(marker)))
+        evil_array(uns / where, version, marker)
     found = for_path(store, ".zarr")
     for read in (found.load, found.open, found.count_observations):
         with pytest.raises(UnreadableContent, match="pickle"):
@@ -335,11 +369,28 @@ def test_pickled_chunks_of_zarr_are_never_loaded(version: int, tmp_path: Path, m
     assert not marker.exists()
 
 
-def test_metadata_that_only_mention_pickle_are_fine(tmp_path: Path) -> None:
+@pytest.mark.req("R115")
+def test_metadata_are_looked_at_whatever_way_leads_to_them(tmp_path: Path) -> None:
+    store = write(adata(), tmp_path / "x.zarr", ".zarr")
+    without_consolidated(store)
+    with for_path(store, ".zarr").open(store, suffix=".zarr") as opened:
+        evil_array(store / "uns" / "late", 3, tmp_path / "executed")
+        with pytest.raises(UnreadableContent, match="pickle"):
+            _ = opened.uns
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_metadata_that_only_mention_pickle_are_fine(version: int, tmp_path: Path) -> None:
+    import zarr
+
     obj = adata()
     obj.uns["name"] = "pickle"
     obj.obs["pickle"] = "pickle"
-    assert load(write(obj, tmp_path / "x.zarr", ".zarr"), ".zarr").uns["name"] == "pickle"
+    path = write(obj, tmp_path / "x.zarr", ".zarr", zarr_kwargs={"zarr_format": version})
+    group = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+    group.attrs["note"] = {"name": "pickle"}
+    zarr.consolidate_metadata(group.store)
+    assert load(path, ".zarr").uns["name"] == "pickle"
 
 
 @pytest.mark.req("R115")

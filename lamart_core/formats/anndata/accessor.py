@@ -96,8 +96,9 @@ class AnnDataAccessor(AnnotatedAccessor):
 
     def with_raw(self, adata: ad.AnnData) -> ad.AnnData:
         """What was read of the store, with the raw matrix: anndata takes one without rows for none."""
-        if not adata.n_obs:
-            cast(Any, adata).raw = self.raw
+        raw = None if adata.n_obs else self.raw
+        if raw is not None:
+            cast(Any, adata).raw = raw.to_memory()
         return adata
 
     def set_column(self, slot: str, name: str, values: Any) -> None:

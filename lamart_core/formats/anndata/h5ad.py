@@ -10,7 +10,7 @@ from lamart_core.errors import InvalidArgument
 from lamart_core.formats.anndata.accessor import AnnDataAccessor, check_root
 from lamart_core.formats.anndata.base import AnnDataFormat
 from lamart_core.formats.anndata.early import EarlyAccessor, is_early
-from lamart_core.formats.arrays.hdf5_file import open_hdf5
+from lamart_core.formats.arrays.hdf5_file import open_hdf5, root_encoding
 from lamart_core.formats.arrays.open_store import OpenStore, opened
 from lamart_core.formats.containers.contents import Store
 from lamart_core.formats.containers.prepared import prepared
@@ -26,6 +26,7 @@ class H5adFormat(AnnDataFormat):
 
     name = "h5ad"
     suffixes: ClassVar[tuple[str, ...]] = (".h5ad",)
+    shared_suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
     options_name = "h5ad_kwargs"
     # anndata.AnnData.write_h5ad, and what it passes on to h5py's create_dataset.
     keywords: ClassVar[frozenset[str]] = frozenset(
@@ -40,6 +41,10 @@ class H5adFormat(AnnDataFormat):
         }
     )
     modes: ClassVar[tuple[str, ...]] = ("r",)
+
+    def recognises(self, path: ReadablePath, suffix: str) -> bool:
+        """Whether the root of the file is marked as an AnnData."""
+        return root_encoding(path) == "anndata"
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         self._require("Writing")

@@ -34,7 +34,7 @@ class AnnDataZarrFormat(ZarrContainerFormat, AnnDataFormat):
     keywords: ClassVar[frozenset[str]] = frozenset({"chunks", "convert_strings_to_categoricals", "zarr_format"})
     modes: ClassVar[tuple[str, ...]] = ("r", "r+")
 
-    def recognises(self, path: Path, suffix: str) -> bool:
+    def recognises(self, path: ReadablePath, suffix: str) -> bool:
         """Whether the root of the store is marked as an AnnData."""
         return root_attributes(path).get("encoding-type") == "anndata"
 

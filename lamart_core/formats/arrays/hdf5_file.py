@@ -46,6 +46,26 @@ def open_hdf5(path: ReadablePath, mode: str, options: Mapping[str, Any]) -> Open
     return OpenStore(file, close, connection if connection is not None else file)
 
 
+def root_encoding(path: ReadablePath) -> str:
+    """The mark at the root of an HDF5 file that says what it holds, in lower case; empty without one or for others.
+
+    Raises:
+        OSError: The server of a remote file failed.
+    """
+    if isinstance(path, Path) and not path.is_file():
+        return ""
+    try:
+        import h5py
+    except ImportError:
+        return ""
+    opened: Any = path if isinstance(path, Path) else RemoteFile(path)
+    try:
+        with h5py.File(opened, "r") as file:
+            return str(file.attrs.get("encoding-type", "")).lower()
+    except Exception:  # no HDF5 file, or a damaged one
+        return ""
+
+
 def refuse_other_files(file: Any) -> None:
     """Refuse an open file with data in other files, which could be any file of this machine.
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
-
-from upath import UPath
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.arrays.accessor import BackedAccessor
@@ -19,7 +17,7 @@ from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import ZARR_ARRAY, ZARR_GROUP, PythonType, require
 
 # zarr.json: version 3; the others: version 2.
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
+METADATA = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
 _V2_ATTRIBUTES = ".zattrs"
 
 
@@ -134,25 +132,28 @@ def _described(node: ReadablePath, name: str) -> Member:
 
 
 def open_zarr(path: ReadablePath, /, *, mode: str, **options: Any) -> Any:
-    """A ``zarr.Group`` or ``zarr.Array`` over a local or remote folder. Call ``refuse_pickles`` before.
+    """A ``zarr.Group`` or ``zarr.Array`` over a local or remote folder.
 
-    In a remote one, metadata that name the pickle codec are an UnreadableContent whenever they are read.
+    Metadata that name the pickle codec are an UnreadableContent whenever they are read; ``refuse_pickles`` looks for
+    them beforehand.
     """
     require("zarr", extra="zarr", purpose="Opening a zarr folder")
     import zarr
 
-    store: Any = str(path)
-    if not isinstance(path, Path):
-        store = _watched(_store(path, read_only=mode == "r"))
+    from lamart_core.formats.arrays.watched_store import WatchedStore
+
+    store = WatchedStore(_store(path, read_only=mode == "r"))
     try:
         return zarr.open(store, mode=cast(Any, mode), **options)
     except FileNotFoundError as error:
         raise UnreadableContent(f"{path} holds no zarr group or array") from error
 
 
-def _store(path: UPath, *, read_only: bool) -> Any:
-    from zarr.storage import FsspecStore
+def _store(path: ReadablePath, *, read_only: bool) -> Any:
+    from zarr.storage import FsspecStore, LocalStore
 
+    if isinstance(path, Path):
+        return LocalStore(path, read_only=read_only)
     if path.protocol not in ("az", "abfs", "gs"):
         return FsspecStore.from_url(str(path), storage_options=dict(path.storage_options), read_only=read_only)
     from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
@@ -160,31 +161,6 @@ def _store(path: UPath, *, read_only: bool) -> Any:
     # The file system of the path, in threads: one that zarr made for itself would try a dead server for minutes, and
     # that of Azure cannot be closed when the process ends.
     return FsspecStore(AsyncFileSystemWrapper(path.fs, asynchronous=True), path=path.path, read_only=read_only)
-
-
-def _watched(store: Any) -> Any:
-    """A store that hands out no metadata which name the pickle codec.
-
-    Looking through a remote store beforehand would cost requests for every group and array; so what is read is looked
-    at when it is read, and nothing else.
-    """
-    from zarr.storage import WrapperStore
-
-    class WatchedStore(WrapperStore[Any]):
-        async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-            found = await super().get(key, prototype, byte_range)
-            return _checked(key, found)
-
-        async def _get_many(self, requests: Any) -> AsyncGenerator[tuple[str, Any], None]:
-            async for key, found in super()._get_many(requests):
-                yield key, _checked(key, found)
-
-    def _checked(key: str, found: Any) -> Any:
-        if found is not None and key.rpartition("/")[2] in _METADATA and _names_pickle(json.loads(found.to_bytes())):
-            raise UnreadableContent(f"{store}/{key} names the pickle codec: pickled values are never loaded")
-        return found
-
-    return WatchedStore(store)
 
 
 @contextmanager
@@ -196,7 +172,7 @@ def unannounced() -> Generator[None]:
         yield
 
 
-def root_attributes(path: Path) -> dict[str, Any]:
+def root_attributes(path: ReadablePath) -> dict[str, Any]:
     """The user attributes at the root of a local zarr folder, of either version; empty if there are none."""
     for name, key in (("zarr.json", "attributes"), (_V2_ATTRIBUTES, None)):
         try:
@@ -221,35 +197,49 @@ def refuse_pickles(path: ReadablePath) -> None:
     if not isinstance(path, Path):
         return
     for node in _nodes(path):
-        for name in _METADATA:
+        for name in METADATA:
             file = node / name
-            if file.exists() and _names_pickle(json.loads(file.read_bytes())):
+            if file.exists() and names_pickle(json.loads(file.read_bytes())):
                 raise UnreadableContent(f"{file} names the pickle codec: pickled values are never loaded")
 
 
 def _nodes(path: ReadablePath) -> Iterator[ReadablePath]:
     """The groups and arrays of a store; chunks lie below arrays and are not visited."""
-    yield path
+    if any((path / name).exists() for name in METADATA):
+        yield path
+    if _is_array(path):
+        return
     for child in sorted(path.iterdir(), key=lambda p: p.name):
-        if child.name.startswith(".") or not child.is_dir():
-            continue
-        if _is_array(child):
-            yield child
-        elif any((child / name).exists() for name in _METADATA):
+        if child.is_dir():
             yield from _nodes(child)
 
 
 def _is_array(node: ReadablePath) -> bool:
-    if (node / ".zarray").exists():
-        return True
+    """Whether a folder is an array, and by no file of it a group."""
     metadata = node / "zarr.json"
-    return metadata.exists() and json.loads(metadata.read_bytes()).get("node_type") == "array"
+    if metadata.exists():
+        return json.loads(metadata.read_bytes()).get("node_type") == "array" and not (node / ".zgroup").exists()
+    return (node / ".zarray").exists() and not (node / ".zgroup").exists()
 
 
-def _names_pickle(metadata: Any) -> bool:
-    if isinstance(metadata, dict):
-        members = cast("dict[str, Any]", metadata)
+def names_pickle(document: Any) -> bool:
+    """Whether the metadata of a group or array, or those that are consolidated in it, name the pickle codec.
+
+    User attributes are data: they may say "pickle" as they like.
+    """
+    if not isinstance(document, dict):
+        return False
+    members = cast("dict[str, Any]", document)
+    consolidated = members.get("consolidated_metadata") or members
+    inner = cast("Any", consolidated).get("metadata") if isinstance(consolidated, dict) else None
+    own = [v for k, v in members.items() if k not in ("attributes", "consolidated_metadata", "metadata")]
+    within = cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
+    return _has_codec(own) or any(names_pickle(v) for k, v in within.items() if not k.endswith(_V2_ATTRIBUTES))
+
+
+def _has_codec(part: Any) -> bool:
+    if isinstance(part, dict):
+        members = cast("dict[str, Any]", part)
         named = (str(members.get(k, "")).rpartition(".")[2] for k in ("id", "name", "object_codec_id"))
-        # User attributes are data: they may say "pickle" as they like.
-        return "pickle" in named or any(_names_pickle(v) for k, v in members.items() if k != "attributes")
-    return isinstance(metadata, list) and any(_names_pickle(v) for v in cast("list[Any]", metadata))
+        return "pickle" in named or any(map(_has_codec, members.values()))
+    return isinstance(part, list) and any(map(_has_codec, cast("list[Any]", part)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.errors import UnsupportedObject
+from lamart_core.formats.arrays.masked import count_masked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -297,7 +298,7 @@ class Contents:
         import numpy as np
 
         if isinstance(array, np.ma.MaskedArray):
-            if np.ma.is_masked(array):
+            if count_masked(array):
                 self._refuse(
                     f"{where} is a masked array, whose mask would be lost: use filled(), or a column of a nullable type"
                 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from lamart_core.formats.arrays.hdf5_file import open_hdf5
+from lamart_core.formats.arrays.hdf5_file import open_hdf5, root_encoding
 from lamart_core.formats.arrays.open_store import OpenStore, opened
 from lamart_core.formats.containers.accessor import quiet
 from lamart_core.formats.containers.contents import Store
@@ -22,9 +22,14 @@ class H5muFormat(MuDataFormat):
 
     name = "h5mu"
     suffixes: ClassVar[tuple[str, ...]] = (".h5mu",)
+    shared_suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5")
     options_name = "h5mu_kwargs"
     # What mudata passes on to h5py for every array, whatever its shape.
     keywords: ClassVar[frozenset[str]] = frozenset({"compression", "compression_opts", "shuffle", "fletcher32"})
+
+    def recognises(self, path: ReadablePath, suffix: str) -> bool:
+        """Whether the root of the file is marked as a MuData."""
+        return root_encoding(path) == "mudata"
 
     def _write(self, obj: Any, path: Path, suffix: str, options: Mapping[str, Any]) -> None:
         self._require("Writing")

@@ -31,7 +31,7 @@ class MuDataZarrFormat(ZarrContainerFormat, MuDataFormat):
     options_name = "zarr_kwargs"
     keywords: ClassVar[frozenset[str]] = frozenset({"zarr_format"})
 
-    def recognises(self, path: Path, suffix: str) -> bool:
+    def recognises(self, path: ReadablePath, suffix: str) -> bool:
         """Whether the root of the store is marked as a MuData."""
         return str(root_attributes(path).get("encoding-type", "")).lower() == "mudata"
 

@@ -15,6 +15,7 @@ from lamart_core.formats.arrays import open_zarr, refuse_pickles, root_attribute
 from lamart_core.formats.containers.accessor import ordered, quiet
 from lamart_core.formats.containers.contents import Contents, Store
 from lamart_core.formats.containers.prepared import parts_of
+from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import UnreadableContent
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _METADATA = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 _TABLE_MARK = "spatialdata-encoding-type"
 
 
-def is_marked(path: Path) -> bool:
+def is_marked(path: ReadablePath) -> bool:
     """Whether a local zarr folder says that it holds a SpatialData; of early versions only the elements say so."""
     if ATTRIBUTES in root_attributes(path):
         return True

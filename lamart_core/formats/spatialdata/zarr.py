@@ -32,7 +32,7 @@ class SpatialDataFormat(ZarrContainerFormat):
         """What other tools expect of such a folder."""
         return ".zarr"
 
-    def recognises(self, path: Path, suffix: str) -> bool:
+    def recognises(self, path: ReadablePath, suffix: str) -> bool:
         """Whether the root of the store, or one of its elements, is marked as SpatialData."""
         return elements.is_marked(path)
 

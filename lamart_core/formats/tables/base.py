@@ -18,6 +18,7 @@ from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import (
     ARROW,
     DATASET,
+    GEOPANDAS,
     LAZY,
     PANDAS,
     POLARS,
@@ -28,7 +29,9 @@ from lamart_core.formats.libraries import (
 )
 from lamart_core.formats.markdown import MAX_COLUMNS, MAX_ROWS, markdown_table
 from lamart_core.formats.tables.flat import with_unnamed_index
-from lamart_core.formats.tables.names import check_names
+from lamart_core.formats.tables.geometry import check_geometry
+from lamart_core.formats.tables.names import check_names, listed
+from lamart_core.formats.tables.polars_frames import table_from_polars
 from lamart_core.formats.tables.pyarrow_datasets import open_dataset
 
 if TYPE_CHECKING:
@@ -84,7 +87,7 @@ class TableFormat(Format):
         elif ARROW.matches(obj):
             self._write_arrow(obj, path, suffix, options)
         else:
-            self._write_arrow(obj.to_arrow(), path, suffix, options)
+            self._write_arrow(table_from_polars(obj), path, suffix, options)
 
     def _read(self, path: Path, suffix: str, target: PythonType, options: Mapping[str, Any]) -> Any:
         readers: dict[PythonType, Callable[[], Any]] = {
@@ -93,6 +96,7 @@ class TableFormat(Format):
             DATASET: lambda: self.dataset(path, suffix, options),
             POLARS: lambda: self._read_polars(path, suffix, options),
             LAZY: lambda: self._scan_polars(path, suffix, options),
+            GEOPANDAS: lambda: check_geometry(self._read_pandas(path, suffix, options)),
         }
         return readers[target]()
 
@@ -101,6 +105,10 @@ class TableFormat(Format):
         if engine == "pyarrow":
             return self.dataset(path, suffix, options)
         return self._lazy_frame(path, suffix, options)
+
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether Arrow reads all rows, a few at a time."""
+        return can_read(lambda: self.dataset(path, suffix, {}))
 
     def dataset(self, path: ReadablePath, suffix: str, options: Mapping[str, Any]) -> ArrowDataset:
         """The file as a ``pyarrow.dataset.Dataset``."""
@@ -127,6 +135,32 @@ class TableFormat(Format):
         with reading(obj_or_path, self.name):
             dataset = self.dataset(obj_or_path, suffix, {})
             return preview_of_dataset(dataset, self.count_observations(obj_or_path, suffix=suffix))
+
+
+def can_read(open_dataset: Callable[[], ArrowDataset]) -> bool:
+    """Whether all rows of a dataset can be read. Never raises."""
+    try:
+        for _ in open_dataset().to_batches(batch_readahead=1, fragment_readahead=1):
+            pass
+    except Exception:  # whatever a reader of damaged content raises
+        return False
+    return True
+
+
+def check_wanted(options: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """Options of a reader, whose ``columns`` are the names that Arrow has for them.
+
+    Raises:
+        InvalidArgument: There is no such column; the message names those that there are.
+    """
+    wanted = options.get("columns")
+    if wanted is None or isinstance(wanted, str):
+        return dict(options)
+    texts = [str(name) for name in wanted]
+    absent = [text for text in texts if text not in names and text.partition(".")[0] not in names]
+    if absent:
+        raise InvalidArgument(f"there is no column {listed(absent)}; there are {listed(names, shown=20)}")
+    return {**options, "columns": texts}
 
 
 def scan_dataset(dataset: ArrowDataset) -> pl.LazyFrame:

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.compression import compression_of, open_expanded, read_beginning, with_compressions
-from lamart_core.formats.libraries import ArrowTable
+from lamart_core.formats.libraries import PANDAS, ArrowTable
 from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
 from lamart_core.formats.tables.compressed_text import KNOWN_TO_POLARS, create_text, open_bounded
 from lamart_core.formats.tables.flat import only_counts_rows
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _DECIDES_INDEX = frozenset({"index_col", "header", "names", "usecols", "skiprows", "sep", "delimiter", "dialect"})
 # A header is longer only with very many columns, and its beginning will do.
 _HEADER_BYTES = 1 << 20
+_ROWS_AT_ONCE = 100_000
 
 _RESERVED = {
     "path_or_buf": "the place is chosen by the registry",
@@ -96,7 +97,6 @@ class DelimitedFormat(TableFormat):
         self._write_pandas(table.to_pandas(types_mapper=pd.ArrowDtype), path, suffix, options)
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
-
         passed: dict[str, Any] = dict(options)
         if "delimiter" not in passed:
             passed.setdefault("sep", self.separator)
@@ -106,7 +106,8 @@ class DelimitedFormat(TableFormat):
         if levels:
             passed["index_col"] = list(range(levels))
         df = self._read_csv(path, suffix, passed)
-        return df.rename_axis([None] * levels) if levels else df
+        is_frame = PANDAS.matches(df)  # and not a reader of some rows at a time, for who passed chunksize
+        return df.rename_axis([None] * levels) if levels and is_frame else df
 
     def _read_csv(self, path: Path, suffix: str, passed: dict[str, Any]) -> pd.DataFrame:
         import pandas as pd
@@ -116,6 +117,18 @@ class DelimitedFormat(TableFormat):
                 return pd.read_csv(file, **passed)
         passed.setdefault("compression", None)
         return pd.read_csv(path, **passed)
+
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether it is text with as many cells in each row."""
+        import pandas as pd
+
+        try:
+            with open_bounded(path, suffix, {}) as file:
+                for _ in pd.read_csv(file, sep=self.separator, dtype=str, chunksize=_ROWS_AT_ONCE):
+                    pass
+        except Exception:  # whatever damaged content ends in
+            return False
+        return True
 
     def _unnamed_levels(self, path: Path, suffix: str) -> int:
         """How many columns at the beginning have no name."""

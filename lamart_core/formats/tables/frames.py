@@ -20,6 +20,7 @@ from lamart_core.errors import LamartError, UnsupportedObject
 from lamart_core.formats.libraries import ArrowArray, ArrowSchema, ArrowTable
 from lamart_core.formats.tables.canonical import empty_batch
 from lamart_core.formats.tables.exact import exact_frame
+from lamart_core.formats.tables.geometry import GEO, with_geometry, without_geometry
 from lamart_core.formats.tables.labels import Labels, with_frequency
 from lamart_core.formats.tables.names import check_made_up, levels_of
 from lamart_core.formats.tables.objects import WAY_OUT, checked_column, is_of_objects
@@ -65,6 +66,7 @@ def table_from_pandas(df: pd.DataFrame, *, index: bool | None = None, schema: Ar
         UnsupportedObject: A column or name cannot be kept; the message says which.
     """
 
+    df, geo = without_geometry(df)
     _check_frame(df)
     if df.shape[1] == 0 and index is None:
         index = True  # without columns only a stored index tells the number of rows
@@ -72,15 +74,12 @@ def table_from_pandas(df: pd.DataFrame, *, index: bool | None = None, schema: Ar
     named = df if columns is None else df.set_axis([str(label) for label in df.columns], axis=1)
     if schema is None and not _are_distinct([*map(str, named.columns), *df.index.names]):
         named = named.rename_axis([None] * df.index.nlevels)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of names that are no text: they are kept, but not there
-        table = _converted(named, schema=schema, preserve_index=index)
+    table = _converted(named, schema=schema, preserve_index=index)
     if schema is None:
         table = _with_notes(table, named, columns, df.index, index)
-    if not df.attrs:
-        return table
-    attrs = json.dumps(df.attrs).encode()
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), PANDAS_ATTRS: attrs})
+    added = {GEO: geo, PANDAS_ATTRS: json.dumps(df.attrs).encode() if df.attrs else None}
+    added = {key: value for key, value in added.items() if value is not None}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **added}) if added else table
 
 
 def table_to_pandas(table: ArrowTable) -> pd.DataFrame:
@@ -100,8 +99,8 @@ def frame_of(table: ArrowTable) -> pd.DataFrame:
         UnsupportedObject: The table is whole, but pandas cannot make a frame of it.
     """
     try:
-        return table_to_pandas(table)
-    except (LamartError, MemoryError):
+        return with_geometry(table_to_pandas(table), table.schema)
+    except (LamartError, MemoryError, ImportError):
         raise
     except Exception as error:
         raise UnsupportedObject(
@@ -149,7 +148,10 @@ def _converted(df: pd.DataFrame, **options: Any) -> ArrowTable:
     import pyarrow as pa
 
     try:
-        return pa.Table.from_pandas(df, **options)
+        with warnings.catch_warnings():
+            # Of names and attributes that it does not keep: we do, or say that there are none.
+            warnings.simplefilter("ignore", UserWarning)
+            return pa.Table.from_pandas(df, **options)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         what, *where = (str(argument) for argument in error.args)
         column = f" ({where[-1].removeprefix('Conversion failed for ')})" if where else ""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.libraries import ArrowTable
-from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
+from lamart_core.formats.libraries import GEOPANDAS, ArrowSchema, ArrowTable, PythonType
+from lamart_core.formats.tables.base import TableFormat, check_keywords, check_wanted, parameters_of, require_polars
 from lamart_core.formats.tables.canonical import check_schema, empty_batch, in_one_piece, without_hidden_values
 from lamart_core.formats.tables.frames import frame_of, table_from_pandas
+from lamart_core.formats.tables.polars_frames import with_polars_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,7 @@ class IpcFormat(TableFormat):
     name = "ipc"
     suffixes: ClassVar[tuple[str, ...]] = (".ipc", ".arrow", ".feather")
     options_name = "ipc_kwargs"
+    returns: ClassVar[tuple[PythonType, ...]] = (*TableFormat.returns, GEOPANDAS)
 
     def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
         check_keywords("ipc_kwargs", options, _writer_keywords() if options else frozenset[str]())
@@ -45,8 +48,7 @@ class IpcFormat(TableFormat):
                 writer.write_batch(empty_batch(table))  # no batch at all would lose the dictionaries
             else:
                 writer.write_table(table, max_chunksize=options.get("chunksize") or _ROWS_OF_A_BATCH)
-        with pa.memory_map(str(path)) as mapped:
-            check_schema(pa.ipc.open_file(mapped).schema, table.schema, self.name)
+        check_schema(_schema(path), table.schema, self.name)
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         return frame_of(self._read_arrow(path, suffix, options))
@@ -54,7 +56,9 @@ class IpcFormat(TableFormat):
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import feather
 
-        return feather.read_table(str(path), **options)
+        if "columns" not in options:
+            return feather.read_table(str(path), **options)
+        return feather.read_table(str(path), **check_wanted(options, _schema(path).names))
 
     def dataset_format(self, suffix: str) -> Any:
         """Arrow IPC."""
@@ -65,7 +69,7 @@ class IpcFormat(TableFormat):
         import polars as pl
 
         passed: dict[str, Any] = {"glob": False, **options}
-        return pl.scan_ipc(path, **passed)
+        return with_polars_types(pl.scan_ipc(path, **passed), partial(_schema, path))
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Rows of a local file as the headers of its record batches tell them."""
@@ -76,6 +80,13 @@ class IpcFormat(TableFormat):
             return None  # pyarrow reads the batches to get at their headers; of a mapped file it touches these only
         with reading(path, self.name), pa.memory_map(str(path)) as mapped:
             return ds.IpcFileFormat().make_fragment(mapped).count_rows()
+
+
+def _schema(path: Path) -> ArrowSchema:
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as mapped:
+        return pa.ipc.open_file(mapped).schema
 
 
 def _ipc_options(options: Mapping[str, Any]) -> Any:

@@ -80,6 +80,17 @@ class JsonLinesFormat(TableFormat):
         with open_bounded(path, suffix, passed) as file:
             return arrow_json.read_json(file, **passed)
 
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether each line is an object."""
+        try:
+            with open_bounded(path, suffix, {}) as file:
+                for line in file:
+                    if not line.isspace():
+                        _row(line)
+        except Exception:  # whatever damaged content ends in
+            return False
+        return True
+
     def dataset_format(self, suffix: str) -> Any:
         """JSON lines."""
         return "json"

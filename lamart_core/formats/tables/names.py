@@ -11,7 +11,6 @@ from lamart_core.formats.libraries import ARROW
 
 # What Arrow calls the levels of an index that have no name.
 UNNAMED_LEVEL = re.compile(r"__index_level_\d+__")
-_SHOWN = 3
 
 
 def check_names(obj: Any) -> None:
@@ -44,7 +43,7 @@ def levels_of(index: Any) -> list[Any]:
     return [unnamed.get_level_values(position) for position in range(index.nlevels)]
 
 
-def listed(names: list[str]) -> str:
+def listed(names: list[str], *, shown: int = 3) -> str:
     """The first of some names, for a message."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(repr, names[:_SHOWN])) + more
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(map(repr, names[:shown])) + more

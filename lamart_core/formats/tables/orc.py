@@ -18,7 +18,7 @@ from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
 from lamart_core.formats.libraries import ArrowSchema, ArrowTable
-from lamart_core.formats.tables.base import TableFormat, require_polars, scan_dataset
+from lamart_core.formats.tables.base import TableFormat, check_wanted, require_polars, scan_dataset
 from lamart_core.formats.tables.canonical import in_one_piece, without_hidden_values
 from lamart_core.formats.tables.flat import check_columns, flat_table, with_unnamed_index
 from lamart_core.formats.tables.frames import frame_of
@@ -61,6 +61,8 @@ class OrcFormat(TableFormat):
     def _read_arrow(self, path: Path, suffix: str, options: Mapping[str, Any]) -> ArrowTable:
         from pyarrow import orc
 
+        if "columns" in options:
+            options = check_wanted(options, orc.ORCFile(path).schema.names)
         return orc.read_table(str(path), **options)
 
     def dataset_format(self, suffix: str) -> Any:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamart_core.formats.format import ReadablePath
 from lamart_core.formats.guards import reading
-from lamart_core.formats.libraries import ArrowTable
-from lamart_core.formats.tables.base import TableFormat, check_keywords, parameters_of, require_polars
+from lamart_core.formats.libraries import GEOPANDAS, ArrowSchema, ArrowTable, PythonType
+from lamart_core.formats.tables.base import TableFormat, check_keywords, check_wanted, parameters_of, require_polars
 from lamart_core.formats.tables.canonical import check_schema, in_one_piece
 from lamart_core.formats.tables.frames import frame_of, table_from_pandas
+from lamart_core.formats.tables.polars_frames import with_polars_types
 from lamart_core.formats.tables.pyarrow_datasets import open_for_jumps
 from lamart_core.formats.tables.stored_types import restore_types, with_original_types
 
@@ -37,6 +39,7 @@ class ParquetFormat(TableFormat):
     name = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
     options_name = "parquet_kwargs"
+    returns: ClassVar[tuple[PythonType, ...]] = (*TableFormat.returns, GEOPANDAS)
 
     def _check_write_options(self, suffix: str, options: Mapping[str, Any]) -> None:
         accepted = _writer_keywords() if options else frozenset[str]()
@@ -72,7 +75,24 @@ class ParquetFormat(TableFormat):
 
         # No partitions are read out of the names of the folders above a single file.
         passed: dict[str, Any] = {"partitioning": None, **options}
+        passed = check_wanted(passed, pq.read_schema(path).names) if "columns" in passed else passed
         return restore_types(pq.read_table(str(path), **passed))
+
+    def is_whole(self, path: Path, suffix: str) -> bool:
+        """Whether Arrow reads all of it, or polars knows a type that Arrow does not."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            pq.read_schema(path)
+        except pa.ArrowNotImplementedError:
+            require_polars("Reading a parquet file with types that Arrow does not know")
+            import polars as pl
+
+            return bool(pl.read_parquet_schema(path))
+        except Exception:  # whatever damaged content ends in
+            return False
+        return super().is_whole(path, suffix)
 
     def dataset_format(self, suffix: str) -> Any:
         """Parquet."""
@@ -83,14 +103,23 @@ class ParquetFormat(TableFormat):
         import polars as pl
 
         passed: dict[str, Any] = {"glob": False, **options}
-        return pl.scan_parquet(path, **passed)
+        return with_polars_types(pl.scan_parquet(path, **passed), partial(_schema, path))
 
     def count_observations(self, path: ReadablePath, *, suffix: str) -> int | None:
         """Rows as the footer tells them."""
         import pyarrow.parquet as pq
 
-        with reading(path, self.name), open_for_jumps(path) as file:
+        def is_whole() -> bool:
+            return isinstance(path, Path) and self.is_whole(path, suffix)
+
+        with reading(path, self.name, is_whole=is_whole), open_for_jumps(path) as file:
             return pq.read_metadata(file).num_rows
+
+
+def _schema(path: Path) -> ArrowSchema:
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(path)
 
 
 @functools.cache

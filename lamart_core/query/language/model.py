@@ -267,7 +267,7 @@ def check_registry(value: Any, registry: QueryRegistry) -> None:
     )
     if other is not None and other != registry:
         raise errors.InvalidArgument(
-            f"{value!r} belongs to {other!r}, not to {registry!r}; get the one of that registry"
+            f"{value!r} belongs to another registry, {other!r}, not to {registry!r}; get the one of that registry"
         )
 
 

@@ -373,13 +373,26 @@ class QuerySet(Subquery, Generic[T]):
 
         Returns:
             The number of records.
+
+        Raises:
+            BulkDeleteError: One could not be deleted, those before it are. The error holds both, and `__cause__` says
+                why. If it was the first one, nothing is deleted, and that error is raised itself.
         """
         records: list[Any] = self.all()._fetched()
-        for record in records:
+        for done, record in enumerate(records):
             try:
                 record.delete(permanent=permanent, **options)
             except errors.ObjectDoesNotExist:  # it went with another version of its family
                 continue
+            except errors.LamartError as error:
+                if not done:
+                    raise
+                raise errors.BulkDeleteError(
+                    f"{done:,} of {len(records):,} records are deleted, {len(records) - done:,} are as they were and "
+                    f"are in `.remaining`. The cause is {type(error).__name__}: {error}",
+                    deleted=records[:done],
+                    remaining=records[done:],
+                ) from error
         return len(records)
 
     # ------------------------------------------------------------------ as a sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -20,6 +21,7 @@ from lamart_core.storage.copying import (
     Copied,
     changed,
     check_entries,
+    check_no_links,
     copy_file,
     is_checkable,
     make_folders,
@@ -166,7 +168,7 @@ class Local(Backend):
             with writing(self.root):
                 new: Sequence[FileEntry] = tree.entries
                 if known is not None:
-                    new = link_known(tree.entries, source, self, known)
+                    new = link_known(tree, source, self, known)
                     link_equal([entry for entry in new if entry.size], source)
                 run_all([partial(_protect_and_flush, source / entry.path) for entry in new], _THREADS)
                 publish_folder(source, final, self)
@@ -195,7 +197,7 @@ class Local(Backend):
 
         with writing(self.root):
             _make_parents(temporary, [entry.path for entry in tree.entries])
-            new = link_known(tree.entries, temporary, self, known) if known is not None else list(tree.entries)
+            new = link_known(tree, temporary, self, known) if known is not None else list(tree.entries)
         # A content that occurs several times is written once; empty files are no content.
         firsts = {entry.value: entry for entry in reversed(new) if entry.size and known is not None}
         equal = [entry for entry in new if firsts.get(entry.value, entry) is not entry]
@@ -263,6 +265,15 @@ class Local(Backend):
         with writing(self.root):
             protect_all(self.path(relpath))
 
+    def check_way(self, relpath: str) -> None:
+        """Check that no folder on the way is a link. See `Backend.check_way`."""
+        check_no_links(self.path(relpath).parent, Path(self.root))
+
+    def settle(self, relpath: str) -> None:
+        """Let a folder count as published now. See `Backend.settle`."""
+        with contextlib.suppress(OSError):  # only costs time later
+            os.utime(self.path(relpath))
+
     def exists(self, relpath: str) -> bool:
         """Return whether something is there, also a link that leads nowhere. See `Backend.exists`."""
         return os.path.lexists(self.path(relpath))
@@ -307,6 +318,7 @@ class Local(Backend):
 
     def _delete(self, relpath: str, *, is_folder: bool, missing_ok: bool) -> None:
         path = self.path(relpath)
+        check_no_links(path.parent, Path(self.root))
         if not os.path.lexists(path):
             if missing_ok:
                 return
@@ -318,7 +330,10 @@ class Local(Backend):
             # Out of sight at once: nobody finds a folder that has lost half of its files.
             aside = self.staging().new_path()
             os.rename(path, aside)
-            shutil.rmtree(aside)
+            if aside.is_symlink():
+                aside.unlink()
+            else:
+                shutil.rmtree(aside)
 
     def _publish(self, source: str, target: str, *, is_folder: bool, by_link: bool, replace: bool) -> None:
         paths = self._files_of(source, is_folder=is_folder)
@@ -379,6 +394,7 @@ class Local(Backend):
         return status.st_dev, status.st_ino, status.st_mtime_ns
 
     def _create_marker(self, text: str) -> None:
+        check_no_links(self.path(RESERVED), Path(self.root))
         create_file(self.path(MARKER), text)
 
     def _replace_marker(self, text: str) -> None:

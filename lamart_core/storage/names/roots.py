@@ -155,6 +155,17 @@ def relative_to(path: str, root: str) -> str:
     return below.lstrip("/") if path.startswith("memory://") else below.removeprefix("/")
 
 
+def path_below(root: str, relpath: str) -> str:
+    """Return the path, as `match_root` compares it, of what has a path relative to a root.
+
+    Examples:
+        >>> path_below("s3://bucket/lab?endpoint_url=http://localhost:9000", "a.csv")
+        's3://bucket/lab/a.csv?endpoint_url=http://localhost:9000'
+    """
+    base, option, endpoint = _split(root)
+    return f"{base.rstrip('/')}/{relpath}{option}{endpoint}"
+
+
 def bucket_of(url: str) -> str:
     """Return the widest root of a remote path: bucket or host."""
     base, option, endpoint = _split(url)
