@@ -129,7 +129,9 @@ class Dialect(ABC):
 _VARIANTS = {
     "\u03c3": "\u03c2", "\u03b8": "\u03d1\u03f4", "\u03b2": "\u03d0", "\u03b5": "\u03f5", "\u03ba": "\u03f0",
     "\u03c0": "\u03d6", "\u03c1": "\u03f1", "\u03c6": "\u03d5", "\u03bc": "\u00b5", "\u03c9": "\u2126",
-    "\u03b9": "\u0345\u1fbe", "\u00e5": "\u212b", "\u00df": "\u1e9e", "\u1e61": "\u1e9b",
+    "\u03b9": "\u0345\u1fbe", "\u00e5": "\u212b", "\u00df": "\u1e9e", "\u1e61": "\u1e9b", "\u0432": "\u1c80",
+    "\u0434": "\u1c81", "\u043e": "\u1c82", "\u0441": "\u1c83", "\u0442": "\u1c84\u1c85", "\u044a": "\u1c86",
+    "\u0463": "\u1c87", "\ua64b": "\u1c88",
 }  # fmt: skip
 
 
@@ -144,7 +146,7 @@ def letters_like(character: str) -> str:
     folded = next((form for form in (character.casefold(), character.lower()) if len(form) == 1), character)
     if folded.isascii():
         return character
-    forms = {character, folded, folded.upper(), folded.title(), *_VARIANTS.get(folded, "")}
+    forms = {character, folded, folded.lower(), folded.upper(), folded.title(), *_VARIANTS.get(folded, "")}
     return "".join(sorted(form for form in forms if len(form) == 1 and not form.isascii()))
 
 

@@ -88,13 +88,13 @@ class LinkRow(SQLRecord):
         self._give(**row)
         return super()._insert(connection)
 
-    def _update(self, connection: Connection) -> None:
+    def _check(self) -> None:
         ends = list(self.__link__.table.columns)[:2]
-        if moved := sorted(self._changes().keys() & {end.name for end in ends}):
+        if self.is_saved and (moved := sorted(self._changes().keys() & {end.name for end in ends})):
             raise errors.InvalidArgument(
                 f"{', '.join(moved)} of {self!r}: a link stays between its two ends; delete it, and link the others"
             )
-        super()._update(connection)
+        super()._check()
 
 
 _links: dict[str, Link] = {}
