@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, Table, te
 
 from lamart_core import errors
 from lamart_core.db import Base, BigId, Registry, UtcDateTime, now
+from lamart_core.families.delete_rows import UNLINKS
 from lamart_core.query import ToMany
 from lamart_core.records.kinds.base import SQLRecord
 from lamart_core.records.kinds.current_run import current_run
@@ -150,6 +151,7 @@ def link(
         Column("created_at", UtcDateTime, nullable=False),
         *_indexes(f"lamart_{name.lower()}", source, target, feature=feature),
         sqlite_autoincrement=True,
+        info={UNLINKS: fixed is None},
     )
     edges = Edges(table, source.column, target.column, f"lamart_{source.model.lower()}") if acyclic else None
     declared = _links[table.name] = Link(name, table, frozenset(column.name for column in made), edges)
