@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -123,9 +122,9 @@ def _item(registry: Registry, record: ArtifactRecord, saved: dict[str, Storage])
     if record.is_saved:
         return Item(record.uid, pending.staged, pending.plan, record._values(), record.id, riders=record._riders)
     pending = pending_of(record)
-    pending = replace(pending, plan=_with_saved_storage(registry, pending.plan, saved))
     record._defaults(registry)
-    return Item(record.uid, pending.staged, pending.plan, values_of(record, pending), riders=record._riders)
+    values, plan = values_of(record, pending), _with_saved_storage(registry, pending.plan, saved)
+    return Item(record.uid, pending.staged, plan, values, riders=record._riders)
 
 
 def _with_saved_storage(registry: Registry, plan: Plan, saved: dict[str, Storage]) -> Plan:

@@ -191,6 +191,8 @@ class SQLRecord(Base):
     def _changes(self) -> dict[str, Any]:
         """Return the column values that were assigned since the record was loaded or saved."""
         state = instance_state(self)
+        if not state.committed_state:
+            return {}
         before, columns, present = state.committed_state, _columns(type(self)), self.__dict__
         return {
             columns[name]: present[name]
