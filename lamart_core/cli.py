@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from lamart_core import care
 from lamart_core.care import Finding, Garbage, Severity, iter_findings, iter_garbage
-from lamart_core.connect import EMBEDDED, connect
+from lamart_core.connect import EMBEDDED, open_for_care
 from lamart_core.db import Registry
 from lamart_core.db.engines import opening
 from lamart_core.db.schema import schema_version, upgrade
@@ -70,8 +71,9 @@ def _existing(db: str | None) -> Registry:
 
 
 def _open(db: str | None) -> Registry:
-    _existing(db).close()
-    return connect(db)
+    registry = _existing(db)
+    open_for_care(registry)
+    return registry
 
 
 @main.command()
@@ -106,10 +108,18 @@ def gc(db: str | None, grace: float, delete: bool, yes: bool, as_json: bool) -> 
 @click.option("--verify", is_flag=True, help="Read and hash all bytes, and not only look at their size.")
 @click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
 @click.option("--gc", "with_gc", is_flag=True, help="Remove what no record refers to, as `lamart gc --delete` does.")
+@click.option("--adopt", is_flag=True, help="Register what no record names, where it says itself what it is.")
 @_grace
 @_as_json
 def fsck(
-    db: str | None, storage: str | None, verify: bool, repair: bool, with_gc: bool, grace: float, as_json: bool
+    db: str | None,
+    storage: str | None,
+    verify: bool,
+    repair: bool,
+    with_gc: bool,
+    adopt: bool,
+    grace: float,
+    as_json: bool,
 ) -> None:
     """Check whether records and bytes are what they say of each other.
 
@@ -123,6 +133,7 @@ def fsck(
             verify=verify,
             repair=repair,
             gc=with_gc,
+            adopts=adopt,
             grace=timedelta(hours=grace),
             progress=progress,
         )
@@ -177,6 +188,33 @@ def migrate(db: str | None) -> None:
     with _errors():
         changed = upgrade(_existing(db))
     click.echo("upgraded" if changed else "already at the newest version")
+
+
+@main.command()
+@_db
+def fork(db: str | None) -> None:
+    """Make a registry of its own of a copied database; the original keeps what was not copied along."""
+    with _errors():
+        for line in care.fork(_open(db)):
+            click.echo(line)
+
+
+@main.command()
+@_db
+def take_over(db: str | None) -> None:
+    """Go on with this database, which was moved elsewhere or put back from a backup, and not with any other copy."""
+    with _errors():
+        for line in care.take_over(_open(db)):
+            click.echo(line)
+
+
+@main.command()
+@_db
+@click.argument("root")
+def claim(db: str | None, root: str) -> None:
+    """Mark ROOT as the storage location that the database means: its files are lost, or another registry is gone."""
+    with _errors():
+        click.echo(care.claim(_open(db), root))
 
 
 # ---------------------------------------------------------------- output

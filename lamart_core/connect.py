@@ -14,11 +14,13 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry, now, set_connector, set_default_registry
 from lamart_core.db.checks import check_values
 from lamart_core.db.engines import opening
+from lamart_core.db.place import place_of
 from lamart_core.db.registration import registration_table
 from lamart_core.db.schema import ensure_schema, schema_version
 from lamart_core.logging import logger
 from lamart_core.models import Branch, Storage, User  # all record classes, so that a registry knows them
 from lamart_core.records import ownership
+from lamart_core.records.identity import settle
 from lamart_core.settings import Settings, default_cache_dir
 from lamart_core.storage import OptionsSource, StorageOptions, normalise_root, storage_type
 from lamart_core.storage.failures import writing
@@ -181,11 +183,29 @@ def _open_existing(registry: Registry) -> None:
         if schema_version(connection) is None:
             raise errors.DatabaseError(f"{registry!r} is a database without a registry; connect() makes one in it")
     ensure_schema(registry)
-    _identify(registry, None)
     registry.is_read_only = True
+    _identify(registry, None)
+    registry.storage_id = _oldest_location(registry)
+
+
+def _oldest_location(registry: Registry) -> int:
     query = select(Storage.id).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
     with registry.read() as session:
-        registry.storage_id = session.scalar(query) or 0
+        return session.scalar(query) or 0
+
+
+def open_for_care(registry: Registry) -> None:
+    """Open a registry for its caretakers, whatever lies at the roots of its storage locations; none is made.
+
+    Raises:
+        DatabaseTooNew, DatabaseTooOld: The database is of another version.
+    """
+    ensure_schema(registry)
+    _identify(registry, None)
+    registry.check_file()
+    _choose_user(registry, os.environ.get("LAMART_USER"))
+    registry.storage_id = _oldest_location(registry)
+    set_default_registry(registry)
 
 
 def _identify(registry: Registry, hash_algorithm: str | None) -> None:
@@ -193,7 +213,13 @@ def _identify(registry: Registry, hash_algorithm: str | None) -> None:
 
     def write(connection: Connection) -> None:
         if connection.execute(select(registration_table)).first() is None:
-            row = {"id": 1, "uid": uids.base62(12), "hash_algorithm": hash_algorithm or "blake3", "created_at": now()}
+            row = {
+                "id": 1,
+                "uid": uids.base62(12),
+                "hash_algorithm": hash_algorithm or "blake3",
+                "created_at": now(),
+                "place": str(place_of(registry, connection)),
+            }
             connection.execute(insert(registration_table).values(row))
 
     with registry.engine.connect() as connection:
@@ -209,6 +235,7 @@ def _identify(registry: Registry, hash_algorithm: str | None) -> None:
         )
     registry.uid = row.uid
     registry.hash_algorithm = row.hash_algorithm
+    settle(registry, row.place)
 
 
 def _choose_user(registry: Registry, handle: str | None) -> str:
@@ -240,7 +267,7 @@ def _login_name() -> str:
 
 def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> Storage:
     """Set and return the default storage location: the one that was asked for, else the oldest managed one."""
-    if root is None:
+    if root is None or registry.copy_of is not None:  # a copy registers none: the original may not have it
         query = select(Storage).where(Storage.instance_uid == registry.uid).order_by(Storage.id).limit(1)
         with registry.read() as session:
             record = session.scalars(query).one_or_none()
@@ -258,10 +285,10 @@ def _choose_storage(registry: Registry, root: str | os.PathLike[str] | None) -> 
 def _warn_away(registry: Registry, record: Storage) -> None:
     """Say that the default location is not there; records can be read all the same."""
     record._registry = registry
-    if record.type == "local":
+    if record.type == "local" and registry.copy_of is None:
         try:
             ownership.check(record)
-        except errors.StorageError as error:
+        except errors.LamartError as error:
             logger.warning("%s", error)
 
 
@@ -276,7 +303,10 @@ def _location(registry: Registry, root: str | os.PathLike[str]) -> Storage:
         record = Storage(root)
         if record.is_saved and is_local:
             # Elsewhere the first write asks: opening a registry needs no network.
-            ownership.check(record)
+            found = ownership.look(record)
+            if found is not None:
+                found.check()
+            _warn_away(registry, record)
         elif is_local:
             _make_root(Path(record.root))
         return record.save()

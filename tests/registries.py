@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 import lamart_core as ln
-from lamart_core.db import Registry, set_default_registry
+from lamart_core.db import Registry, now, set_default_registry
 from lamart_core.db.schema import ensure_schema
 from lamart_core.models import Artifact, StoredObject
 from lamart_core.settings import Settings
@@ -143,3 +143,18 @@ def write(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def advance(registry: Registry) -> None:
+    """Let an object be recorded and forgotten, so that bytes which were put before are not the newest any more.
+
+    Garbage collection leaves the newest bytes alone that no record refers to; see `records.epochs`.
+    """
+    row = {"storage_id": registry.storage_id, "path": "passing", "suffix": "", "is_exact": False, "is_managed": False}
+
+    def work(connection: Connection) -> None:
+        table = StoredObject.__table__
+        inserted = connection.execute(table.insert().values(**row, created_at=now()).returning(table.c.id)).scalar_one()
+        connection.execute(table.delete().where(table.c.id == inserted))
+
+    registry.unit_of_work(work)

@@ -44,6 +44,8 @@ class Kind(StrEnum):
     """A storage location that cannot be read."""
     MARKER = "marker"
     """A storage location whose marker file is missing, or is that of another location or registry."""
+    DATABASE = "database"
+    """A database that is a copy, or older than a storage location of it."""
     UNPUBLISHED = "unpublished"
     """A real key at which a process died: its latest version is not there yet, or old bytes still are."""
     ORPHANED = "orphaned"

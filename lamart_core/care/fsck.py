@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from lamart_core import errors
+from lamart_core.care.adopt import adopt
 from lamart_core.care.check_bytes import BytesCheck, check_marker
 from lamart_core.care.check_rows import check_rows
 from lamart_core.care.findings import Finding, Kind, Report
@@ -33,6 +34,7 @@ def check_registry(
     verify: bool = False,
     repair: bool = False,
     gc: bool = False,
+    adopts: bool = False,
     grace: timedelta = GRACE,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
@@ -45,6 +47,8 @@ def check_registry(
         repair: Whether to repair what can be repaired without losing anything: no record is deleted, and no bytes that
             a record claims.
         gc: Whether to remove what no record refers to.
+        adopts: Whether to register whole objects that no row names as the artifacts that they were put for, when the
+            database was put back from a backup; see `care.adopt`.
         grace: Age that something must have to count as left over; younger things may belong to a save that is running.
         progress: Called with the number of objects that were looked at since the last call.
 
@@ -63,7 +67,14 @@ def check_registry(
     return Report(
         tuple(
             iter_findings(
-                registry, storage=storage, verify=verify, repair=repair, gc=gc, grace=grace, progress=progress
+                registry,
+                storage=storage,
+                verify=verify,
+                repair=repair,
+                gc=gc,
+                adopts=adopts,
+                grace=grace,
+                progress=progress,
             )
         )
     )
@@ -76,6 +87,7 @@ def iter_findings(
     verify: bool = False,
     repair: bool = False,
     gc: bool = False,
+    adopts: bool = False,
     grace: timedelta = GRACE,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Finding]:
@@ -87,6 +99,8 @@ def iter_findings(
         verify: Whether all bytes are read and hashed.
         repair: Whether to repair what can be repaired without losing anything.
         gc: Whether to remove what no record refers to.
+        adopts: Whether to register whole objects that no row names as the artifacts that they were put for, when the
+            database was put back from a backup; see `care.adopt`.
         grace: Age that something must have to count as left over.
         progress: Called with the number of objects that were looked at since the last call.
 
@@ -94,7 +108,9 @@ def iter_findings(
         UnknownStorageLocation: No storage location has this root.
     """
     chosen = _storages(registry, storage)
-    found = _check(registry, chosen, verify=verify, gc=gc, grace=grace, progress=progress or (lambda count: None))
+    found = _check(
+        registry, chosen, verify=verify, gc=gc, adopts=adopts, grace=grace, progress=progress or (lambda count: None)
+    )
     return (repair_finding(registry, finding) if repair else finding for finding in found)
 
 
@@ -116,6 +132,7 @@ def _check(
     *,
     verify: bool,
     gc: bool,
+    adopts: bool,
     grace: timedelta,
     progress: Callable[[int], None],
 ) -> Iterator[Finding]:
@@ -124,6 +141,8 @@ def _check(
         yield from check_marker(registry, storage)
         if any(check_marker(registry, storage)):
             continue  # what lies there says nothing about what this registry has stored
+        if adopts and storage.is_managed:
+            yield from adopt(registry, storage)
         yield from _unpublished(registry, storage)
         yield from BytesCheck(registry, storage, verify, progress).run()
         if storage.is_managed:
@@ -142,6 +161,8 @@ def _left_over(registry: Registry, storage: Storage, *, gc: bool, grace: timedel
                 path=item.path,
                 is_repaired=item.is_removed,
             )
+    except (errors.DatabaseOutdated, errors.DatabaseCopied) as error:
+        yield Finding(Kind.DATABASE, str(error), storage=storage.root, storage_id=storage.id)
     except errors.StorageError as error:
         yield Finding(Kind.UNREACHABLE, f"{storage.root} cannot be listed: {error}", storage=storage.root)
 

@@ -17,9 +17,9 @@ from lamart_core.logging import logger
 from lamart_core.objects.garbage import abandoned_paths, give_up, held_paths, purge, recorded_paths
 from lamart_core.objects.rows import OBJECT
 from lamart_core.objects.unreferenced import Unclaimed, delete_unreferenced, is_referred
-from lamart_core.records import Storage, ownership, storage_locations
+from lamart_core.records import Storage, epochs, ownership, storage_locations
 from lamart_core.records.stored_object import OBSOLETE
-from lamart_core.storage import RESERVED, ReservedName, Staging, StoredName, is_reserved, is_stored_name
+from lamart_core.storage import RESERVED, ReservedName, Staging, StoredName, epoch_of, is_reserved, is_stored_name
 
 GRACE = timedelta(hours=24)
 _BATCH = 1000  # names that are asked for at once
@@ -147,9 +147,12 @@ class _Collector:
 
     def run(self) -> Iterator[Garbage]:
         ownership.check(self.storage)
+        newest = self._check_not_older()
+        if not self.dry_run:
+            ownership.renew(self.storage, at_once=True)
         # Rows first: while they are there, their bytes are claimed.
         yield from self._unnamed()
-        yield from self._unclaimed()
+        yield from self._unclaimed(newest)
         yield from self._uploads()
         yield from self._staging()
         if not self.dry_run:
@@ -167,6 +170,23 @@ class _Collector:
     @property
     def _limit(self) -> datetime:
         return datetime.now(UTC) - self.grace
+
+    def _check_not_older(self) -> int:
+        """Check by all names, before any is removed, that the database is not older than what lies here.
+
+        Returns:
+            The largest id of a stored object: names of this epoch may be known to a newer database, and stay.
+
+        Raises:
+            DatabaseOutdated: A name tells of an object that this database has never recorded.
+        """
+        highest = max((epoch_of(name.relpath) or 0 for name in self.storage.backend.list_reserved()), default=0)
+        newest = epochs.read(self.registry)  # after the listing: what was saved in between has a larger id by now
+        if highest > newest:
+            raise ownership.outdated(
+                self.registry, f"{self.storage.root} holds what was put after {highest} objects, not {newest}"
+            )
+        return newest
 
     def _unnamed(self) -> Iterator[Garbage]:
         columns = OBJECT.c
@@ -206,9 +226,13 @@ class _Collector:
         ids = {row.id for row in rows}
         return self.registry.unit_of_work(lambda connection: delete_unreferenced(connection, ids))
 
-    def _unclaimed(self) -> Iterator[Garbage]:
+    def _unclaimed(self, newest: int) -> Iterator[Garbage]:
         backend = self.storage.backend
-        stored = (name for name in backend.list_reserved() if is_stored_name(name.relpath))
+        stored = (
+            name
+            for name in backend.list_reserved()
+            if is_stored_name(name.relpath) and ((epoch := epoch_of(name.relpath)) is None or epoch < newest)
+        )
         for batch in batches(stored, _BATCH):
             self.progress(len(batch))
             paths = [name.relpath for name in batch]

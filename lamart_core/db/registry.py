@@ -52,6 +52,8 @@ class Registry:
         user_id: Id of the user that new records are created by.
         storage_options: Options of the file systems, for example credentials, by protocol or root; see `connect`.
         is_read_only: Whether nothing may be written to it; artifacts of such a registry are saved into the current one.
+        copy_of: What is known of the original of a database that is, or may be, a copy; None for an original. A copy
+            writes to none of its storage locations: they are those of the original too.
     """
 
     def __init__(self, url: str | os.PathLike[str] | URL, *, settings: Settings) -> None:
@@ -65,6 +67,7 @@ class Registry:
         self.space_id = DEFAULT_SPACE_ID
         self.user_id = ANONYMOUS_USER_ID
         self.is_read_only = False
+        self.copy_of: str | None = None
         self.options: dict[str, Any] = {}
         self.storage_options = StorageOptions()
         self.global_run: Any = None
@@ -223,6 +226,15 @@ class Registry:
         """
         if self.is_read_only:
             raise errors.ReadOnlyRegistry(f"{self!r} was opened for reading only; open it with connect() to write")
+
+    def require_original(self) -> None:
+        """Refuse to write to, and to collect in, storage locations that are those of another database too.
+
+        Raises:
+            DatabaseCopied: The database is a copy, or may be one.
+        """
+        if self.copy_of is not None:
+            raise errors.DatabaseCopied(f"{self!r} {self.copy_of}")
 
     def memo(self, key: Any, make: Callable[[], T]) -> T:
         """Return what `make()` gave for `key` in this process; for rows that never change."""

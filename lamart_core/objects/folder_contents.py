@@ -16,7 +16,8 @@ from lamart_core.objects.contents import find_contents
 from lamart_core.objects.histories import OBJECT
 from lamart_core.objects.tombstones import check_not_collected, none_collected
 from lamart_core.records import Storage
-from lamart_core.storage import Bar, FilePut, object_path, suffix_of
+from lamart_core.records.epochs import new_path
+from lamart_core.storage import Bar, FilePut, suffix_of
 
 
 class ObjectVanished(errors.Overtaken):
@@ -78,7 +79,7 @@ def put_contents(
         if not entry.size or entry.value in puts or entry.value in held or entry.value in already:
             continue
         suffix = suffix_of(entry.path)
-        put = puts[entry.value] = PutFile(object_path(stem, suffix), suffix, entry.size)
+        put = puts[entry.value] = PutFile(new_path(storage.registry, stem, suffix), suffix, entry.size)
         digest = Digest(tree.digest.file_algorithm, entry.value)
         transfers.append(FilePut(source / entry.path, put.relpath, digest))
     with none_collected(storage.registry, storage.id, [put.relpath for put in transfers]):

@@ -15,9 +15,9 @@ from sqlalchemy.orm.attributes import manager_of_class
 from upath import UPath
 
 from lamart_core import errors, uids
-from lamart_core.db import Registry, UtcDateTime, current_registry, uid_type
+from lamart_core.db import Registry, UtcDateTime, current_registry, now, uid_type
 from lamart_core.query import ToMany
-from lamart_core.records import locations, ownership
+from lamart_core.records import epochs, locations, ownership
 from lamart_core.records.kinds.base import SQLRecord
 from lamart_core.records.kinds.mixins import HasScope, TracksRun, TracksUpdates
 from lamart_core.records.kinds.recognised import Recognised
@@ -114,6 +114,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
             self._give(uid=uids.base62(12))
         else:
             locations.claim(self)
+            self._marked_at = now()
             self.region = self.region or self.backend.region
         return super().save()
 
@@ -214,6 +215,7 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
 
 _TABLE = Storage.__table__
 _LOCATIONS = select(_TABLE).order_by(_TABLE.c.id)
+_NEWEST = "newest object"  # rides along; see `epochs`
 
 
 def storage_locations(registry: Registry, *, managed: bool = False) -> list[Storage]:
@@ -226,7 +228,9 @@ def storage_locations(registry: Registry, *, managed: bool = False) -> list[Stor
     # Every constructor of an artifact asks: so without a session, which takes longer than the query.
     query = _LOCATIONS.where(_TABLE.c.instance_uid == registry.uid) if managed else _LOCATIONS
     with registry.engine.connect() as connection:
-        rows = connection.execute(query).mappings().all()
+        rows = connection.execute(query.add_columns(epochs.newest_id(registry).label(_NEWEST))).mappings().all()
+    if rows:
+        epochs.note(registry, rows[0][_NEWEST])
     return [_of_row(registry, row) for row in rows]
 
 

@@ -12,10 +12,11 @@ from lamart_core.db import Registry, model_class
 from lamart_core.objects import leases
 from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.records import ArtifactRecord, Storage
+from lamart_core.records.epochs import new_path
 from lamart_core.saving import construct, stage
 from lamart_core.saving.arguments import Request, checked
 from lamart_core.saving.save import save
-from lamart_core.storage import object_path, suffix_of
+from lamart_core.storage import suffix_of
 
 if TYPE_CHECKING:
     from lamart_core.artifact import Artifact
@@ -34,7 +35,7 @@ class LazyArtifact:
     def __init__(self, registry: Registry, storage: Storage, request: Request) -> None:
         assert request.suffix is not None
         self.storage = storage
-        self.relpath = object_path(uids.new_stem(), request.suffix)
+        self.relpath = new_path(registry, uids.new_stem(), request.suffix)
         self._registry = registry
         self._request = request
         self._artifact: ArtifactRecord | None = None

@@ -12,18 +12,20 @@ from lamart_core import errors, uids
 from lamart_core.db import Registry
 from lamart_core.hashing import TreeDigest, stamp_of, stamp_of_files
 from lamart_core.objects import histories
+from lamart_core.objects.about import About
 from lamart_core.objects.folder_contents import put_contents
 from lamart_core.objects.plan import Plan, Put, Staged
 from lamart_core.objects.put_again import held_contents
 from lamart_core.objects.rows import of_version_store
 from lamart_core.objects.tombstones import none_collected
 from lamart_core.objects.unreferenced import remove_bytes
-from lamart_core.records import artifact_table
+from lamart_core.records import artifact_table, ownership
+from lamart_core.records.epochs import new_path
 from lamart_core.saving import resolve
 from lamart_core.saving.commit import Item
 from lamart_core.saving.stage import discard_path
 from lamart_core.saving.targets import check_managed
-from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state, object_path
+from lamart_core.storage import Backend, Bar, FilePut, KnownFile, check_state
 
 _THREADS = 16
 
@@ -44,6 +46,8 @@ def put_bytes(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put]
         StorageError: The storage refused the bytes.
         BytesCollected: Garbage collection took some of them while they were put.
     """
+    for storage in {item.plan.storage.id: item.plan.storage for item in wanted}.values():
+        ownership.renew(storage)
     puts: dict[int, Put] = {}
     files: defaultdict[int, list[int]] = defaultdict(list)
     try:
@@ -91,7 +95,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
     source, staged, plan = _source(item), item.staged, item.plan
     backend, stem = plan.storage.backend, uids.stem_of(item.uid)
     # A real key too gets its bytes from the version store, once a record refers to them there (see `real_keys`).
-    relpath = object_path(stem, staged.suffix)
+    relpath = new_path(registry, stem, staged.suffix)
     with none_collected(registry, plan.storage.id, [relpath]):
         if _is_content_addressed(plan):
             before = item.put if item.put is not None else Put(relpath, is_managed=True)
@@ -100,7 +104,7 @@ def _put_folder(registry: Registry, item: Item, tree: TreeDigest, bar: Bar) -> P
             return Put(before.relpath, is_managed=True, is_content_addressed=True, files=files)
         move = staged.is_owned and backend.takes_staged
         known = _known_files(registry, item, tree)
-        backend.put_folder(source, relpath, tree=tree, move=move, known=known)
+        backend.put_folder(source, relpath, tree=tree, move=move, known=known, about=_about(item))
     return Put(relpath, is_managed=True)
 
 
@@ -138,14 +142,18 @@ def _put_files(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put
             if link is not None:
                 links.append(link)
             move = link is not None or (is_ours and len(wanted) == 1)
-            relpath = object_path(uids.stem_of(item.uid), staged.suffix)
-            puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size))
+            relpath = new_path(registry, uids.stem_of(item.uid), staged.suffix)
+            puts.append(FilePut(link or source, relpath, staged.digest, move, staged.size, _about(item)))
         with none_collected(registry, storage.id, [put.relpath for put in puts]):
             if len(puts) > 1:
                 stats = backend.put_files(puts, bar=bar)
             else:
                 (put,) = puts
-                stats = [backend.put_file(put.source, put.relpath, digest=put.digest, move=put.move, bar=bar)]
+                stats = [
+                    backend.put_file(
+                        put.source, put.relpath, digest=put.digest, move=put.move, about=put.about, bar=bar
+                    )
+                ]
     finally:
         for link in links:
             discard_path(link)
@@ -153,6 +161,23 @@ def _put_files(registry: Registry, wanted: Sequence[Item], bar: Bar) -> list[Put
         Put(put.relpath, is_managed=True, stamp=of_version_store(stat.stamp))
         for put, stat in zip(puts, stats, strict=True)
     ]
+
+
+def _about(item: Item) -> str | None:
+    """Return what the bytes say themselves of the artifact that they are put for."""
+    staged, values = item.staged, item.values
+    key = item.plan.key if item.plan.key is not None else values.get("key")
+    return About(
+        uid=item.uid,
+        key=key,
+        suffix=staged.suffix,
+        hash=staged.digest.value if staged.digest is not None else None,
+        hash_type=staged.digest.algorithm if staged.digest is not None else None,
+        kind=item.plan.kind,
+        otype=staged.otype or item.plan.otype,
+        is_virtual=item.plan.key_is_virtual,
+        overwrites=item.plan.overwrite_versions,
+    ).written()
 
 
 def _second_name(source: Path, backend: Backend, suffix: str) -> Path | None:

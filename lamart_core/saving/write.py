@@ -19,7 +19,7 @@ from lamart_core.objects.whole import damaged_artifacts, repair_artifact, repair
 from lamart_core.places.key_state import is_real
 from lamart_core.places.publish import publish
 from lamart_core.places.real_keys import KeyChanged, Overwritten, Reservation, check_free, reserve
-from lamart_core.records import ArtifactRecord, artifact_table
+from lamart_core.records import ArtifactRecord, Storage, artifact_table, ownership
 from lamart_core.saving.commit import Committed, Item, commit, existing, lock_replaced
 from lamart_core.saving.hits import Hits, Unseen
 from lamart_core.saving.put import check_source, put_bytes, take_back
@@ -68,11 +68,23 @@ def write(
         record._riders = ()
     if then is not None:
         then()
+    _note_recorded(items, committed)
     attempt.take_back_unused(committed)
     _clean_up(registry, records, items, committed)
     for index in attempt.publish(committed):
         records[index].refresh()
     return committed
+
+
+def _note_recorded(items: Sequence[Item], committed: Sequence[Committed]) -> None:
+    """Let the stores know which objects were recorded, so that an older database is known by it."""
+    newest: dict[int, tuple[Storage, int]] = {}
+    for item, saved in zip(items, committed, strict=True):
+        storage, object_id = item.plan.storage, saved.row["object_id"]
+        if saved.path is not None and object_id > newest.get(storage.id, (storage, 0))[1]:
+            newest[storage.id] = (storage, object_id)
+    for storage, object_id in newest.values():
+        ownership.note_recorded(storage, object_id)
 
 
 class _Attempt:

@@ -41,7 +41,14 @@ class Backend(Marked, Inventory):
     requests: ClassVar[int]
 
     def put_file(
-        self, source: Path, relpath: str, *, digest: Digest | None = None, move: bool = False, bar: Bar = NO_BAR
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        digest: Digest | None = None,
+        move: bool = False,
+        about: str | None = None,
+        bar: Bar = NO_BAR,
     ) -> ObjectStat:
         """Store a file as a new object, whole or not at all.
 
@@ -54,6 +61,7 @@ class Backend(Marked, Inventory):
             digest: What the file was when it was staged; compared with the bytes that are stored.
             move: The source is a staging file of ours that is not needed afterwards. From `staging` of the same local
                 backend it is published without copying, and without hashing it again.
+            about: What the object is, as `about` tells it again; at most 1,800 characters of ASCII.
             bar: Progress that the transfer is part of.
 
         Returns:
@@ -67,7 +75,7 @@ class Backend(Marked, Inventory):
             StorageError: The storage failed in another way.
         """
         self._check_target(relpath)
-        return self._put_file(FilePut(source, relpath, digest, move), bar)
+        return self._put_file(FilePut(source, relpath, digest, move, about=about), bar)
 
     def put_files(self, puts: Sequence[FilePut], *, bar: Bar = NO_BAR) -> list[ObjectStat]:
         """Store many files, several at a time: all of them or none.
@@ -97,6 +105,7 @@ class Backend(Marked, Inventory):
         tree: TreeDigest,
         move: bool = False,
         known: Mapping[str, KnownFile] | None = None,
+        about: str | None = None,
     ) -> ObjectStat:
         """Store a folder as a new object. Local: whole or not at all. Object stores: removed again on failure.
 
@@ -119,7 +128,7 @@ class Backend(Marked, Inventory):
             ObjectExists, SourceChanged, StorageFull, ReadOnlyStorage, StorageError: As for `put_file`.
         """
         self._check_target(relpath)
-        return self._put_folder(source, relpath, tree=tree, move=move, known=known)
+        return self._put_folder(source, relpath, tree=tree, move=move, known=known, about=about)
 
     def protect(self, relpath: str) -> None:
         """Let nobody write any more to an object that others have written here; object stores have no modes.
@@ -247,6 +256,18 @@ class Backend(Marked, Inventory):
         """
         check_path(relpath)
 
+    def about(self, relpath: str) -> str | None:
+        """Return what an object was said to be when it was put; None where that was not kept.
+
+        Not kept by file systems without extended attributes, by stores other than the known clouds, of folders in
+        object stores, and by what copies files without their attributes.
+
+        Raises:
+            PathNotFound: The object is not there.
+            StorageError: The storage failed or refused.
+        """
+        return None
+
     # ------------------------------------------------------------------ what each kind does in its own way
 
     @abstractmethod
@@ -257,7 +278,14 @@ class Backend(Marked, Inventory):
 
     @abstractmethod
     def _put_folder(
-        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        tree: TreeDigest,
+        move: bool,
+        known: Mapping[str, KnownFile] | None,
+        about: str | None,
     ) -> ObjectStat: ...
 
     @abstractmethod

@@ -40,6 +40,8 @@ _END = -1
 _TICK = 20_000_000  # nanoseconds; twice the longest tick of a kernel
 _TICKS = 10
 _WRITE = 0o222
+_ABOUT = "user.lamart.about"
+_NUMBER = "user.lamart.number"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def copy_file(
     algorithm: str,
     durable: bool = True,
     is_stored: bool = False,
+    about: str | None = None,
     bar: Bar = NO_BAR,
 ) -> Copied:
     """Copy a file to a new path, hashing the bytes that are written.
@@ -70,6 +73,7 @@ def copy_file(
         algorithm: Hash algorithm.
         durable: Whether the bytes are flushed to the disk before this returns.
         is_stored: Whether the copy is what is stored, which nobody writes to any more.
+        about: What it is; see `describe`.
         bar: Progress that the copy is part of.
 
     Raises:
@@ -84,6 +88,7 @@ def copy_file(
             hasher = Hasher(algorithm, parallel=False)
             copy = _copy_small if before.st_size <= _PIECE else _copy_large
             copy(reader, file, hasher, bar)
+            describe(file.fileno(), about)  # while it may be written to, and before it is flushed
             if is_stored:
                 protect(file.fileno())
             if durable:
@@ -362,3 +367,42 @@ def check_entries(source: Path, tree: TreeDigest) -> None:
 def is_checkable(digest: Digest | None) -> bool:
     """Whether a digest can be compared with one made from the bytes of a file."""
     return digest is not None and digest.is_exact and digest.algorithm in ALGORITHMS
+
+
+def describe(path: Path | int, about: str | None) -> None:
+    """Write down beside the bytes of a file or folder what it is, where the file system has attributes for that."""
+    if about is not None and hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):  # a help for the day on which the database is lost, and no more
+            os.setxattr(path, _ABOUT, about.encode("ascii"))
+
+
+def description(path: Path) -> str | None:
+    """Return what `describe` wrote.
+
+    Raises:
+        FileNotFoundError: There is nothing.
+    """
+    path.lstat()
+    if not hasattr(os, "getxattr"):
+        return None
+    try:
+        return os.getxattr(path, _ABOUT, follow_symlinks=False).decode("ascii", "replace")
+    except OSError:
+        return None
+
+
+def note_number(path: str, number: int) -> None:
+    """Write a number down beside the bytes of a file, where the file system has attributes for that."""
+    if hasattr(os, "setxattr"):
+        with contextlib.suppress(OSError):
+            os.setxattr(path, _NUMBER, str(number).encode())
+
+
+def number_at(path: str) -> int:
+    """Return the number that `note_number` wrote; 0 where there is none."""
+    if not hasattr(os, "getxattr"):
+        return 0
+    try:
+        return int(os.getxattr(path, _NUMBER))
+    except (OSError, ValueError):
+        return 0

@@ -50,6 +50,17 @@ class Marked(Readable, ABC):
         """
         return None
 
+    def highest(self) -> int:
+        """Return the largest number that `note_highest` was told; 0 where that is not kept.
+
+        Kept by file systems with extended attributes; elsewhere it would cost a request with each save.
+        """
+        return 0
+
+    def note_highest(self, number: int) -> None:
+        """Keep a number beside the marker if it is the largest so far; without flushing it, and without an error."""
+        return
+
     def write_marker(self, marker: Marker) -> None:
         """Mark the storage as managed; a local folder is made when it is not there.
 

@@ -163,6 +163,7 @@ class FilePut:
         digest: What the file was when it was staged; compared with the bytes that are stored.
         move: Whether the source is a staging file of ours that is not needed afterwards.
         size: How many bytes it has, where that is known; only used to store small files with more threads.
+        about: What the object is, in ASCII; kept beside its bytes where the storage can, see `Backend.about`.
     """
 
     source: Path
@@ -170,6 +171,7 @@ class FilePut:
     digest: Digest | None = None
     move: bool = False
     size: int | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True)

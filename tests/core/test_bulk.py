@@ -19,7 +19,7 @@ from lamart_core.db import Registry
 from lamart_core.models import RunInput
 from lamart_core.saving import write as writing
 from tests.processes import answers, release, run_together, start
-from tests.registries import contents, storage_root, tree, write
+from tests.registries import advance, contents, storage_root, tree, write
 from tests.seams import at_commit
 
 
@@ -357,6 +357,7 @@ def test_what_garbage_collection_took_is_put_again(registry: Registry, tmp_path:
         puts = original(*arguments)
         if not taken:
             # With no grace time garbage collection does not wait for those who are saving.
+            advance(registry)
             collect_garbage(registry, grace=timedelta(0), dry_run=False)
             taken.extend(put.relpath for put in puts)
             assert contents(registry).files == ()
@@ -403,6 +404,7 @@ def test_killed_in_the_middle(registry: Registry, tmp_path: Path) -> None:
     assert len(artifacts) % batch == 0
     assert [artifact.key for artifact in artifacts] == [f"in/{number:04}.txt" for number in range(len(artifacts))]
     assert all(artifact.verify() for artifact in artifacts)
+    advance(registry)
     collect_garbage(registry, grace=timedelta(0), dry_run=False)
     assert set(contents(registry).files) == {artifact.object.path for artifact in artifacts}
     again = ln.Artifact.from_dir(folder, run=False)

@@ -23,7 +23,7 @@ from lamart_core.objects.tombstones import TOMBSTONE
 from lamart_core.records import Lease, Tombstone
 from lamart_core.storage import Backend, Local, object_path
 from tests.processes import answers, release, start
-from tests.registries import STORAGES, contents, fresh_registry, tree, write
+from tests.registries import STORAGES, advance, contents, fresh_registry, tree, write
 from tests.seams import at_storage
 
 AT_ONCE = timedelta(0)
@@ -181,15 +181,28 @@ def test_unfinished_uploads_are_aborted(tmp_path: Path) -> None:
 
 
 @contextmanager
-def collecting_after_the_put(registry: Registry) -> Generator[list[str], None, None]:
-    """Collect garbage once, when the next save has put its bytes and not yet recorded them; yield what is removed."""
+def collecting_after_the_put(registry: Registry, *, beside_others: bool = True) -> Generator[list[str], None, None]:
+    """Collect garbage once, when the next save has put its bytes and not yet recorded them; yield what is removed.
+
+    Args:
+        registry: The registry.
+        beside_others: Whether others have saved something since, so that these bytes are not the newest.
+    """
     removed: list[str] = []
 
     def collect() -> None:
+        if beside_others:
+            advance(registry)
         removed.extend(found.path for found in collect_garbage(registry, grace=AT_ONCE, dry_run=False))
 
     with at_storage("put_file", "put_files", "put_folder", after=collect):
         yield removed
+
+
+def test_a_save_beside_garbage_collection_is_left_alone_while_nobody_else_saves(lab: Registry, tmp_path: Path) -> None:
+    with collecting_after_the_put(lab, beside_others=False) as removed:
+        artifact = ln.Artifact(write(tmp_path / "a.txt", "a file"), key="a.txt").save()
+    assert (artifact.load(), removed) == ("a file", [])
 
 
 @pytest.mark.req("R258", "R267")

@@ -21,8 +21,8 @@ from lamart_core.objects import histories
 from lamart_core.saving import create
 from lamart_core.storage import Local
 from tests.processes import run_together
+from tests.registries import advance, tree, write
 from tests.registries import contents as held
-from tests.registries import tree, write
 from tests.seams import at_storage
 from tests.storage.s3_server import shared_server
 
@@ -433,6 +433,7 @@ def test_files_that_are_collected_while_they_are_repaired_are_put_again(lab: Reg
     taken: list[str] = []
 
     def lose() -> None:
+        advance(lab)
         taken.extend(found.path for found in collect_garbage(lab, grace=AT_ONCE, dry_run=False))
 
     with at_storage("put_files", after=lose):
@@ -492,5 +493,6 @@ def test_processes_that_repair_share_and_delete_the_same_files(lab: Registry, tm
     assert len(versions) == 3
     for artifact, changed in zip(versions[1:], following, strict=True):
         check(artifact, changed)
+    advance(lab)
     collect_garbage(lab, grace=AT_ONCE, dry_run=False)
     check_nothing_left(lab)

@@ -23,8 +23,12 @@ from lamart_core.storage.copying import (
     check_entries,
     check_no_links,
     copy_file,
+    describe,
+    description,
     is_checkable,
     make_folders,
+    note_number,
+    number_at,
     protect,
     protect_all,
     remove_quietly,
@@ -134,6 +138,7 @@ class Local(Backend):
         durable = not is_flushed_late(final, is_alone=is_alone)
         if put.move and staging.holds(source):
             with writing(self.root):
+                describe(source, put.about)
                 state = state_of(source.stat())
                 protect(source)
                 if durable:
@@ -145,7 +150,14 @@ class Local(Backend):
         try:
             algorithm = digest.algorithm if digest is not None and is_checkable(digest) else DEFAULT_ALGORITHM
             copied = copy_file(
-                source, temporary, root=self.root, algorithm=algorithm, durable=durable, is_stored=True, bar=bar
+                source,
+                temporary,
+                root=self.root,
+                algorithm=algorithm,
+                durable=durable,
+                is_stored=True,
+                about=put.about,
+                bar=bar,
             )
             if is_checkable(digest) and copied.digest != digest:
                 raise changed(source)
@@ -159,7 +171,14 @@ class Local(Backend):
         return ObjectStat(copied.size, None, False, copied.digest, stamp=copied.stamp)
 
     def _put_folder(
-        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        tree: TreeDigest,
+        move: bool,
+        known: Mapping[str, KnownFile] | None,
+        about: str | None,
     ) -> ObjectStat:
         final, staging = self.path(relpath), self.staging()
         check_free(final, self)
@@ -171,12 +190,14 @@ class Local(Backend):
                     new = link_known(tree, source, self, known)
                     link_equal([entry for entry in new if entry.size], source)
                 run_all([partial(_protect_and_flush, source / entry.path) for entry in new], _THREADS)
+                describe(source, about)
                 publish_folder(source, final, self)
         else:
             temporary = staging.new_path()
             try:
                 self._copy_folder(source, temporary, tree, known)
                 with writing(self.root):
+                    describe(temporary, about)
                     publish_folder(temporary, final, self)
             finally:
                 remove_quietly(temporary)
@@ -387,18 +408,35 @@ class Local(Backend):
     def _read(self, relpath: str) -> bytes:
         return self.path(relpath).read_bytes()
 
+    def about(self, relpath: str) -> str | None:
+        """Return the extended attribute. See `Backend.about`."""
+        with reading(self.root, relpath):
+            return description(self.path(relpath))
+
     def marker_stamp(self) -> Hashable:
         """Return the state of the file. See `Backend.marker_stamp`."""
         with reading(self.root, MARKER):
             status = os.stat(os.path.join(self.root, MARKER))
         return status.st_dev, status.st_ino, status.st_mtime_ns
 
+    def highest(self) -> int:
+        """Return the number in the attribute of the marker. See `Marked.highest`."""
+        return number_at(os.path.join(self.root, MARKER))
+
+    def note_highest(self, number: int) -> None:
+        """Write the attribute of the marker. See `Marked.note_highest`."""
+        marker = os.path.join(self.root, MARKER)
+        if number > number_at(marker):
+            note_number(marker, number)
+
     def _create_marker(self, text: str) -> None:
         check_no_links(self.path(RESERVED), Path(self.root))
         create_file(self.path(MARKER), text)
 
     def _replace_marker(self, text: str) -> None:
+        before = self.highest()
         create_file(self.path(MARKER), text, replace=True)
+        self.note_highest(before)
 
     def _remove_marker(self) -> None:
         self.path(MARKER).unlink(missing_ok=True)

@@ -271,18 +271,34 @@ def _is_compressed(parts: list[str]) -> bool:
     return suffix in _composite or suffix in formats.known_suffixes() or (len(inner) == 1 and suffix in _known)
 
 
-def object_path(stem: str, suffix: str) -> str:
+def object_path(stem: str, suffix: str, epoch: int | None = None) -> str:
     """Return a new path in the version store that no other save can choose.
 
     Args:
         stem: Stem of the uid of the first artifact that names the object, for people who look at the storage.
         suffix: Suffix of the object.
+        epoch: The largest id of a stored object that the saver saw; see `records.epochs`.
     """
-    return f"{RESERVED}/{stem}{uids.base62(RANDOM_LENGTH)}{suffix}"
+    seen = f"-{epoch}" if epoch is not None else ""
+    return f"{RESERVED}/{stem}{uids.base62(RANDOM_LENGTH)}{seen}{suffix}"
+
+
+def epoch_of(relpath: str) -> int | None:
+    """Return the epoch that the path of a stored object tells; None for one that tells none, and for other paths.
+
+    Examples:
+        >>> epoch_of(object_path("A" * 16, ".csv", 12)), epoch_of(object_path("A" * 16, ".csv"))
+        (12, None)
+    """
+    folder, _, name = relpath.partition("/")
+    found = _STORED.fullmatch(name) if folder == RESERVED else None
+    return int(found["epoch"]) if found is not None and found["epoch"] else None
 
 
 # Only names that `object_path` makes: the reserved folder may hold other things, such as the embedded database.
-_STORED = re.compile(rf"[0-9A-Za-z]{{{uids.STEM_LENGTH + RANDOM_LENGTH}}}(\..*)?", re.DOTALL)
+_STORED = re.compile(
+    rf"[0-9A-Za-z]{{{uids.STEM_LENGTH + RANDOM_LENGTH}}}(-(?P<epoch>[0-9]{{1,18}}))?(\..*)?", re.DOTALL
+)
 
 
 def is_stored_name(relpath: str) -> bool:

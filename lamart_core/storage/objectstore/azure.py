@@ -26,11 +26,13 @@ from lamart_core.storage.objectstore.client import (
     Listed,
     digest_of_etag,
     digest_of_md5,
+    said_about,
 )
 from lamart_core.storage.objectstore.filesystem import Remote
 from lamart_core.storage.progress import BarCallback
 
 _MARK = "lamart_put"  # names of metadata are identifiers there
+_ABOUT = "lamart_about"
 _FOLDERS = {"hdi_isfolder", "Hdi_isfolder"}  # accounts with real folders list them like empty files
 _NO_CONTAINER = {"ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"}
 _NOT_KEPT = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -59,9 +61,10 @@ class AzureClient(Client):
             return None
         if _is_folder(found):
             return None
-        return Head(int(found.size), (found.metadata or {}).get(_MARK), _digest(found))
+        said = found.metadata or {}
+        return Head(int(found.size), said.get(_MARK), _digest(found), said.get(_ABOUT))
 
-    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
+    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback, about: str | None = None) -> None:
         """Upload a file, in blocks where it is large; the request that makes it a blob refuses to replace one."""
 
         async def progress(moved: int, _: int | None) -> None:
@@ -70,7 +73,11 @@ class AzureClient(Client):
         with source.open("rb") as file:
             options: dict[str, Any] = {
                 "overwrite": False,
-                "metadata": {_MARK: mark, "is_directory": "false"},  # as adlfs writes its own
+                "metadata": {
+                    _MARK: mark,
+                    **said_about(_ABOUT, about),
+                    "is_directory": "false",
+                },  # as adlfs writes its own
                 "max_concurrency": PARTS_AT_ONCE,
                 "length": source.stat().st_size,
                 "progress_hook": progress,

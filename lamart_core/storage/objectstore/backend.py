@@ -24,7 +24,7 @@ from lamart_core.storage.objectstore.clients import client_of
 from lamart_core.storage.objectstore.downloads import download
 from lamart_core.storage.objectstore.filesystem import Remote
 from lamart_core.storage.objectstore.folders import FolderPut
-from lamart_core.storage.objectstore.uploads import put_verified, upload
+from lamart_core.storage.objectstore.uploads import head, put_verified, upload
 from lamart_core.storage.progress import NO_BAR, Bar
 from lamart_core.storage.staging import Staging
 from lamart_core.storage.threads import put_side_by_side, run_all
@@ -84,7 +84,14 @@ class ObjectStore(Remote, Backend):
         return put_side_by_side(puts, partial(self._put_file, bar=bar), self.client.remove, threads)
 
     def _put_folder(
-        self, source: Path, relpath: str, *, tree: TreeDigest, move: bool, known: Mapping[str, KnownFile] | None
+        self,
+        source: Path,
+        relpath: str,
+        *,
+        tree: TreeDigest,
+        move: bool,
+        known: Mapping[str, KnownFile] | None,
+        about: str | None,
     ) -> ObjectStat:
         self._check_free(relpath)
         for entry in tree.entries:
@@ -181,6 +188,10 @@ class ObjectStore(Remote, Backend):
                     check_inside(listed.path)
                     found[listed.path] = listed
         return found
+
+    def about(self, relpath: str) -> str | None:
+        """Ask for the metadata of an object: one request. See `Backend.about`."""
+        return head(self.client, relpath).about
 
     def list_reserved(self) -> Iterator[ReservedName]:
         """Go through the reserved folder. See `Backend.list_reserved`."""

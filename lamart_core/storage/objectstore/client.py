@@ -36,11 +36,13 @@ class Head:
         mark: What an upload of ours has left there to know its own object again; None in other objects, and where
             the store keeps no metadata.
         digest: What the store says that identifies the content; never exact.
+        about: What the object was said to be when it was put.
     """
 
     size: int | None
     mark: str | None = None
     digest: Digest | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Client:
         info: Mapping[str, Any] = self.remote.fs.info(self.remote.url(relpath))
         return None if info["type"] == "directory" else Head(size_in(info), None, digest_in(self.remote.protocol, info))
 
-    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
+    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback, about: str | None = None) -> None:
         """Upload a file in one atomic step.
 
         Raises:
@@ -247,3 +249,8 @@ def digest_of_etag(etag: str) -> Digest:
 def decoded_md5(text: str) -> Digest:
     """Return the digest that an MD5 in base 64 is."""
     return digest_of_md5(base64.b64decode(text))
+
+
+def said_about(name: str, about: str | None) -> dict[str, str]:
+    """Return the metadata that tell what an object is; none where nobody said it."""
+    return {name: about} if about is not None else {}

@@ -19,12 +19,13 @@ from lamart_core import uids
 from lamart_core.errors import ObjectExists
 from lamart_core.hashing import Digest
 from lamart_core.storage.failures import NoContainer
-from lamart_core.storage.objectstore.client import PAGE, Client, Head, Listed, decoded_md5, digest_of_etag
+from lamart_core.storage.objectstore.client import PAGE, Client, Head, Listed, decoded_md5, digest_of_etag, said_about
 from lamart_core.storage.objectstore.filesystem import Remote
 from lamart_core.storage.objectstore.limits import PART
 from lamart_core.storage.progress import BarCallback
 
 _MARK = "lamart-put"
+_ABOUT = "lamart-about"
 _TYPE = "application/octet-stream"
 
 
@@ -41,12 +42,13 @@ class GoogleClient(Client):
             found = _ask(self.remote, "GET", "b/{}/o/{}", *_address(self.remote, relpath))
         except FileNotFoundError:
             return None
-        return Head(int(found["size"]), found.get("metadata", {}).get(_MARK), _digest(found))
+        said = found.get("metadata", {})
+        return Head(int(found["size"]), said.get(_MARK), _digest(found), said.get(_ABOUT))
 
-    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
+    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback, about: str | None = None) -> None:
         """Upload a file, in parts where it is large, on the condition that there is no generation of it."""
         bucket, name = _address(self.remote, relpath)
-        said = {"name": name, "metadata": {_MARK: mark}}
+        said = {"name": name, "metadata": {_MARK: mark, **said_about(_ABOUT, about)}}
         size = source.stat().st_size
         try:
             with source.open("rb") as file:

@@ -16,6 +16,7 @@ from lamart_core.storage.objectstore.client import (
     digest_in,
     modified_in,
     part_size,
+    said_about,
 )
 from lamart_core.storage.objectstore.filesystem import Remote
 from lamart_core.storage.progress import BarCallback
@@ -25,6 +26,7 @@ _NO_CONDITIONS = {"NotImplemented", "InvalidArgument", "InvalidRequest", "501", 
 # What servers answer that have no unfinished uploads, or never any.
 _NO_UPLOADS = {"NoSuchUpload", "NotImplemented", "MethodNotAllowed"}
 _MARK = "lamart-put"
+_ABOUT = "lamart-about"
 
 
 class S3Client(Client):
@@ -43,9 +45,10 @@ class S3Client(Client):
             answer: Mapping[str, Any] = filesystem.call_s3("head_object", Bucket=bucket, Key=key)
         except FileNotFoundError:
             return None
-        return Head(int(answer["ContentLength"]), answer.get("Metadata", {}).get(_MARK), digest_in("s3", answer))
+        said = answer.get("Metadata", {})
+        return Head(int(answer["ContentLength"]), said.get(_MARK), digest_in("s3", answer), said.get(_ABOUT))
 
-    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback) -> None:
+    def create(self, source: Path, relpath: str, *, mark: str, callback: BarCallback, about: str | None = None) -> None:
         """Upload a file, in parts where it is large; never over an object, where the server knows conditions."""
         filesystem: Any = self.remote.fs
         url = self.remote.url(relpath)
@@ -53,7 +56,7 @@ class S3Client(Client):
             "chunksize": part_size(source.stat().st_size),
             "max_concurrency": PARTS_AT_ONCE,
             "callback": callback,
-            "Metadata": {_MARK: mark},
+            "Metadata": {_MARK: mark, **said_about(_ABOUT, about)},
         }
         try:
             filesystem.put_file(str(source), url, mode="create", **options)

@@ -31,7 +31,9 @@ def head(client: Client, relpath: str) -> Head:
     return found
 
 
-def upload(source: Path, client: Client, relpath: str, *, bar: Bar, checked: bool = True) -> int | None:
+def upload(
+    source: Path, client: Client, relpath: str, *, bar: Bar, checked: bool = True, about: str | None = None
+) -> int | None:
     """Upload one file.
 
     Args:
@@ -40,6 +42,7 @@ def upload(source: Path, client: Client, relpath: str, *, bar: Bar, checked: boo
         relpath: Path of the new object.
         bar: Progress that the transfer is part of.
         checked: Whether the store is asked afterwards for what it has, at the price of one request.
+        about: What the object is.
 
     Returns:
         Size in bytes that the store has, None where it does not say; of the source when it was not asked.
@@ -51,7 +54,7 @@ def upload(source: Path, client: Client, relpath: str, *, bar: Bar, checked: boo
     root, size, mark = client.remote.root, source.stat().st_size, uids.base62(20)
     try:
         with writing(root):
-            client.create(source, relpath, mark=mark, callback=BarCallback(bar))
+            client.create(source, relpath, mark=mark, callback=BarCallback(bar), about=about)
     except BaseException as error:
         found = _found(client, relpath)
         if found is not None and found.mark == mark:
@@ -99,7 +102,7 @@ def put_verified(put: FilePut, client: Client, bar: Bar) -> ObjectStat:
     found = hash_file(source, digest.algorithm) if digest is not None and is_checkable(digest) else None
     if found is not None and found != digest:
         raise changed(source)
-    size = upload_unchanged(source, client, put.relpath, bar, before=before)
+    size = upload_unchanged(source, client, put.relpath, bar, before=before, about=put.about)
     try:
         if before != _state(source, ours=True):
             raise changed(source)
@@ -116,11 +119,18 @@ def put_verified(put: FilePut, client: Client, bar: Bar) -> ObjectStat:
 
 
 def upload_unchanged(
-    source: Path, client: Client, relpath: str, bar: Bar, *, before: FileState | None, checked: bool = True
+    source: Path,
+    client: Client,
+    relpath: str,
+    bar: Bar,
+    *,
+    before: FileState | None,
+    checked: bool = True,
+    about: str | None = None,
 ) -> int | None:
     """Upload one file; a source that changed meanwhile is the reason, whatever the store says. See `upload`."""
     try:
-        return upload(source, client, relpath, bar=bar, checked=checked)
+        return upload(source, client, relpath, bar=bar, checked=checked, about=about)
     except Exception as error:
         if before is not None and before != _state(source, ours=True):
             raise changed(source) from error
