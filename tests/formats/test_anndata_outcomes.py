@@ -24,6 +24,7 @@ from tests.formats.anndata_strategies import Drawn, annotated
 from tests.formats.format_samples import write
 from tests.formats.identical import assert_identical
 
+EXAMPLES = int(os.environ.get("LAMART_EXAMPLES", "6"))
 STORES = pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
 
 
@@ -138,9 +139,7 @@ def check_any(drawn: Drawn, suffix: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
-@settings(
-    max_examples=int(os.environ.get("LAMART_EXAMPLES", "15")), deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_matrix(suffix: str, data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
