@@ -139,6 +139,9 @@ def test_a_folder_that_is_gone(registry: Registry, tmp_path: Path) -> None:
 def test_the_store_of_another_registry_at_our_root(registry: Registry, other: Registry, tmp_path: Path) -> None:
     """Another disk was mounted at our root, or a folder was moved there."""
     artifact = saved(tmp_path, "kept")
+    with other:
+        for number in range(3):  # more than this registry has recorded
+            saved(tmp_path, str(number), f"{number}.txt")
     root = storage_root(registry)
     root.rename(root.with_name("away"))
     (tmp_path / "theirs").rename(root)
