@@ -69,6 +69,8 @@ def refuse_everything(registry: Registry, artifact: ln.Artifact, tmp_path: Path,
     with pytest.raises(errors.WrongStorage, match=match):
         ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key="frame.parquet").save()
     with pytest.raises(errors.WrongStorage, match=match):
+        saved(tmp_path, "kept", f"again/{artifact.key}")  # a hit, whose bytes cannot be seen
+    with pytest.raises(errors.WrongStorage, match=match):
         artifact.load()
     with pytest.raises(errors.WrongStorage, match=match):
         artifact.verify()
