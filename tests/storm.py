@@ -35,7 +35,9 @@ def warm_up(database: str, folder: Path) -> None:
         Worker(registry, folder, "sources", "0", Log(folder / "log.jsonl")).run(verbs, rounds=2 * len(verbs))
 
 
-def blow(pair: str, folder: Path, seed: int, seconds: float, rest: float, savers: int, carers: int) -> Outcome:
+def blow(
+    pair: str, folder: Path, seed: int, seconds: float, rest: float, *, savers: int, carers: int, risk: float
+) -> Outcome:
     """Let a storm blow on one database and storage, in an empty folder."""
     database, storage = pair.split("-")
     with ExitStack() as stack:
@@ -44,7 +46,7 @@ def blow(pair: str, folder: Path, seed: int, seconds: float, rest: float, savers
         url = stack.enter_context(fresh_database(database, folder, prepare=create_tables))
         new_root = shared_server().new_root if storage == "s3" else None
         roots = [new_root() if new_root else str(folder / name) for name in ("storage", "second")]
-        return Storm(url, roots[0], roots[1], folder / "storm", seed, savers, carers).run(seconds, rest=rest)
+        return Storm(url, roots[0], roots[1], folder / "storm", seed, savers, carers, risk).run(seconds, rest=rest)
 
 
 @click.command()
@@ -53,11 +55,12 @@ def blow(pair: str, folder: Path, seed: int, seconds: float, rest: float, savers
 @click.option(
     "--seed", default=int(time.time()), help="Decides what is done, and when who is killed; default: the time."
 )
-@click.option("--rest", default=0.5, show_default=True, help="Seconds between two kills.")
+@click.option("--rest", default=1.0, show_default=True, help="Seconds between two kills.")
+@click.option("--risk", default=0.002, show_default=True, help="How likely a step that changes something is the last.")
 @click.option("--savers", default=4, show_default=True, help="Processes that save, change and delete.")
 @click.option("--carers", default=1, show_default=True, help="Processes that collect garbage and repair.")
 @click.option("--keep", is_flag=True, help="Keep the folder of a storm that found something.")
-def main(on: str, seconds: float, seed: int, rest: float, savers: int, carers: int, keep: bool) -> None:
+def main(on: str, seconds: float, seed: int, rest: float, risk: float, savers: int, carers: int, keep: bool) -> None:
     """Kill processes that save, change and delete, beside others that collect and repair; nothing may be lost."""
     share_compiled_statements()
     logging.getLogger("lamart").setLevel("ERROR")
@@ -65,7 +68,7 @@ def main(on: str, seconds: float, seed: int, rest: float, savers: int, carers: i
     for pair in on.split(","):
         folder = Path(tempfile.mkdtemp(prefix=f"lamart-storm-{pair}-"))
         click.echo(f"{pair}, seed {seed}, {seconds:g} s: ", nl=False)
-        outcome = blow(pair, folder, seed, seconds, rest, savers, carers)
+        outcome = blow(pair, folder, seed, seconds, rest, savers=savers, carers=carers, risk=risk)
         click.echo(outcome)
         wrong = wrong or bool(outcome.faults)
         if outcome.faults and keep:

@@ -117,10 +117,10 @@ class BytesCheck:
                 yield from (found for row in rows if (found := self._content_addressed(row)) is not None)
             for rows in self._pages(~OBJECT.c.is_content_addressed & ~is_superseded()):
                 todo = [row for row in rows if self.verify or row.id not in seen]
-                for row, found in zip(todo, pool.map(self._look, todo), strict=True):
-                    # What was deleted or moved while it was looked at is not missing.
-                    if found is not None and self._is_unchanged(row):
-                        yield found
+                looked_at = zip(todo, pool.map(self._look, todo), strict=True)
+                found = {row: finding for row, finding in looked_at if finding is not None}
+                # What was deleted or moved while it was looked at is not missing.
+                yield from (found[row] for row in self._unchanged(list(found)))
                 self.progress(len(rows))
         for rows in self._pages(is_superseded()):
             yield from (self._lost(row) for row in rows)
@@ -159,7 +159,7 @@ class BytesCheck:
         with self.registry.engine.connect() as connection:
             count, size, stored = connection.execute(query).one()
             without = connection.execute(empty).one()[0]
-        if (count, size, stored + without) == (row.n_files, row.size, count) or not self._is_unchanged(row):
+        if (count, size, stored + without) == (row.n_files, row.size, count) or not self._unchanged([row]):
             return None
         return self._finding(
             Kind.MISSING,
@@ -186,13 +186,15 @@ class BytesCheck:
             last = rows[-1].id
             yield rows
 
-    def _is_unchanged(self, row: Row[Any]) -> bool:
+    def _unchanged(self, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+        """Return those of some objects whose rows are still what they were."""
+        if not rows:
+            return []
         columns = OBJECT.c
+        query = select(OBJECT).where(columns.id.in_([row.id for row in rows]), is_referred(), ~is_superseded())
         with self.registry.engine.connect() as connection:
-            now = connection.execute(
-                select(OBJECT).where(columns.id == row.id, is_referred(), ~is_superseded())
-            ).first()
-        return now == row
+            now = {row.id: row for row in connection.execute(query)}
+        return [row for row in rows if now.get(row.id) == row]
 
     def _look(self, row: Row[Any]) -> Finding | None:
         verdict = verify(self.storage, row._asdict(), Depth.DIGEST if self.verify else Depth.SIZE)

@@ -79,7 +79,7 @@ def reading(
                 passed = ", ".join(f"{name}={value!r}" for name, value in options.items())
                 raise InvalidArgument(f"{path} cannot be read as {what} with {passed}: {said}") from error
             raise UnsupportedObject(
-                f"{path} is whole, but cannot be loaded as what was asked for: {said}. Pass another as_type=…"
+                f"{path} is whole, but cannot be read as what was asked for: {said}. Another as_type=… may do"
             ) from error
         raise UnreadableContent(
             f"{path} cannot be read as {what}: {_element(error)}{type(error).__name__}: {error}. "

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, or_, select
 
 from lamart_core.db import Registry
 from lamart_core.objects.histories import FILE, HISTORY, OBJECT, of_folder
+from lamart_core.objects.record import may_be_shared
 from lamart_core.objects.verify import digest_of
-from lamart_core.records import Storage
+from lamart_core.records import Storage, artifact_table, storage_locations
 from lamart_core.storage import Cache
 
 _MOST = 20
@@ -51,13 +52,18 @@ def candidates(registry: Registry, row: Row[Any]) -> list[Candidate]:
     """Return other stored bytes that should have the content of an object: whole objects, and files of folders."""
     if row.hash is None or not row.is_exact:
         return []
-    columns = OBJECT.c
+    columns, artifact = OBJECT.c, artifact_table().c
     same = (columns.hash == row.hash, columns.hash_type == row.hash_type, columns.is_exact, columns.id != row.id)
     is_folder = row.n_files is not None
     kind = columns.n_files.is_not(None) if is_folder else columns.n_files.is_(None)
-    query = select(columns.storage_id, columns.path).where(*same, kind, ~columns.is_content_addressed).limit(_MOST)
+    query = select(columns.storage_id, columns.path).where(*same, kind, ~columns.is_content_addressed)
+    # By the indexes that there are: of contents in each version store, and of the hashes of artifacts.
+    stored = query.where(or_(*(may_be_shared(storage.id) for storage in storage_locations(registry))))
+    named = query.join(artifact.id.table, artifact.object_id == columns.id)
+    elsewhere = named.where(artifact.hash == row.hash, ~columns.is_managed)
     with registry.engine.connect() as connection:
-        found = [Candidate(item.storage_id, item.path, is_folder) for item in connection.execute(query)]
+        rows = [item for each in (stored, elsewhere) for item in connection.execute(each.limit(_MOST))]
+        found = [Candidate(item.storage_id, item.path, is_folder) for item in dict.fromkeys(rows)]
         if is_folder:
             return found
         # By the index of each history: there is none of all contents.

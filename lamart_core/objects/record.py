@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlalchemy import ColumnElement, Connection, Executable, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, and_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lamart_core import errors
@@ -101,8 +101,9 @@ def shared_objects(connection: Connection, keys: Iterable[ContentKey]) -> dict[C
 
 def may_be_shared(storage_id: int) -> ColumnElement[bool]:
     """Return the condition that an object of a storage may be what several records name."""
-    columns = OBJECT.c
-    return and_(columns.storage_id == storage_id, columns.is_managed, columns.is_exact, columns.size > 0)
+    # In the words of the index of contents: SQLite does not use it for `is_managed = 1`, and reads the whole location.
+    words = " AND ".join(f"{OBJECT.name}.{word}" for word in ("is_managed", "is_exact", "size > 0"))
+    return and_(OBJECT.c.storage_id == storage_id, text(words))
 
 
 def record_objects(

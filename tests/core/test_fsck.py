@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, event, select, text
 
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core.care import Finding, Kind, Severity, check_registry, iter_findings
 from lamart_core.db import Registry
 from lamart_core.models import Artifact, StoredObject
+from lamart_core.objects.candidates import candidates
+from lamart_core.objects.record import ContentKey, shared_objects
+from lamart_core.objects.rows import OBJECT
 from lamart_core.records import FolderFile
 from lamart_core.storage import MARKER, Local, Marker
 from tests.core.test_gc import AT_ONCE, lease, leave_file, location_of
@@ -499,3 +502,38 @@ def test_memory_does_not_grow_with_the_number_of_objects(sqlite_registry: Regist
     # The rows alone would take more.
     assert many < few + 1_000_000
     assert many < 5_000_000
+
+
+@pytest.mark.req("R291")
+def test_equal_content_is_found_by_indexes(sqlite_registry: Registry, tmp_path: Path) -> None:
+    artifact = save(tmp_path, "a.txt", "a")
+    with sqlite_registry.engine.connect() as connection:
+        row = connection.execute(OBJECT.select()).one()
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *others: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(sqlite_registry.engine, "before_cursor_execute", note)
+    candidates(sqlite_registry, row)
+    with sqlite_registry.engine.connect() as connection:
+        key = ContentKey(row.storage_id, row.hash, row.hash_type, row.suffix)
+        assert shared_objects(connection, [key])[key]["id"] == artifact.object_id
+    event.remove(sqlite_registry.engine, "before_cursor_execute", note)
+    plans: list[str] = []
+    with sqlite_registry.engine.connect() as connection:
+        for statement, parameters in asked:
+            if "storedobject" in statement:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+                plans += [step.detail for step in plan]
+    assert sum("uq_lamart_storedobject_content" in step for step in plans) == 2
+    assert not [step for step in plans if "SCAN lamart_storedobject" in step or "storedobject_path" in step]
+
+
+@pytest.mark.req("R291")
+def test_references_are_checked_by_one_statement(sqlite_registry: Registry) -> None:
+    asked: list[str] = []
+    event.listen(sqlite_registry.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    assert check_registry(sqlite_registry).is_clean
+    assert len([statement for statement in asked if "NOT EXISTS" in statement and "UNION ALL" in statement]) == 1
+    assert len(asked) < 60

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lamart_core.formats import Format, PythonType, all_formats
 from lamart_core.formats.compression import COMPRESSIONS
-from tests.docs import formats_of_arrays
+from tests.docs import formats_of_arrays, formats_of_tables
 
 PATH = Path(__file__).parents[2] / "docs" / "formats.md"
 HEAD = """# Formats
@@ -29,7 +29,7 @@ through their path. The [guide](guide.md) shows them at work, and how to add a f
 def table() -> str:
     """The whole page."""
     rows = [_row(each) for each in all_formats() if each.suffixes or each.is_folder]
-    return HEAD + "\n".join(rows) + "\n" + formats_of_arrays.section()
+    return HEAD + "\n".join(rows) + "\n" + formats_of_tables.section() + formats_of_arrays.section()
 
 
 def _row(each: Format) -> str:

@@ -228,7 +228,7 @@ def test_other_files_have_no_loader(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.req("R38")
 def test_documents_have_no_otype() -> None:
-    documents = [f for f in all_formats() if type(f).__module__.endswith((".documents", ".files"))]
+    documents = [f for f in all_formats() if type(f).__module__.endswith((".documents", ".plain"))]
     assert len(documents) == 8
     assert [f.otype for f in documents] == [None] * 8
 

@@ -23,7 +23,7 @@ from tests.formats.table_strategies import arrow_tables, frames, polars_frames
 
 quick = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 # What a refusal names: a column, the attributes, names, or the index.
-NAMED = re.compile(r"column|DataFrame\.attrs|name")
+NAMED = re.compile(r"column|DataFrame\.attrs|name|index|without rows")
 
 
 def kept_or_refused(

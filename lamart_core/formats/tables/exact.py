@@ -49,8 +49,8 @@ def exact_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
         if df.dtypes.iloc[position] in (float,) and df.iloc[:, position].abs().max() > EXACT_IN_FLOAT:
             values = [row.get(name) for row in rows]
             if all(value is None or type(value) is int for value in values):
-                least = min(value for value in values if value is not None)
-                df.isetitem(position, pd.array(values, dtype="Int64" if least < 0 else "UInt64"))
+                most = max(value for value in values if value is not None)
+                df.isetitem(position, pd.array(values, dtype="Int64" if most < 2**63 else "UInt64"))
     return df
 
 

@@ -9,20 +9,28 @@ it see plain columns. A frame that neither can bring back is refused. Ordinary f
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import json
 import warnings
 import zoneinfo
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from lamart_core.errors import LamartError, UnsupportedObject
 from lamart_core.formats.libraries import ArrowArray, ArrowSchema, ArrowTable
 from lamart_core.formats.tables.canonical import empty_batch
 from lamart_core.formats.tables.exact import exact_frame
 from lamart_core.formats.tables.geometry import GEO, with_geometry, without_geometry
+from lamart_core.formats.tables.kept import (
+    are_distinct,
+    are_kept,
+    are_kept_names,
+    are_text,
+    check_frame,
+    is_kept,
+    is_text,
+)
 from lamart_core.formats.tables.labels import Labels, with_frequency
-from lamart_core.formats.tables.names import check_made_up, levels_of
+from lamart_core.formats.tables.names import levels_of
 from lamart_core.formats.tables.objects import WAY_OUT, checked_column, is_of_objects
 
 if TYPE_CHECKING:
@@ -67,12 +75,12 @@ def table_from_pandas(df: pd.DataFrame, *, index: bool | None = None, schema: Ar
     """
 
     df, geo = without_geometry(df)
-    _check_frame(df)
+    check_frame(df)
     if df.shape[1] == 0 and index is None:
         index = True  # without columns only a stored index tells the number of rows
-    columns = None if _are_kept(df.columns) else LABELS.write_index(df.columns)
+    columns = None if are_kept(df.columns) else LABELS.write_index(df.columns)
     named = df if columns is None else df.set_axis([str(label) for label in df.columns], axis=1)
-    if schema is None and not _are_distinct([*map(str, named.columns), *df.index.names]):
+    if schema is None and not are_distinct([*map(str, named.columns), *df.index.names]):
         named = named.rename_axis([None] * df.index.nlevels)
     table = _converted(named, schema=schema, preserve_index=index)
     if schema is None:
@@ -126,24 +134,6 @@ LABELS = Labels(table_from_pandas, table_to_pandas)
 # What is written
 
 
-def _check_frame(df: pd.DataFrame) -> None:
-    check_made_up(list(df.columns))
-    _check_attrs(df.attrs, "DataFrame.attrs")
-
-
-def _check_attrs(value: Any, where: str) -> None:
-    if isinstance(value, dict):
-        for key, member in cast("dict[Any, Any]", value).items():
-            if not isinstance(key, str):
-                raise UnsupportedObject(f"{where} must hold JSON values: {key!r} is a key that is no text")
-            _check_attrs(member, f"{where}[{key!r}]")
-    elif isinstance(value, list):
-        for position, member in enumerate(cast("list[Any]", value)):
-            _check_attrs(member, f"{where}[{position}]")
-    elif value is not None and not isinstance(value, str | int | float):
-        raise UnsupportedObject(f"{where} must hold JSON values, not a {type(value).__qualname__}")
-
-
 def _converted(df: pd.DataFrame, **options: Any) -> ArrowTable:
     import pyarrow as pa
 
@@ -160,13 +150,17 @@ def _converted(df: pd.DataFrame, **options: Any) -> ArrowTable:
 
 def _with_checked_objects(table: ArrowTable, df: pd.DataFrame, levels: list[tuple[str, Any]]) -> ArrowTable:
     """The table, with object columns compared with what they were."""
-    columns = [(name, df.iloc[:, i]) for i, name in enumerate(table.column_names[: df.shape[1]])]
-    for position, (name, values) in enumerate((*columns, *levels)):
-        if is_of_objects(values.dtype):
+    for position, (name, values) in enumerate((*_named_columns(table, df), *levels)):
+        if values.dtype.kind == "O" and is_of_objects(values.dtype):
             checked = checked_column(values, table.column(position), name)
             if checked is not table.column(position):
                 table = table.set_column(position, name, checked)
     return table
+
+
+def _named_columns(table: ArrowTable, df: pd.DataFrame) -> list[tuple[str, Any]]:
+    """The columns of a frame by their names in the Arrow table."""
+    return [(name, values) for name, (_, values) in zip(table.column_names, df.items(), strict=False)]
 
 
 def _with_notes(
@@ -178,11 +172,11 @@ def _with_notes(
     table = _with_checked_objects(table, df, levels)
     notes = _Notes(table.column_names[: df.shape[1]], columns, unique=not df.flags.allows_duplicate_labels)
     by_field = {entry["field_name"]: entry for entry in metadata["columns"]}
-    data = [(name, df.iloc[:, i]) for i, name in enumerate(notes.fields)]
+    data = _named_columns(table, df)
     for position, (name, values) in enumerate((*data, *levels)):
         entry = by_field[name] if position < len(data) else {"numpy_type": "object"}
         column = table.column(position)
-        if _is_kept(values, column, entry["numpy_type"]):
+        if is_kept(values, column, entry["numpy_type"]):
             continue
         column, notes.dtypes[name] = _described(values, column, name)
         table = table.set_column(position, name, column)
@@ -193,7 +187,7 @@ def _with_notes(
         return table
     # Who has notes does not ask pandas' metadata for anything but dtypes.
     notes.index = notes.index or (_index_notes(rows, descriptors, is_noted=True) if descriptors else None)
-    if notes.columns is None and not (_are_text(df.columns) and df.columns.name is None):
+    if notes.columns is None and not (are_text(df.columns) and df.columns.name is None):
         notes.columns = LABELS.write_index(df.columns)
     added = {b"pandas": json.dumps(metadata), FRAME: json.dumps(notes.__dict__)}
     table = table.replace_schema_metadata({**table.schema.metadata, **added})
@@ -208,7 +202,7 @@ def _index_notes(index: Any, descriptors: list[Any], *, is_noted: bool) -> dict[
     is_multi = isinstance(index, pd.MultiIndex)
     freq = index.freqstr if getattr(index, "freq", None) is not None else None
     is_range = bool(descriptors) and not isinstance(descriptors[0], str)
-    is_plain = all(map(_is_text, index.names)) and (is_range or _are_kept_names(index.names, descriptors))
+    is_plain = all(map(is_text, index.names)) and (is_range or are_kept_names(index.names, descriptors))
     if is_plain and freq is None and not is_noted and not (is_multi and index.nlevels == 1):
         return None
     names = [LABELS.write(name) for name in index.names]
@@ -223,84 +217,6 @@ def _index_notes(index: Any, descriptors: list[Any], *, is_noted: bool) -> dict[
 
 def _range_of(index: Any) -> list[int]:
     return [index.start, index.stop, index.step]
-
-
-def _are_kept(columns: pd.Index) -> bool:
-    """Whether pandas' metadata bring the labels of columns back."""
-    import pandas as pd
-    import pyarrow as pa
-
-    if _are_text(columns):
-        return True
-    if isinstance(columns, pd.CategoricalIndex):
-        return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            found = pa.Table.from_pandas(pd.DataFrame(columns=columns)).to_pandas().columns
-        pd.testing.assert_index_equal(found, columns, exact="equiv")
-    except Exception:  # whatever it is: then we write them down ourselves
-        return False
-    if is_of_objects(columns.dtype) and [type(label) for label in found] != [type(label) for label in columns]:
-        return False
-    return found.names == columns.names and getattr(columns, "freq", None) is None
-
-
-def _are_text(columns: pd.Index) -> bool:
-    import pandas as pd
-
-    dtype: Any = columns.dtype
-    is_default = is_of_objects(dtype) or (isinstance(dtype, pd.StringDtype) and dtype.na_value is not pd.NA)
-    is_simple = columns.nlevels == 1 and is_default and _is_text(columns.name)
-    return is_simple and all(type(label) is str for label in columns)
-
-
-def _are_distinct(names: list[Any]) -> bool:
-    """Whether all names that are given are text, and no two are the same."""
-    given = [name for name in names if name is not None]
-    return all(isinstance(name, str) for name in given) and len(set(given)) == len(given)
-
-
-def _are_kept_names(names: Any, fields: list[Any]) -> bool:
-    """Whether the levels of an index have their names in the Arrow table, or none."""
-    return all(name == at or (name is None and at != name) for name, at in zip(names, fields, strict=True))
-
-
-def _is_text(name: Any) -> bool:
-    return name is None or isinstance(name, str)
-
-
-def _is_kept(values: Any, column: ArrowArray, numpy_type: str) -> bool:
-    """Whether pandas' metadata bring the dtype of a column back."""
-    import pandas as pd
-    import pyarrow as pa
-
-    dtype = values.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        if not pa.types.is_dictionary(column.type):
-            return False
-        if is_of_objects(dtype.categories.dtype) and pa.types.is_string(column.type.value_type):
-            return True
-        if isinstance(column.type.value_type, pa.BaseExtensionType) or pa.types.is_nested(column.type.value_type):
-            return False  # Arrow's files cannot be read
-        found: Any = pa.chunked_array([column.chunk(0).slice(0, 0)]).to_pandas().dtype.categories
-        same = found.dtype == dtype.categories.dtype and found.equals(dtype.categories)
-        return same and [type(v) for v in found] == [type(v) for v in dtype.categories]
-    return _loaded_dtype(column.type, numpy_type) == dtype
-
-
-@functools.lru_cache(maxsize=1024)
-def _loaded_dtype(kind: ArrowSchema, numpy_type: str) -> Any:
-    """The dtype that Arrow gives to a column without values; None where it fails."""
-    import pyarrow as pa
-
-    entry = {"name": "a", "field_name": "a", "pandas_type": "", "numpy_type": numpy_type, "metadata": None}
-    metadata = {"index_columns": [], "column_indexes": [], "columns": [entry]}
-    table = pa.table({"a": pa.array([], kind)}).replace_schema_metadata({b"pandas": json.dumps(metadata)})
-    try:
-        return table.to_pandas().dtypes.iloc[0]
-    except Exception:  # it knows neither the type nor its name
-        return None
 
 
 def _described(values: Any, column: ArrowArray, name: str) -> tuple[ArrowArray, Any]:

@@ -54,10 +54,9 @@ class JsonLinesFormat(TableFormat):
             if _has_extension(field.type):
                 raise UnsupportedObject(f"jsonl has no form for column {field.name!r} of {field.type}: use .parquet")
         # Not by ``DataFrame.to_json``: it rounds numbers to 15 digits.
-        encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text, separators=(",", ":"))
         with create_text(path, suffix) as file:
             for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
-                file.writelines(encoder.encode(row) + "\n" for row in batch.to_pylist(maps_as_pydicts="strict"))
+                file.writelines(_line(row) for row in batch.to_pylist(maps_as_pydicts="strict"))
 
     def _read_pandas(self, path: Path, suffix: str, options: Mapping[str, Any]) -> pd.DataFrame:
         import pandas as pd
@@ -124,6 +123,22 @@ def _has_extension(kind: ArrowSchema) -> bool:
     return any(_has_extension(kind.field(i).type) for i in range(kind.num_fields))
 
 
+def _line(row: dict[str, Any]) -> str:
+    try:
+        return _ENCODER.encode(row) + "\n"
+    except (ValueError, TypeError) as error:
+        name = next(name for name, value in row.items() if not _has_form(value))
+        raise UnsupportedObject(f"jsonl has no form for {row[name]!r} in column {name!r}: use .parquet") from error
+
+
+def _has_form(value: Any) -> bool:
+    try:
+        _ENCODER.encode(value)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 def _row(line: bytes) -> dict[str, Any]:
     row = json.loads(line, parse_constant=_no_constant)
     if not isinstance(row, dict):
@@ -145,4 +160,7 @@ def _as_text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
         return str(value)
-    raise UnsupportedObject(f"jsonl has no form for {type(value).__qualname__}: use .parquet")
+    raise TypeError(f"no form for {type(value).__qualname__}")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text, separators=(",", ":"))

@@ -79,8 +79,8 @@ def _is_proven(values: Any, kind: ArrowSchema) -> bool:
     import numpy as np
     import pyarrow as pa
 
-    if pa.types.is_null(kind):
-        return True
+    if pa.types.is_null(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return True  # anything beside text and missing values would have made it another type
     found: set[type] = set(map(type, values.to_numpy())) - {type(None)}
     if found <= _proving_types().get(kind.id, frozenset()):
         return True
@@ -101,13 +101,10 @@ def _proving_types() -> Mapping[int, frozenset[type]]:
         return frozenset(kinds)
 
     integers = of(int, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64)
-    text, numbers = of(str, np.str_, float), of(float, np.float32, np.float64)
-    return {  # a float beside text can only be NaN: another one would not have become text
-        pa.string().id: text,
-        pa.large_string().id: text,
+    return {
         pa.int64().id: integers,
         pa.uint64().id: integers,
-        pa.float64().id: numbers,
+        pa.float64().id: of(float, np.float32, np.float64),
         pa.bool_().id: of(bool, np.bool_),
         pa.binary().id: of(bytes),
         pa.date32().id: of(dt.date),

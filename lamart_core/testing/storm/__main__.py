@@ -19,10 +19,11 @@ from lamart_core.testing.storm.storm import Storm
 @click.option("--seed", default=0, show_default=True, help="Decides what is done, and when who is killed.")
 @click.option("--savers", default=4, show_default=True, help="Processes that save, change and delete.")
 @click.option("--carers", default=1, show_default=True, help="Processes that collect garbage and repair.")
-def main(url: str, storage: str, second: str, seconds: float, seed: int, savers: int, carers: int) -> None:
+@click.option("--risk", default=0.002, show_default=True, help="How likely a step that changes something is the last.")
+def main(url: str, storage: str, second: str, seconds: float, seed: int, savers: int, carers: int, risk: float) -> None:
     """Run the storm on an EMPTY database and two EMPTY storages; exit with 1 if anything is lost."""
     with tempfile.TemporaryDirectory(prefix="lamart-storm-") as folder:
-        outcome = Storm(url, storage, second, Path(folder), seed, savers, carers).run(seconds)
+        outcome = Storm(url, storage, second, Path(folder), seed, savers, carers, risk).run(seconds)
     click.echo(outcome)
     sys.exit(1 if outcome.faults else 0)
 

@@ -19,7 +19,7 @@ from lamart_core.db import Registry
 from lamart_core.logging import logger
 from lamart_core.testing.storm import check
 from lamart_core.testing.storm.log import Log, read_calls
-from lamart_core.testing.storm.worker import BRANCH, CARE, VERBS, Worker
+from lamart_core.testing.storm.worker import BRANCH, CARE, VERBS, Worker, risk_steps
 
 _SAVERS = [name for name in VERBS if name not in CARE]
 
@@ -63,6 +63,7 @@ class Storm:
         seed: Decides which verbs are drawn and when who is killed; not how the processes meet.
         savers: How many processes save, change and delete.
         carers: How many collect garbage and repair.
+        risk: How likely a process is killed before each step at which it changes a file or a row.
     """
 
     url: str
@@ -72,6 +73,7 @@ class Storm:
     seed: int
     savers: int = 4
     carers: int = 1
+    risk: float = 0.002
     _running: dict[int, int] = field(default_factory=dict[int, int])
     _begun: int = 0
 
@@ -90,13 +92,15 @@ class Storm:
             for place in range(self.savers + self.carers):
                 self._start(place)
             while time.monotonic() < deadline and not faults:
-                time.sleep(chance.uniform(0, 2 * rest))
+                kills += self._replace_dead(chance.uniform(0, 2 * rest), faults)
                 victim = chance.choice(sorted(self._running, key=self._running.__getitem__))
-                kills += self._end(victim, faults)
+                os.kill(victim, signal.SIGKILL)
+                kills += self._reap(victim, faults)
                 self._start(self._running.pop(victim))
         finally:
-            for victim in list(self._running):
-                self._end(victim, faults)
+            for victim in self._running:
+                os.kill(victim, signal.SIGKILL)
+                self._reap(victim, faults)
         return self._outcome(faults, kills)
 
     @property
@@ -126,7 +130,9 @@ class Storm:
 
     def _work(self, name: str, place: int) -> None:
         log = Log(self._logs / f"{name}.jsonl")
-        worker = Worker(self._open(), self.folder / "sources", name, f"{self.seed}-{name}", log)
+        seed = f"{self.seed}-{name}"
+        worker = Worker(self._open(), self.folder / "sources", name, seed, log)
+        risk_steps(self.risk, seed)
         worker.run(_SAVERS if place < self.savers else CARE)
 
     def _become(self, work: Any, name: str) -> NoReturn:
@@ -150,9 +156,19 @@ class Storm:
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
             raise RuntimeError((self.folder / "prepare.error").read_text())
 
-    def _end(self, pid: int, faults: list[str]) -> bool:
-        """Kill a process; one that has ended by itself is a fault."""
-        os.kill(pid, signal.SIGKILL)
+    def _replace_dead(self, seconds: float, faults: list[str]) -> int:
+        """Start others in the place of processes that were killed at a step, for some seconds; return how many."""
+        kills, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            for pid in list(self._running):
+                if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    kills += self._reap(pid, faults)
+                    self._start(self._running.pop(pid))
+            time.sleep(0.01)
+        return kills
+
+    def _reap(self, pid: int, faults: list[str]) -> bool:
+        """Wait until a process has ended; return whether it was killed. One that ended by itself is a fault."""
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if code != -signal.SIGKILL:
             told = [path.read_text() for path in sorted(self.folder.glob("*.error"))]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Engine, event
 
 import lamart_core as ln
 from lamart_core.care import check_registry, collect_garbage
@@ -31,6 +36,8 @@ KEPT_FOLDERS = ("kept/a", "kept/b")
 OVERWRITTEN_FOLDERS = ("over/a", "over/b")
 REAL_FOLDERS = ("real/a",)
 KEYS = (*FILES, *REAL_FILES, *KEPT_FOLDERS, *OVERWRITTEN_FOLDERS, *REAL_FOLDERS)
+_STEPS = ("os.rename", "os.link", "os.remove", "os.rmdir", "os.mkdir")
+_WRITES = ("INSERT", "UPDATE", "DELETE")
 _SHARED = 6  # contents that everybody saves
 
 Verb = Callable[["Worker"], list[ln.Artifact]]
@@ -49,6 +56,22 @@ def verb(*calls: str, weight: int = 1) -> Callable[[Verb], Verb]:
         return function
 
     return register
+
+
+def risk_steps(chance: float, seed: str) -> None:
+    """Let this process be killed by chance before each step at which it changes a file or a row.
+
+    A kill after some seconds seldom meets the moments between two steps; these are what crashes are about.
+    """
+    random_ = random.Random(f"{seed} steps")
+
+    def step(*_: Any) -> None:
+        if random_.random() < chance:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(lambda name, _: step() if name in _STEPS else None)
+    event.listen(Engine, "commit", step)
+    event.listen(Engine, "before_cursor_execute", lambda *args: step() if args[2].startswith(_WRITES) else None)
 
 
 class Worker:
