@@ -125,6 +125,7 @@ def test_a_disk_that_is_not_mounted(sqlite_registry: Registry, disk: Disk, tmp_p
     assert check_registry(sqlite_registry, verify=True).is_clean
 
 
+@pytest.mark.req("R315")
 def test_a_folder_that_is_gone(registry: Registry, tmp_path: Path) -> None:
     artifact = saved(tmp_path, "kept")
     root = storage_root(registry)
@@ -143,6 +144,7 @@ def test_a_folder_that_is_gone(registry: Registry, tmp_path: Path) -> None:
     assert check_registry(registry).is_clean
 
 
+@pytest.mark.req("R315")
 def test_the_store_of_another_registry_at_our_root(registry: Registry, other: Registry, tmp_path: Path) -> None:
     """Another disk was mounted at our root, or a folder was moved there."""
     artifact = saved(tmp_path, "kept")
