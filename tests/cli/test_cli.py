@@ -104,7 +104,11 @@ def test_verify(sqlite_registry: Registry, tmp_path: Path) -> None:
     assert "altered" in wrong.stdout.splitlines()[1]
     unknown = lamart(sqlite_registry, "verify", "nothing.txt")
     assert unknown.exit_code == 2
-    assert "nothing.txt" in unknown.stderr
+    assert "has the key 'nothing.txt', or a uid that begins so" in unknown.stderr
+    first.refresh().delete(permanent=True)
+    deleted = lamart(sqlite_registry, "verify", first.uid)
+    assert deleted.exit_code == 2
+    assert "deleted" in deleted.stderr
 
 
 @pytest.mark.parametrize("command", ["gc", "fsck", "migrate", "verify x"])
