@@ -47,7 +47,7 @@ azurite: $(VENV)/installed-test
 	@$(VENV)/bin/python scripts/azurite.py $(VENV)
 
 test: $(VENV)/installed-test azurite
-	@$(RUN) pytest -n $(CORES) --dist loadgroup --requirements-results=$(RESULTS) $(ARGS)
+	@$(RUN) pytest -n $(CORES) --requirements-results=$(RESULTS) $(ARGS)
 
 test-all: export LAMART_FULL := 1
 test-all: test
@@ -68,7 +68,7 @@ benchmarks: $(VENV)/installed-test
 	@$(RUN) benchmarks $(ARGS)
 
 requirements: $(VENV)/installed-test azurite
-	@$(RUN) pytest -n $(CORES) --dist loadgroup -q -m req --requirements-results=$(RESULTS) $(ARGS)
+	@$(RUN) pytest -n $(CORES) -q -m req --requirements-results=$(RESULTS) $(ARGS)
 	@$(RUN) tests.requirements_report $(RESULTS)
 
 clean:

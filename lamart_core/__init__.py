@@ -105,7 +105,9 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"lamart_core.{name}")
     if name not in _HOMES:
-        raise AttributeError(f"module 'lamart_core' has no attribute {name!r}")
+        from lamart_core.planned import no_attribute  # only for the error
+
+        raise no_attribute("module 'lamart_core'", [""], name, __all__)
     # The connector must be known before any record class asks for the current registry.
     import_module("lamart_core.connect")
     value = getattr(import_module(_HOMES[name]), name)

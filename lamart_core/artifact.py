@@ -19,6 +19,7 @@ from lamart_core.query import QuerySet
 from lamart_core.reading import lookup, read
 from lamart_core.reading.artifact_set import ArtifactSet
 from lamart_core.records import Branch, Run, Space, Storage, Transform, latest_readme
+from lamart_core.records.kinds.described import class_or_record, describe_class
 from lamart_core.saving import assigned, construct, edit, hybrid, save
 from lamart_core.saving import replace as replacing
 from lamart_core.saving.arguments import Request, refuse_unsupported, with_others
@@ -403,6 +404,7 @@ class Artifact(ArtifactConstructors):
         """
         return view_lineage(self, with_children=with_children, return_graph=return_graph)
 
+    @class_or_record(describe_class)
     def describe(self, return_str: bool = False) -> str | None:
         """Print what is known about the artifact, or return it as plain text."""
         return describe(self, return_str=return_str)

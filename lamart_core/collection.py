@@ -16,6 +16,7 @@ from lamart_core.lineage import view_lineage
 from lamart_core.lineage.edges import track_collection_input
 from lamart_core.reading.artifact_set import ArtifactSet
 from lamart_core.records import Branch, CollectionArtifact, CollectionRecord, Run, Space
+from lamart_core.records.kinds.described import class_or_record, describe_class
 from lamart_core.saving import collect
 from lamart_core.saving.collect import CollectionRequest
 
@@ -196,6 +197,7 @@ class Collection(CollectionRecord):
         """
         return view_lineage(self, with_children=with_children, return_graph=return_graph)
 
+    @class_or_record(describe_class)
     def describe(self, return_str: bool = False) -> str | None:
         """Print what is known about the collection, or return it as plain text."""
         return describe_collection(self, return_str=return_str)

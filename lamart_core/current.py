@@ -9,6 +9,7 @@ from typing import Any
 from lamart_core import errors
 from lamart_core.db import current_registry
 from lamart_core.lineage import current_run
+from lamart_core.logging import set_verbosity, verbosity
 from lamart_core.query import QuerySet
 from lamart_core.records import Branch, Run, Space, Storage, Transform
 from lamart_core.records.locations import known_root
@@ -86,6 +87,18 @@ class CurrentSettings:
     @track_run_inputs.setter
     def track_run_inputs(self, value: bool) -> None:
         current_registry().settings.track_run_inputs = value
+
+    @property
+    def verbosity(self) -> str:
+        """What is logged on stderr, in this process: `error`, `warning` (the default), `info` or `debug`.
+
+        Also settable as a number from 0 to 3.
+        """
+        return verbosity()
+
+    @verbosity.setter
+    def verbosity(self, value: str | int) -> None:
+        set_verbosity(value)
 
     @property
     def progress(self) -> bool | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from rich.filesize import decimal
 
 from lamart_core.records import ArtifactRecord, CollectionRecord, latest_readme
+from lamart_core.records.kinds.described import print_outline
 
 _MEMBERS_SHOWN = 5
 
@@ -36,7 +36,7 @@ def describe(record: ArtifactRecord, *, return_str: bool = False) -> str | None:
             *_labels(record),
             ("notes", notes.splitlines()[0] if (notes := latest_readme(record)) else None),
         ]
-    return _print(f"Artifact: {name} ({record.uid[-4:]})", shown, return_str=return_str)
+    return print_outline(f"Artifact: {name} ({record.uid[-4:]})", shown, return_str=return_str)
 
 
 def describe_collection(record: CollectionRecord, *, return_str: bool = False) -> str | None:
@@ -59,7 +59,7 @@ def describe_collection(record: CollectionRecord, *, return_str: bool = False) -
             ("artifacts", ", ".join([*names, "…"] if members > len(names) else names)),
             ("recreated by", record.recreating_runs.count() or None),
         ]
-    return _print(f"Collection: {record.key} ({record.uid[-4:]})", shown, return_str=return_str)
+    return print_outline(f"Collection: {record.key} ({record.uid[-4:]})", shown, return_str=return_str)
 
 
 def _labels(record: ArtifactRecord | CollectionRecord) -> list[tuple[str, str | None]]:
@@ -78,14 +78,3 @@ def _place(record: ArtifactRecord | CollectionRecord) -> list[tuple[str, Any]]:
         ("created_at", f"{record.created_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("created_by", record.created_by.handle),
     ]
-
-
-def _print(title: str, shown: list[tuple[str, Any]], *, return_str: bool) -> str | None:
-    width = max(len(label) for label, _ in shown)
-    lines = [title, *(f"├── {label:<{width}}  {value}" for label, value in shown if value is not None)]
-    lines[-1] = lines[-1].replace("├──", "└──", 1)
-    text = "\n".join(lines)
-    if return_str:
-        return text
-    sys.stdout.write(text + "\n")
-    return None

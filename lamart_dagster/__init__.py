@@ -11,9 +11,10 @@ Examples:
 
 from __future__ import annotations
 
-from lamart_dagster.errors import MissingMaterialization, NoValue, SeveralPartitions
+from lamart_dagster.errors import MissingMaterialization, NoValue, SeveralPartitions, SharedKey
 from lamart_dagster.io_manager import LamartIOManager
 from lamart_dagster.lineage import settle_runs
+from lamart_dagster.ownership import check_definitions
 from lamart_dagster.resources import LamartRegistry
 
 __all__ = [
@@ -22,5 +23,7 @@ __all__ = [
     "MissingMaterialization",
     "NoValue",
     "SeveralPartitions",
+    "SharedKey",
+    "check_definitions",
     "settle_runs",
 ]

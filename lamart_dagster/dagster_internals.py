@@ -8,12 +8,14 @@ knows neither its attempt nor the other outputs of its step), so it is handed ar
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
+from dagster._core.definitions.partitions.mapping.multi.base import BaseMultiPartitionMapping, DimensionDependency
 from dagster._core.execution.plan.inputs import FromMultipleSources
 from dagster._core.execution.stats import StepEventStatus
+from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext as _StepExecutionContext
@@ -29,6 +31,17 @@ def step_context_of(context: dg.InputContext | dg.OutputContext) -> StepContext 
     """
     try:
         return context.step_context
+    except dg.DagsterInvariantViolationError:
+        return None
+
+
+def instance_of(context: dg.InputContext) -> dg.DagsterInstance | None:
+    """Return the instance that an input is loaded with; None for a context made by hand.
+
+    Missing: an `InputContext` raises where it has none.
+    """
+    try:
+        return context.instance
     except dg.DagsterInvariantViolationError:
         return None
 
@@ -50,6 +63,34 @@ def collects_outputs(step: StepContext, input_name: str) -> bool:
     Missing: `InputContext` says which output is loaded, and not that the annotation means the list of them.
     """
     return isinstance(step.step.step_input_named(input_name).source, FromMultipleSources)
+
+
+def continued_runs(step: StepContext) -> list[str]:
+    """Return the ids of the runs that a run continues, the last one first: it executes again what they left.
+
+    A run that executes everything again continues none.
+
+    Missing: a `DagsterRun` names its parent and root, and not whether it executes a part of it only.
+    """
+    run, found = step.dagster_run, list[str]()
+    while run is not None and run.parent_run_id is not None and _is_a_part(step.instance, run):
+        found.append(run.parent_run_id)
+        run = step.instance.get_run_by_id(run.parent_run_id)
+    return found
+
+
+def _is_a_part(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Return whether a re-execution is one from failure, or one of selected steps.
+
+    Missing: the tags that tell it are not public, and nothing tells that some steps were selected.
+    """
+    if any(run.tags.get(tag) == "true" for tag in (RESUME_RETRY_TAG, ASSET_RESUME_RETRY_TAG)):
+        return True
+    # In process, the steps that are executed are also named when they are all.
+    if run.step_keys_to_execute is None or run.execution_plan_snapshot_id is None:
+        return False
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    return len(run.step_keys_to_execute) < len(plan.steps)
 
 
 def awaited_outputs(step: StepContext) -> frozenset[str] | None:
@@ -76,6 +117,48 @@ def dependency_of_input(step: StepContext, name: str) -> tuple[dg.AssetKey, Sequ
         return asset, None
     subset = step.asset_partitions_subset_for_input(name, require_valid_partitions=False)
     return asset, list(subset.get_partition_keys())
+
+
+def mapping_of_input(
+    step: StepContext, asset: dg.AssetKey
+) -> tuple[dg.PartitionMapping, dg.PartitionsDefinition | None, dg.PartitionsDefinition | None] | None:
+    """Return how partitions of an asset are mapped to those of the step, with both; None where no asset loads it.
+
+    Missing: a mapping that is not spelled out follows from both definitions, and no public name tells which.
+    """
+    layer = step.job_def.asset_layer
+    assets = step.assets_def
+    if assets is None or not layer.has(asset):
+        return None
+    loading = next(iter(assets.keys), None)
+    if loading is None:
+        return None
+    upstream = layer.get(asset).partitions_def
+    return assets.infer_partition_mapping(loading, asset, upstream), upstream, assets.partitions_def
+
+
+def takes_several_partitions(step: StepContext) -> bool:
+    """Return whether one run of an asset can be of several partitions, by its definition or as it is.
+
+    Missing: an `InputContext` knows the upstream partitions only.
+    """
+    assets = step.assets_def
+    policy = assets.backfill_policy if assets is not None else None
+    return policy is not None and policy.max_partitions_per_run != 1
+
+
+def dimension_dependencies(
+    mapping: dg.PartitionMapping,
+    upstream: dg.PartitionsDefinition | None,
+    downstream: dg.PartitionsDefinition | None,
+) -> Sequence[DimensionDependency] | None:
+    """Return what a mapping between several dimensions does in each of them; None for any other mapping.
+
+    Missing: the two mappings of several dimensions have no public base, and do not tell what they map in public.
+    """
+    if not isinstance(mapping, BaseMultiPartitionMapping) or upstream is None or downstream is None:
+        return None
+    return mapping.get_dimension_dependencies(upstream, downstream)
 
 
 def set_data_version(context: dg.OutputContext, version: str) -> None:
@@ -114,6 +197,59 @@ def decorated_function(op: dg.OpDefinition) -> object | None:
     Missing: definitions do not give the function back.
     """
     return getattr(op.compute_fn, "decorated_fn", None)
+
+
+def made_assets(step: StepContext) -> list[dg.AssetKey]:
+    """Return the assets that a step makes, those that were selected, in the order of their names.
+
+    Missing: public contexts know the assets of an `AssetsDefinition`, which ops in jobs do not have.
+    """
+    return sorted(step.get_output_asset_keys(), key=lambda key: key.to_user_string())
+
+
+def code_name(step: StepContext) -> str:
+    """Return a name for the function of a step that does not depend on how it is run, or what of it was selected.
+
+    It is that of the asset; of several assets, that of their op. An op of a job or graph is named under it, after a
+    colon, which no asset key has: so ops of one name in two jobs are two, and none is an asset.
+
+    Missing: public contexts know the op and the step, and not what makes the name of an op its own.
+    """
+    handle, assets = step.node_handle, step.assets_def
+    outer, *inner = handle.path
+    if assets is None:
+        return f"{step.job_def.name}:{'.'.join(handle.path)}"
+    keys = list(assets.node_keys_by_output_name.values())
+    name = "/".join(keys[0].path) if len(keys) == 1 else outer
+    return f"{name}:{'.'.join(inner)}" if inner else name
+
+
+def dependencies_of(step: StepContext) -> frozenset[dg.AssetKey] | None:
+    """Return the assets that those which a step makes depend on, without each other; None for a step that makes none.
+
+    Missing: the inputs of an op are those of all its assets, of which only some may be selected.
+    """
+    made = step.get_output_asset_keys()
+    if not made:
+        return None
+    graph = step.job_def.asset_layer.asset_graph
+    return frozenset(
+        parent for key in made for parent in graph.get(key).parent_keys if parent == key or parent not in made
+    )
+
+
+def io_setting(step: StepContext, asset: dg.AssetKey, name: str) -> object | None:
+    """Return a setting of the IO manager of an asset, as the run is configured; None where it has no such setting.
+
+    Missing: an IO manager sees its own settings only, and none that are those of another asset's.
+    """
+    graph = step.job_def.asset_layer.asset_graph
+    assets = graph.get(asset).assets_def if graph.has(asset) else None
+    if assets is None:
+        return None
+    resource = step.resolved_run_config.resources.get(assets.get_io_manager_key_for_asset_key(asset))
+    config = getattr(resource, "config", None)
+    return config.get(name) if isinstance(config, Mapping) else None
 
 
 def op_version(op: dg.OpDefinition) -> str | None:

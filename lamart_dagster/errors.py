@@ -15,3 +15,7 @@ class NoValue(MissingMaterialization):
 
 class SeveralPartitions(InvalidArgument):
     """Several partitions where one object is expected."""
+
+
+class SharedKey(InvalidArgument):
+    """Two assets, or two partitions, have one key."""

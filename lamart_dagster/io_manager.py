@@ -6,20 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster import InitResourceContext, ResourceDependency
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from lamart_core.db import MAIN_BRANCH_ID, Registry
-from lamart_core.logging import logger
-from lamart_dagster import metadata, reading, storing, targets
-from lamart_dagster.dagster_internals import collects_outputs, current_step_context, set_data_version, step_context_of
+from lamart_dagster import metadata, nothing, reading, storing, targets
+from lamart_dagster.dagster_internals import (
+    collects_outputs,
+    current_step_context,
+    mapping_of_input,
+    set_data_version,
+    step_context_of,
+    takes_several_partitions,
+)
 from lamart_dagster.lineage import step_id
 from lamart_dagster.loading import LoadRequest, item_request_of, request_of
+from lamart_dagster.mappings import gives_several
 from lamart_dagster.resources import LamartRegistry
 from lamart_dagster.snapshot import View
-from lamart_dagster.steps import OpenStep, StepRuns
+from lamart_dagster.steps import OpenStep
 
 if TYPE_CHECKING:
     from lamart_dagster.dagster_internals import StepContext
+
+# The data version of an asset that is None: what depends on it is stale when it gets a value, and the other way round.
+_NONE_VERSION = "none"
 
 
 class LamartIOManager(dg.ConfigurableIOManager):
@@ -53,8 +63,6 @@ class LamartIOManager(dg.ConfigurableIOManager):
         default=False, description="Whether each materialization shows a picture of its lineage."
     )
 
-    _steps: StepRuns = PrivateAttr(default_factory=StepRuns)
-
     @classmethod
     def input_config_schema(cls) -> dict[str, Any]:
         """Return the configuration of an input: the version to load, where the input names this IO manager."""
@@ -70,34 +78,29 @@ class LamartIOManager(dg.ConfigurableIOManager):
             UnsupportedObject: No format takes the object.
             StorageError: The storage refused the bytes.
         """
-        registry = self.registry.connect()
+        registry = self.registry.open()
         target = targets.output_target(context, prefix=self.key_prefix)
         step = self._open_step(registry, step_context_of(context))
         if step is not None:
             self._record_dependencies(registry, step, context.step_context)
+        run = step.run if step is not None else None
         if obj is None:
-            self._handle_none(registry, context, target, step)
+            nothing.store_none(registry, target, run)
+            set_data_version(context, _NONE_VERSION)
+            shown = metadata.inputs_metadata(step.all_uses() if step is not None else [])
+            context.add_output_metadata({"lamart/outcome": "nothing: it returned None", **shown})
         else:
-            run = step.run if step is not None else None
             description = _description(context)
             stored = storing.store(registry, obj, target, run, description=description, allow_pickle=self.allow_pickle)
             if run is not None:
-                storing.forget_none(registry, target, run)
+                nothing.forget_none(registry, target, run)
             set_data_version(context, stored.artifact.hash or stored.artifact.uid)
             context.add_output_metadata(self._metadata(context, stored, step))
         if step is not None:
-            self._steps.stored(registry, step, context)
-
-    def _handle_none(
-        self, registry: Registry, context: dg.OutputContext, target: targets.Target, step: OpenStep | None
-    ) -> None:
-        # An asset without annotation that returns nothing comes here too, so this is no error.
-        if step is not None:
-            storing.note_none(registry, target, step.run)
-        context.add_output_metadata({"lamart/outcome": "nothing: it returned None"})
+            self.registry.steps.stored(registry, step, context)
 
     def _metadata(self, context: dg.OutputContext, stored: storing.Stored, step: OpenStep | None) -> dict[str, Any]:
-        uses = step.uses if step is not None else []
+        uses = step.all_uses() if step is not None else []
         given = {**context.definition_metadata, **context.output_metadata}
         shown = metadata.artifact_metadata(
             stored.artifact,
@@ -122,30 +125,38 @@ class LamartIOManager(dg.ConfigurableIOManager):
             SeveralPartitions: There are several partitions, and the annotation wants one object.
             UnsupportedObject: The format cannot return the annotated type.
         """
-        registry = self.registry.connect()
+        registry = self.registry.open()
         wanted = targets.input_targets(context, prefix=self.key_prefix)
         request = _request(context)
         step = self._open_step(registry, _current_context(context))
         asset = context.asset_key.to_user_string() if context.has_asset_key else None
         pin = reading.pin_of(context.config, context.definition_metadata, self.pins, asset)
         upstream = _upstream_step(context)
-        found = reading.find(registry, wanted, _view(context, step, upstream), upstream=upstream, pin=pin)
-        if found.missing and not _may_be_missing(context, request):
+        found = reading.find(registry, wanted, _view(context, step), upstream=upstream, pin=pin)
+        as_dict = reading.is_collection(request, len(wanted), can_be_several=lambda: _can_be_several(context))
+        each = (request.values or LoadRequest()) if as_dict else request
+        may_be_missing = request.is_optional or each.is_optional or _allows_missing(context)
+        if found.missing and not may_be_missing:
             raise reading.missing_error(registry, found, self._branch(registry))
-        as_dict = reading.is_collection(request, len(wanted), maps_many=lambda: _maps_many(context))
+        if found.none and not (may_be_missing or each.takes_none):
+            raise reading.none_error(found.none[0])
         if step is not None:
-            step.record_uses(registry, found.uses)
-        if as_dict:
-            each = request.values or LoadRequest()
-            return {
-                str(use.partition): reading.hand_over(use, each, allow_pickle=self.allow_pickle) for use in found.uses
-            }
-        return reading.hand_over(found.uses[0], request, allow_pickle=self.allow_pickle) if found.uses else None
+            step.record_uses(registry, found.uses.values())
+
+        def load(target: targets.Target) -> Any:
+            none = target in found.none or target in found.missing
+            return None if none else reading.hand_over(found.uses[target], each, allow_pickle=self.allow_pickle)
+
+        if not as_dict:
+            return load(wanted[0]) if wanted else None
+        # What was never made is left out, and so is a None, unless the annotation has a place for it.
+        left_out = {*found.missing, *(() if each.takes_none else found.none)}
+        return {str(target.partition): load(target) for target in wanted if target not in left_out}
 
     # ------------------------------------------------------------------ steps
 
     def _open_step(self, registry: Registry, context: "StepContext | None") -> OpenStep | None:
-        return None if context is None else self._steps.open(registry, context, ui_url=self.dagster_url)
+        return None if context is None else self.registry.steps.open(registry, context, ui_url=self.dagster_url)
 
     def _record_dependencies(self, registry: Registry, step: OpenStep, context: "StepContext") -> None:
         """Record what the step depends on without loading it, as far as it is in the registry."""
@@ -153,19 +164,14 @@ class LamartIOManager(dg.ConfigurableIOManager):
             return
         step.has_dependencies = True
         for wanted in targets.dependency_targets(context, prefix=self.key_prefix).values():
-            step.record_uses(registry, reading.find(registry, wanted, step.view(of_run=True)).uses)
+            step.record_uses(registry, reading.find(registry, wanted, step.view).uses.values())
 
     def _branch(self, registry: Registry) -> str:
         return self.registry.branch or ("main" if registry.branch_id == MAIN_BRANCH_ID else str(registry.branch_id))
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Record how the steps ended."""
-        if context.instance is None or not self.registry.is_connected:
-            return
-        try:
-            self._steps.record_ends(self.registry.connect(), context.instance)
-        except Exception as error:  # what was computed and stored must not fail because its end could not be noted
-            logger.warning("the end of a run could not be recorded; a later run will do it: %s", error)
+        self.registry.record_ends(context)
 
 
 def _current_context(context: dg.InputContext) -> "StepContext | None":
@@ -196,30 +202,24 @@ def _request(context: dg.InputContext) -> LoadRequest:
     return request_of(annotation)
 
 
-def _may_be_missing(context: dg.InputContext, request: LoadRequest) -> bool:
-    """Return whether what has no artifact is None, or left out of a dict."""
-    if request.is_optional or (request.values is not None and request.values.is_optional):
-        return True
+def _allows_missing(context: dg.InputContext) -> bool:
+    """Return whether the input says that partitions may be missing."""
     is_allowed = bool((context.definition_metadata or {}).get("allow_missing_partitions"))
     return is_allowed and context.has_asset_key and context.has_asset_partitions
 
 
-def _view(context: dg.InputContext, step: OpenStep | None, upstream: str | None) -> View:
-    if step is None or not context.has_asset_key:
-        return View()  # outside of a run; or the output of an op, which is named by its run
-    return step.view(of_run=upstream is None)
+def _view(context: dg.InputContext, step: OpenStep | None) -> View:
+    # Outside of a run everything is seen; and the output of an op is named by its run.
+    return step.view if step is not None and context.has_asset_key else View()
 
 
-def _maps_many(context: dg.InputContext) -> bool:
-    """Return whether other partitions of the step could have several upstream partitions."""
+def _can_be_several(context: dg.InputContext) -> bool:
+    """Return whether the definitions let an input have several upstream partitions."""
     step = _current_context(context)
     if step is None or not context.has_asset_key or not context.has_asset_partitions:
         return False
-    assets = step.assets_def
-    if assets is None or assets.partitions_def is None:
-        return True
-    mapping = assets.get_partition_mapping_for_dep(context.asset_key)
-    return mapping is not None and not isinstance(mapping, dg.IdentityPartitionMapping)
+    mapping = mapping_of_input(step, context.asset_key)
+    return mapping is None or gives_several(*mapping) or takes_several_partitions(step)
 
 
 def _description(context: dg.OutputContext) -> str | None:

@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lamart_core.errors import InvalidArgument
+from lamart_core.storage import normal_form
 
 RUN_OUTPUTS = "__runs__"
+MAX_KEY = 1024
+NONE_SUFFIX = ".none"
 
 # What would change the structure of a key: separators, what ends a stem, and the escape character itself.
 _SPECIAL = frozenset("%/\\|.")
@@ -71,6 +74,11 @@ class ArtifactName:
         """The whole key; None as long as the suffix is open."""
         return None if self.suffix is None else self.stem + self.suffix
 
+    @property
+    def none_key(self) -> str:
+        """The key under which it is noted that None was made after a value."""
+        return (self.key or self.stem) + NONE_SUFFIX
+
     def key_for(self, suffix: str) -> str:
         """Return the key of an object that is stored with this suffix.
 
@@ -86,7 +94,7 @@ class ArtifactName:
     def matches(self, key: str) -> bool:
         """Return whether `key` is this name, with whatever suffix where it is open."""
         if self.suffix is not None:
-            return key == self.key
+            return key in (self.key, self.none_key)
         rest = key.removeprefix(self.stem)
         return key == self.stem or (rest != key and rest.startswith(".") and "/" not in rest)
 
@@ -94,7 +102,8 @@ class ArtifactName:
 def asset_name(target: AssetPartition, *, prefix: str = "", template: str | None = None) -> ArtifactName:
     """Return the name of the artifact that holds an asset or one partition of it.
 
-    Distinct assets and partitions never share a name, except where templates make them.
+    Distinct assets and partitions never share a name, except where templates, or prefixes that are parts of asset keys,
+    make them (see `ownership`), or where names differ by their Unicode normal form only: a key is in NFC.
 
     Args:
         target: The asset and partition.
@@ -115,7 +124,7 @@ def asset_name(target: AssetPartition, *, prefix: str = "", template: str | None
     if template is not None:
         return _from_template(template, target)
     segments = [*_prefix_segments(prefix), *_asset_segments(target.asset), *_dimension_segments(target.partition)]
-    return ArtifactName("/".join(segments))
+    return _checked(ArtifactName(normal_form("/".join(segments))), target.label)
 
 
 def run_output_name(
@@ -136,7 +145,8 @@ def run_output_name(
         '__runs__/job/1f2e/fan[a%2Eb]/result'
     """
     parts = [job, run_id, step_key, output, *([mapping_key] if mapping_key is not None else [])]
-    return ArtifactName("/".join([*_prefix_segments(prefix), RUN_OUTPUTS, *(escape(part) for part in parts)]))
+    segments = [*_prefix_segments(prefix), RUN_OUTPUTS, *(escape(part) for part in parts)]
+    return ArtifactName(normal_form("/".join(segments)))
 
 
 def escape(value: str) -> str:
@@ -187,9 +197,10 @@ def _from_template(template: str, target: AssetPartition) -> ArtifactName:
     used = {field for _, field in pieces if field is not None}
     unknown = sorted(used - set(fields))
     if unknown:
+        hint = "" if dimensions else "; if the asset has partitions, name one: partition_key=…"
         raise InvalidArgument(
             f"the key template {template!r} of {target.label} has unknown fields {unknown}; "
-            f"it can have: {', '.join(sorted(fields))}"
+            f"it can have: {', '.join(sorted(fields))}{hint}"
         )
     missing = sorted(set(dimensions) - used)
     if missing and ("partition" not in used or "partition" in dimensions):
@@ -202,10 +213,22 @@ def _from_template(template: str, target: AssetPartition) -> ArtifactName:
     start = literal_end.find(".", literal_end.rfind("/") + 1)
     suffix = literal_end[start:] if start >= 0 else None
     text = "".join(literal + ("" if field is None else fields[field]) for literal, field in pieces)
-    return ArtifactName(text.removesuffix(suffix or ""), suffix)
+    return _checked(ArtifactName(normal_form(text.removesuffix(suffix or "")), suffix), target.label)
+
+
+def _checked(name: ArtifactName, label: str) -> ArtifactName:
+    length = len(name.none_key)
+    if length > MAX_KEY:
+        raise InvalidArgument(
+            f"the key of {label} has {length} characters, and can have {MAX_KEY}: shorten the partition key or give it "
+            f"a shorter template, lamart/key; it is {name.stem[:60]!r}…"
+        )
+    return name
 
 
 def _parse(template: str) -> list[tuple[str, str | None]]:
+    if not template.strip() or template.endswith("/"):
+        raise InvalidArgument(f"the key template {template!r} does not name a file: end it in a name, such as {{name}}")
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 REFERENCE_TYPE = "dagster"
 BACKFILL_TAG = "dagster/backfill"
+# Keys of assets have no colon: so a job is no asset of its name.
+JOB = "job:"
 _UNFINISHED = (RunStatus.SCHEDULED, RunStatus.RESTARTED, RunStatus.STARTED)
 # How many unfinished runs are looked at when one ends.
 _SETTLED_AT_ONCE = 20
@@ -39,7 +41,7 @@ class Step:
         run_id: Id of the Dagster run.
         step_key: Key of the step in it.
         job: Name of the job.
-        code: Name of the code: the asset or the op.
+        code: Name of the code, the same by whatever way it is run: see `internals.code_name`.
         attempt: 1 for the first attempt, and one more for each retry.
         source_code: Source of the decorated function, where it can be read.
         code_version: Version that the asset or op declares.
@@ -87,7 +89,6 @@ def run_spec(step: Step, *, ui_url: str | None = None) -> RunSpec:
         step: The step.
         ui_url: Address of the Dagster UI, for links to the run.
     """
-    location = f"{step.code_location}/" if step.code_location else ""
     reference = f"{ui_url.rstrip('/')}/runs/{step.run_id}" if ui_url else step.run_id
     of_run = {
         "dagster_run_id": step.run_id,
@@ -106,7 +107,7 @@ def run_spec(step: Step, *, ui_url: str | None = None) -> RunSpec:
     }
     parent = RunSpec(
         step.run_id,
-        TransformSpec(f"{location}{step.job}", kind="pipeline"),
+        TransformSpec(f"{JOB}{step.job}", kind="pipeline"),
         name=step.job,
         extra_data=_known(of_run),
         reference=reference,
@@ -116,7 +117,7 @@ def run_spec(step: Step, *, ui_url: str | None = None) -> RunSpec:
     return RunSpec(
         step.external_id,
         TransformSpec(
-            f"{location}{step.code}",
+            step.code,
             kind="function",
             source_code=step.source_code,
             code_version=step.code_version,
@@ -137,15 +138,14 @@ def step_of(context: StepContext) -> Step:
     run = context.dagster_run
     tags = run.tags
     origin = run.remote_job_origin
-    assets = sorted(context.get_output_asset_keys(), key=lambda key: key.to_user_string())
+    assets = internals.made_assets(context)
     op = context.op_def
-    single = assets[0] if len(assets) == 1 and not context.is_op_in_graph else None
     start, end = tags.get("dagster/asset_partition_range_start"), tags.get("dagster/asset_partition_range_end")
     return Step(
         run_id=run.run_id,
         step_key=context.step.key,
         job=run.job_name,
-        code="/".join(single.path) if single is not None else op.name,
+        code=internals.code_name(context),
         attempt=context.previous_attempt_count + 1,
         source_code=source_of(op),
         code_version=_code_version(context, assets),

@@ -49,6 +49,16 @@ class LoadRequest:
     annotation: Any = None
 
     @property
+    def takes_none(self) -> bool:
+        """Whether None is a value for it."""
+        return self.is_optional or (self.shape is Shape.OBJECT and self.as_type is None)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether a dict of partitions satisfies it."""
+        return self.shape is Shape.OBJECT and _bare(self.as_type) in _MAPPINGS
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is satisfied by the JSON-like value of a document."""
         return self.shape is Shape.OBJECT and (self.as_type is None or _bare(self.as_type) in _PLAIN)

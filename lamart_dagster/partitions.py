@@ -1,8 +1,10 @@
-"""Partition keys of Dagster as values by dimension."""
+"""Partition keys of Dagster: their values by dimension, and their order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -37,3 +39,50 @@ def dimension_name(definition: dg.PartitionsDefinition | None) -> str:
         has_clock = any(directive in definition.fmt for directive in _CLOCK_DIRECTIVES)
         return "datetime" if has_clock else "date"
     return "partition"
+
+
+def in_order(
+    keys: Sequence[str], definition: dg.PartitionsDefinition | None, instance: dg.DagsterInstance | None = None
+) -> list[str]:
+    """Return partition keys in the order of their definition; those that it does not have come last, sorted.
+
+    Dagster hands out several partitions as a set, whose order is another one in each process.
+
+    Args:
+        keys: Partition keys.
+        definition: The partitions that they belong to; without one they keep their order.
+        instance: Where dynamic partitions are known.
+
+    Example:
+        >>> in_order(["liver", "lung"], dg.StaticPartitionsDefinition(["lung", "liver"]))
+        ['lung', 'liver']
+    """
+    if len(keys) < 2 or definition is None:
+        return list(keys)
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        parsed = {key: definition.get_partition_key_from_str(str(key)).keys_by_dimension for key in keys}
+        ranks = [
+            (each.name, _ranks({values[each.name] for values in parsed.values()}, each.partitions_def, instance))
+            for each in definition.partitions_defs
+        ]
+        return sorted(keys, key=lambda key: tuple(rank[parsed[key][name]] for name, rank in ranks))
+    rank = _ranks(set(keys), definition, instance)
+    return sorted(keys, key=rank.__getitem__)
+
+
+def _ranks(
+    keys: set[str], definition: dg.PartitionsDefinition, instance: dg.DagsterInstance | None
+) -> Mapping[str, tuple[Any, ...]]:
+    if isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return {key: _time_rank(key, definition.fmt) for key in keys}
+    is_unknown = instance is None and isinstance(definition, dg.DynamicPartitionsDefinition)
+    known = [] if is_unknown else definition.get_partition_keys(dynamic_partitions_store=instance)
+    place = {key: number for number, key in enumerate(known)}
+    return {key: (place.get(key, len(place)), key) for key in keys}
+
+
+def _time_rank(key: str, format_: str) -> tuple[Any, ...]:
+    try:
+        return (0, datetime.strptime(key, format_).replace(tzinfo=None), key)  # compared with its like
+    except ValueError:  # the hour that a change of the clocks repeats has its offset added
+        return (1, key)

@@ -14,15 +14,15 @@ from lamart_core.db import Registry
 from lamart_core.errors import InvalidArgument
 from lamart_core.lineage import find_run
 from lamart_dagster.errors import MissingMaterialization, NoValue, SeveralPartitions
-from lamart_dagster.keys import ArtifactName
 from lamart_dagster.loading import LoadRequest, Shape, fetch
 from lamart_dagster.metadata import InputUse
-from lamart_dagster.snapshot import View, made_by, names_below, pinned, resolve
-from lamart_dagster.storing import PICKLE_SUFFIX, returned_none
+from lamart_dagster.nothing import is_none, returned_none
+from lamart_dagster.snapshot import View, names_below, pinned, resolve
+from lamart_dagster.storing import PICKLE_SUFFIX
 from lamart_dagster.targets import Target
 
 if TYPE_CHECKING:
-    from lamart_core.artifact import Artifact
+    pass
 
 VERSION = "lamart/version"
 Pin = str | Mapping[str, str]
@@ -33,14 +33,14 @@ class Found:
     """What an input is loaded from.
 
     Attributes:
-        uses: An artifact for each target that has one.
-        missing: Targets without an artifact.
-        none: Those of the missing ones for which the upstream step returned None.
+        uses: The artifact of each target that has one; that of a None tells when it was made.
+        none: Targets that were None when they were made last.
+        missing: Targets that were never made.
     """
 
-    uses: tuple[InputUse, ...]
-    missing: tuple[Target, ...] = ()
+    uses: Mapping[Target, InputUse]
     none: tuple[Target, ...] = ()
+    missing: tuple[Target, ...] = ()
 
 
 def pin_of(config: Any, metadata: Mapping[str, Any] | None, pins: Mapping[str, str], asset: str | None) -> Pin | None:
@@ -75,8 +75,7 @@ def find(
         registry: Registry to look in.
         targets: What is wanted.
         view: What the run sees of what its upstream step did not make.
-        upstream: External id of the upstream step; what it made comes first, and where it returned None, no older
-            version stands in.
+        upstream: External id of the upstream step; what it made comes first.
         pin: A version that was chosen by hand, for all targets or by partition.
 
     Raises:
@@ -84,24 +83,35 @@ def find(
     """
     chosen = {target: _pinned(registry, target, pin) for target in targets} if pin is not None else {}
     left = [target for target in targets if chosen.get(target) is None]
-    seen: dict[ArtifactName, Artifact] = {}
-    none: list[Target] = []
-    if left and upstream is not None:
-        seen = made_by(registry, [target.name for target in left], upstream)
-        left = [target for target in left if target.name not in seen]
-        run = find_run(registry, upstream) if left else None
-        none = [target for target in left if run is not None and returned_none(run, target)]
-        left = [target for target in left if target not in none]
-    if left:
-        seen |= resolve(registry, [target.name for target in left], view)
-    uses: list[InputUse] = []
+    seen = resolve(registry, [target.name for target in left], view, step=upstream) if left else {}
+    uses: dict[Target, InputUse] = {}
     for target in targets:
         by_hand = chosen.get(target)
         artifact = by_hand or seen.get(target.name)
         if artifact is not None:
-            uses.append(InputUse(target.label, artifact, target.partition, by_hand is not None, target.asset))
-    missing = [target for target in targets if chosen.get(target) is None and target.name not in seen]
-    return Found(tuple(uses), tuple(missing), tuple(none))
+            target.check_owner(artifact.extra_data, artifact.key)
+            uses[target] = InputUse(target.label, artifact, target.partition, by_hand is not None, target.asset)
+    none = [target for target, use in uses.items() if is_none(use.artifact)]
+    missing = [target for target in targets if target not in uses]
+    if missing and upstream is not None:
+        # Where there never was a value, nothing but the run of the step knows of the None.
+        run = find_run(registry, upstream)
+        none += [target for target in missing if run is not None and returned_none(run, target)]
+        missing = [target for target in missing if target not in none]
+    return Found(uses, tuple(none), tuple(missing))
+
+
+def none_error(target: Target) -> NoValue:
+    """Return the error for a None where a value is wanted."""
+    way_out = (
+        "annotate the upstream with -> None and name it in deps=[…]"
+        if target.asset is not None
+        else "make the input dg.In(dg.Nothing)"
+    )
+    return NoValue(
+        f"{target.label} returned None, so there is nothing to load. Where no value is meant to be passed, {way_out}; "
+        "where it may be missing, annotate the input T | None"
+    )
 
 
 def missing_error(registry: Registry, found: Found, branch: str) -> MissingMaterialization:
@@ -112,12 +122,6 @@ def missing_error(registry: Registry, found: Found, branch: str) -> MissingMater
         found: What is missing.
         branch: Name of the branch.
     """
-    if found.none:
-        return NoValue(
-            f"{found.none[0].label} returned None, so there is nothing to load. Where no value is meant to be passed, "
-            "annotate the upstream with -> None and name it in deps=[…]; where it may be missing, annotate the input "
-            "T | None"
-        )
     missing = found.missing
     target = missing[0]
     more = f" (and {len(missing) - 1} more partitions)" if len(missing) > 1 else ""
@@ -131,33 +135,30 @@ def missing_error(registry: Registry, found: Found, branch: str) -> MissingMater
     )
 
 
-def is_collection(request: LoadRequest, n_targets: int, *, maps_many: Callable[[], bool]) -> bool:
+def is_collection(request: LoadRequest, n_targets: int, *, can_be_several: Callable[[], bool]) -> bool:
     """Return whether an input wants a dict of partitions rather than one object.
 
-    Without any partition, what wants one object gets None. With one partition, `dict[str, T]` can mean a dict with
-    that partition, or a JSON object with values of type T: a T that no document holds decides it, else how the
-    partitions are mapped.
+    It follows from the annotation and the definition of the mapping, and not from how many partitions there are today.
+    `dict[str, T]` with a T that no document holds is a dict of partitions; any other dict, and a parameter without an
+    annotation, is one where the mapping can give several, else the object, which may be a JSON object.
 
     Args:
         request: What the input asks for.
         n_targets: Number of upstream partitions.
-        maps_many: Whether other partitions of the step could have several upstream ones.
+        can_be_several: Whether the mapping, or the runs of the asset, can give several upstream partitions.
 
     Raises:
         SeveralPartitions: The annotation wants one object, and there are several partitions.
     """
-    if n_targets == 0:
-        return request.values is not None
+    if request.as_type is None or request.is_mapping:
+        has_parts = request.values is not None and not request.values.is_plain
+        return n_targets > 1 or has_parts or can_be_several()
     if n_targets > 1:
-        if request.values is None and request.as_type is not None:
-            raise SeveralPartitions(
-                f"the input has {n_targets} partitions, but is annotated {request.annotation!r}, which is one object: "
-                "annotate it dict[str, …] to get them by partition key, or choose a partition mapping that gives one"
-            )
-        return True
-    if request.values is None:
-        return False
-    return not request.values.is_plain or maps_many()
+        raise SeveralPartitions(
+            f"the input has {n_targets} partitions, but is annotated {request.annotation!r}, which is one object: "
+            "annotate it dict[str, …] to get them by partition key, or choose a partition mapping that gives one"
+        )
+    return False
 
 
 def hand_over(use: InputUse, request: LoadRequest, *, allow_pickle: bool = False) -> Any:

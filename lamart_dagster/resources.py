@@ -10,8 +10,12 @@ from dagster import InitResourceContext
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
 from lamart_core.connect import connect
-from lamart_core.db import Registry
+from lamart_core.db import Registry, add_host, remove_host
+from lamart_core.lineage import enter_run, leave_runs
+from lamart_core.logging import logger
+from lamart_dagster.dagster_internals import current_step_context
 from lamart_dagster.options import check_options, resolve_options
+from lamart_dagster.steps import StepRuns, step_runs_of
 
 
 class LamartRegistry(dg.ConfigurableResource[Registry]):
@@ -66,6 +70,7 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
     )
 
     _registry: Registry | None = PrivateAttr(default=None)
+    _steps: StepRuns | None = PrivateAttr(default=None)
 
     @field_validator("storage_options")
     @classmethod
@@ -74,13 +79,25 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
         return given
 
     def connect(self) -> Registry:
-        """Return the open registry.
+        """Return the open registry; in the body of a step with the run of the step as the current one.
+
+        What the step saves, loads and tracks from then on are outputs and inputs of that run.
 
         Raises:
             DatabaseError: The database cannot be used.
             InvalidArgument: An environment variable of `storage_options` is not set.
             ObjectDoesNotExist: There is no space of this name.
         """
+        registry = self.open()
+        step = current_step_context()
+        if step is not None:
+            opened = self.steps.open(registry, step)
+            opened.is_entered = True
+            enter_run(opened.run)
+        return registry
+
+    def open(self) -> Registry:
+        """Return the open registry, whichever run is the current one."""
         if self._registry is None:
             self._registry = connect(
                 self.url,
@@ -96,11 +113,38 @@ class LamartRegistry(dg.ConfigurableResource[Registry]):
         return self._registry
 
     @property
+    def steps(self) -> StepRuns:
+        """The steps that this process opened with the registry."""
+        if self._steps is None:
+            self._steps = step_runs_of(self.open())
+        return self._steps
+
+    @property
     def is_connected(self) -> bool:
         """Whether the registry was used."""
         return self._registry is not None
 
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Let `ln.…` in the bodies of assets mean this registry."""
+        if context.run is not None:
+            add_host(self._host)
+
     def teardown_after_execution(self, context: InitResourceContext) -> None:
-        """Close the connections that the execution opened."""
+        """Record how the steps ended, and close the connections that the execution opened."""
+        remove_host(self._host)
         if self._registry is not None:
+            self.record_ends(context)
+            leave_runs(self._registry)
             self._registry.close()
+
+    def record_ends(self, context: InitResourceContext) -> None:
+        """Record how the steps of the run that ends here ended; the first of several resources does it for all."""
+        if context.instance is None or context.run is None or self._registry is None:
+            return
+        try:
+            self.steps.record_ends(self._registry, context.instance, context.run.run_id)
+        except Exception as error:  # what was computed and stored must not fail because its end could not be noted
+            logger.warning("the end of a run could not be recorded; a later run will do it: %s", error)
+
+    def _host(self) -> Registry | None:
+        return self.connect() if current_step_context() is not None else None

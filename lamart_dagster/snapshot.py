@@ -1,8 +1,9 @@
 """Which version of an artifact a run sees.
 
-In this order: a version that was pinned; what the upstream step made or made again in the run that it ran in; the
-latest version that existed when the Dagster run was first seen. So all steps of a run, and a re-execution from
-failure, see one state of the registry, whatever other runs write meanwhile.
+In this order: a version that was pinned; what the upstream step made or made again; what the Dagster run made, or the
+runs that it continues; the version that was made last of those that existed when the first of these runs was first
+seen. So all steps of a run, and a re-execution from failure, see one state of the registry, whatever other runs write
+meanwhile. To make again counts as making, and what no run made counts like the rest.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, Table, bindparam, case, func, null, or_, select
 
 from lamart_core import errors
-from lamart_core.db import MAIN_BRANCH_ID, Registry
-from lamart_core.query import Q
+from lamart_core.db import MAIN_BRANCH_ID, Registry, model_class
+from lamart_core.lineage import Snapshot
+from lamart_core.lineage.runs import bounded_id
+from lamart_core.query.sql.dialects import dialect_of
+from lamart_core.records import Recreation, Run
 from lamart_dagster.keys import ArtifactName
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 _HASH_PREFIX = 8
+_ALL = 2**62
 
 
 @dataclass(frozen=True)
@@ -29,55 +38,58 @@ class View:
     """What a run sees of the registry.
 
     Attributes:
-        run: External id of the Dagster run whose steps come before what others made.
-        until: Highest id of an artifact that counts; None without a limit.
+        runs: External ids of the Dagster runs whose steps come before what others made.
+        until: What counts of what others made; None without a limit.
     """
 
-    run: str | None = None
-    until: int | None = None
+    runs: tuple[str, ...] = ()
+    until: Snapshot | None = None
 
 
-class _Row(NamedTuple):
-    id: int
-    key: str
-    branch_id: int
+@dataclass(frozen=True)
+class _Version:
+    """A version that may be the one that is seen.
+
+    Attributes:
+        by_step: When the upstream step made it last.
+        by_runs: When the runs of the view made it last.
+        again: When it was last made again, as far as that counts.
+    """
+
+    artifact: Artifact
+    by_step: datetime | None
+    by_runs: datetime | None
+    again: datetime | None
 
 
-def resolve(registry: Registry, names: Sequence[ArtifactName], view: View) -> dict[ArtifactName, Artifact]:
+def resolve(
+    registry: Registry, names: Sequence[ArtifactName], view: View | None = None, *, step: str | None = None
+) -> dict[ArtifactName, Artifact]:
     """Return the artifact that a run sees under each name; names without one are left out.
 
     Args:
         registry: The registry.
-        names: Names of artifacts, best those of one asset: they are read by one or two statements.
-        view: What the run sees.
+        names: Names of artifacts, best those of one asset: all are read by one statement.
+        view: What the run sees; everything, if not given.
+        step: External id of the run of the step that makes them; what it made comes first.
 
     Example:
         >>> import lamart_core as ln
         >>> registry = ln.connect()
-        >>> resolve(registry, [ArtifactName("lab/cells")], View(until=1200))
+        >>> resolve(registry, [ArtifactName("lab/cells")])
         {}
     """
-    seen: dict[ArtifactName, Artifact] = {}
-    for condition in _in_order(view):
-        for choose in (_heads, _newest):
-            left = [name for name in names if name not in seen]
-            if left:
-                seen |= choose(registry, left, condition)
-    return seen
-
-
-def made_by(registry: Registry, names: Sequence[ArtifactName], step: str) -> dict[ArtifactName, Artifact]:
-    """Return what one step made or made again under each name.
-
-    Args:
-        registry: The registry.
-        names: Names of artifacts.
-        step: External id of the run of the step.
-    """
-    condition = _Condition(Q(run__external_id=step) | Q(recreating_runs__external_id=step))
-    heads = _heads(registry, names, condition)
-    left = [name for name in names if name not in heads]
-    return heads | _newest(registry, left, condition) if left else heads
+    view = view or View()
+    found = _by_name(names, _versions(registry, names, view, step))
+    if view.until is not None:
+        # Somebody wrote since: of these families, what was the latest version then is another one.
+        late = [name for name, versions in found.items() if any(_is_late_head(each, view.until) for each in versions)]
+        if late:
+            earlier = _by_name(late, _versions(registry, late, view, step, of_the_time=True))
+            for name, versions in earlier.items():
+                found[name] += versions
+    seen = {name: _choose(registry, versions, view) for name, versions in found.items()}
+    return {name: artifact for name, artifact in seen.items() if artifact is not None}
 
 
 def pinned(registry: Registry, name: ArtifactName, pin: str) -> Artifact:
@@ -92,7 +104,9 @@ def pinned(registry: Registry, name: ArtifactName, pin: str) -> Artifact:
         ObjectDoesNotExist: No version under this name matches; the message lists those that exist.
         MultipleObjectsReturned: Versions of several formats match.
     """
-    versions = [artifact for artifact in _visible(registry, [name]).order_by("-id") if name.matches(artifact.key)]
+    query = registry.Artifact.filter(_has_name(registry, _artifacts(), [name]))
+    on_branch = query.filter(branch_id__in=sorted({MAIN_BRANCH_ID, registry.branch_id}))
+    versions = [artifact for artifact in on_branch.order_by("-id") if name.matches(artifact.key)]
     for exact in (_is_uid, _is_version, _is_hash):
         matching = [artifact for artifact in versions if exact(artifact, pin)]
         if len({artifact.key for artifact in matching}) > 1:
@@ -111,91 +125,162 @@ def names_below(registry: Registry, stem: str) -> list[str]:
     return list(rows[:SHOWN])
 
 
-@dataclass(frozen=True)
-class _Condition:
-    """What counts: made by somebody, or up to an id."""
-
-    made: Q | None = None
-    until: int | None = None
-
-    @property
-    def query(self) -> Q:
-        if self.made is not None:
-            return self.made
-        return Q() if self.until is None else Q(id__lte=self.until)
+# ---------------------------------------------------------------------- what is chosen
 
 
-def _in_order(view: View) -> Iterable[_Condition]:
-    if view.run is not None:
-        made = Q(run__initiated_by_run__external_id=view.run)
-        yield _Condition(made | Q(recreating_runs__initiated_by_run__external_id=view.run))
-    yield _Condition(until=view.until)
-
-
-def _heads(registry: Registry, names: Sequence[ArtifactName], condition: _Condition) -> dict[ArtifactName, Artifact]:
-    """Return latest versions where they are the answer: one family under a name, and its head counts.
-
-    The usual case, and one statement however long the history is.
-    """
-    query = _visible(registry, names).filter(is_latest=True)
-    if condition.made is not None:
-        query = query.filter(condition.made)
+def _by_name(names: Sequence[ArtifactName], versions: Iterable[_Version]) -> dict[ArtifactName, list[_Version]]:
+    found: dict[ArtifactName, list[_Version]] = {}
     name_of = _Names(names)
-    found: dict[ArtifactName, list[Artifact]] = {}
-    for artifact in query:
-        name = name_of(artifact.key)
+    for version in versions:
+        name = name_of(version.artifact.key or "")
         if name is not None:
-            found.setdefault(name, []).append(artifact)
-    return {
-        name: artifacts[0]
-        for name, artifacts in found.items()
-        if len(artifacts) == 1 and (condition.until is None or artifacts[0].id <= condition.until)
+            found.setdefault(name, []).append(version)
+    return found
+
+
+def _is_late_head(version: _Version, until: Snapshot) -> bool:
+    return version.artifact.is_latest and version.artifact.id > until.artifacts
+
+
+def _choose(registry: Registry, versions: Sequence[_Version], view: View) -> Artifact | None:
+    for made in (
+        [(version.by_step, version.artifact) for version in versions if version.by_step is not None],
+        [(version.by_runs, version.artifact) for version in versions if version.by_runs is not None],
+    ):
+        if made:
+            return _made_last(made)
+    until = view.until
+    counting = [version for version in versions if until is None or version.artifact.id <= until.artifacts]
+    # What the branch has comes before what main has.
+    counting = [version for version in counting if version.artifact.branch_id == registry.branch_id] or counting
+    return _made_last(list(_states(counting))) if counting else None
+
+
+def _made_last(made: Iterable[tuple[datetime, Artifact]]) -> Artifact:
+    return max(made, key=lambda pair: (pair[0], pair[1].id))[1]
+
+
+def _states(versions: Sequence[_Version]) -> Iterable[tuple[datetime, Artifact]]:
+    """Give the latest version of each family, and what was made again, with the time when it was made last."""
+    latest: dict[str | None, Artifact] = {}
+    for version in versions:
+        key, artifact = version.artifact.key, version.artifact
+        if key not in latest or (artifact.is_latest, artifact.id) > (latest[key].is_latest, latest[key].id):
+            latest[key] = artifact
+    for version in versions:
+        made = version.artifact.created_at
+        if version.again is not None:
+            yield max(made, version.again), version.artifact
+        elif latest[version.artifact.key] is version.artifact:
+            yield made, version.artifact
+
+
+# ---------------------------------------------------------------------- what is read
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What is asked for; questions of one shape share one statement, which is built once."""
+
+    has_step: bool
+    has_runs: bool
+    is_limited: bool
+    of_the_time: bool
+
+
+def _versions(
+    registry: Registry, names: Sequence[ArtifactName], view: View, step: str | None, *, of_the_time: bool = False
+) -> list[_Version]:
+    """Read the versions among which the one that is seen must be: a few of each name, however long its history.
+
+    Args:
+        of_the_time: Whether the latest versions that count are wanted, and not those that are the latest now.
+    """
+    until = view.until
+    values: dict[str, Any] = {
+        "branches": sorted({MAIN_BRANCH_ID, registry.branch_id}),
+        "step": bounded_id(step) if step is not None else "",
+        "runs": list(view.runs),
+        "artifacts": until.artifacts if until is not None else 0,
+        "recreations": until.recreations if until is not None and until.recreations is not None else _ALL,
     }
+    shape = _Shape(step is not None, bool(view.runs), until is not None, of_the_time)
+    query = _statement(shape).where(_has_name(registry, _artifacts(), names))
+    if of_the_time:
+        other = _artifacts().alias()
+        newest = select(func.max(other.c.id)).where(_has_name(registry, other, names), _is_visible(other))
+        newest = newest.where(other.c.id <= bindparam("artifacts")).group_by(other.c.key, other.c.branch_id)
+        query = query.where(_artifacts().c.id.in_(newest))
+    with registry.read() as session:
+        rows = [_Version(*row) for row in session.execute(query, values)]
+    for version in rows:
+        vars(version.artifact)["_registry"] = registry
+    return rows
 
 
-def _newest(registry: Registry, names: Sequence[ArtifactName], condition: _Condition) -> dict[ArtifactName, Artifact]:
-    """Return the newest versions that count."""
-    rows = _visible(registry, names).filter(condition.query).values_list("id", "key", "branch_id")
-    candidates: dict[ArtifactName, dict[str, _Row]] = {}
-    name_of = _Names(names)
-    for row in map(_Row._make, rows):
-        name = name_of(row.key)
-        if name is None:
-            continue
-        # One candidate per key: versions of a family count up, those of the current branch come before main's.
-        best = candidates.setdefault(name, {})
-        if row.key not in best or _rank(registry, row) > _rank(registry, best[row.key]):
-            best[row.key] = row
-    chosen = {name: _latest_of(registry, list(by_key.values())) for name, by_key in candidates.items()}
-    if not chosen:
-        return {}
-    artifacts = {artifact.id: artifact for artifact in registry.Artifact.filter(id__in=list(chosen.values()))}
-    return {name: artifacts[id_] for name, id_ in chosen.items() if id_ in artifacts}
+@lru_cache(maxsize=16)
+def _statement(shape: _Shape) -> Select[Any, Any, Any, Any]:
+    columns, made_again = _artifacts().c, Recreation.table.c
+    again = select(made_again.created_at).where(made_again.artifact_id == columns.id)
+    if shape.is_limited:
+        again = again.where(made_again.id <= bindparam("recreations"))
+    runs = select(Run.id).where(Run.external_id == bindparam("step"))
+    by_step = [runs, select(Run.id).where(Run.initiated_by_run_id.in_(runs))] if shape.has_step else []
+    runs = select(Run.id).where(Run.external_id.in_(bindparam("runs", expanding=True)))
+    steps = select(Run.id).where(Run.initiated_by_run_id.in_(runs))
+    by_runs = [steps, select(Run.id).where(Run.initiated_by_run_id.in_(steps))] if shape.has_runs else []
+    last = again.order_by(made_again.id.desc()).limit(1).scalar_subquery()
+    query = select(model_class("Artifact"), _made_at(by_step), _made_at(by_runs), last).where(_is_visible(_artifacts()))
+    if shape.of_the_time:
+        return query
+    return query.where(or_(columns.is_latest, again.exists(), *_is_made(by_step), *_is_made(by_runs)))
 
 
-def _rank(registry: Registry, row: _Row) -> tuple[bool, int]:
-    return row.branch_id == registry.branch_id, row.id
+def _is_made(runs: Sequence[Select[Any]]) -> list[ColumnElement[bool]]:
+    """Return the conditions for what runs made or made again."""
+    if not runs:
+        return []
+    columns, made_again = _artifacts().c, Recreation.table.c
+    by = or_(*(made_again.run_id.in_(each) for each in runs))
+    again = select(made_again.id).where(made_again.artifact_id == columns.id, by)
+    return [*(columns.run_id.in_(each) for each in runs), again.exists()]
 
 
-def _latest_of(registry: Registry, rows: list[_Row]) -> int:
-    """Choose between families: an asset that was stored in several formats over time."""
-    if len(rows) == 1:
-        return rows[0].id
-    own = [row for row in rows if row.branch_id == registry.branch_id]
-    artifacts = registry.Artifact.filter(id__in=[row.id for row in own or rows])
+def _made_at(runs: Sequence[Select[Any]]) -> ColumnElement[Any]:
+    """Return when runs made an artifact last; null where they did not."""
+    if not runs:
+        return null()
+    columns, made_again = _artifacts().c, Recreation.table.c
+    by = or_(*(made_again.run_id.in_(each) for each in runs))
+    again = select(func.max(made_again.created_at)).where(made_again.artifact_id == columns.id, by)
+    made = case((or_(*(columns.run_id.in_(each) for each in runs)), columns.created_at))
+    return func.coalesce(again.scalar_subquery(), made)
 
-    def last_made(artifact: Artifact) -> int:
-        # Equal content that was made again is the older row, but the newer state.
-        return max([artifact.run_id or 0, *(run.id for run in artifact.recreating_runs)])
 
-    return max(artifacts, key=lambda artifact: (last_made(artifact), artifact.id)).id
+def _is_visible(table: FromClause) -> ColumnElement[bool]:
+    return table.c.branch_id.in_(bindparam("branches", expanding=True))
+
+
+def _has_name(registry: Registry, table: FromClause, names: Sequence[ArtifactName]) -> ColumnElement[bool]:
+    key, dialect = table.c.key, dialect_of(registry.engine.dialect.name)
+    if len(names) > 1:
+        return dialect.startswith(key, os.path.commonprefix([name.stem for name in names]))  # noqa: RUF071  # text
+    name = names[0]
+    if name.key is not None:
+        return key.in_([name.key, name.none_key])
+    return or_(key == name.stem, dialect.startswith(key, f"{name.stem}."))
+
+
+def _artifacts() -> Table:
+    return model_class("Artifact").__table__  # pyright: ignore[reportReturnType]
 
 
 class _Names:
     """Finds the name that a key belongs to."""
 
     def __init__(self, names: Sequence[ArtifactName]) -> None:
-        self._by_key = {name.key: name for name in names if name.key is not None}
+        fixed = [name for name in names if name.key is not None]
+        self._by_key = {key: name for name in fixed for key in (name.key, name.none_key)}
         self._by_stem = {name.stem: name for name in names if name.key is None}
 
     def __call__(self, key: str) -> ArtifactName | None:
@@ -203,17 +288,6 @@ class _Names:
             return self._by_key[key]
         folder, slash, last = key.rpartition("/")
         return self._by_stem.get(f"{folder}{slash}{last.partition('.')[0]}")
-
-
-def _visible(registry: Registry, names: Sequence[ArtifactName]) -> Any:
-    # Branches are named, because conditions on ids would lift the default scope.
-    query = registry.Artifact.filter(branch_id__in=sorted({MAIN_BRANCH_ID, registry.branch_id}))
-    if len(names) > 1:
-        return query.filter(key__startswith=os.path.commonprefix([name.stem for name in names]))  # noqa: RUF071  # text, no paths
-    name = names[0]
-    if name.key is not None:
-        return query.filter(key=name.key)
-    return query.filter(Q(key=name.stem) | Q(key__startswith=f"{name.stem}."))
 
 
 def _is_uid(artifact: Artifact, pin: str) -> bool:

@@ -18,15 +18,15 @@ from lamart_core import formats, uids
 from lamart_core.artifact import Artifact
 from lamart_core.db import Registry
 from lamart_core.errors import InvalidArgument, UnsupportedObject
-from lamart_core.lineage import Made, annotate_run, record_makers
+from lamart_core.lineage import Made, record_makers
 from lamart_core.objects.plan import Outcome
 from lamart_core.records import Run
 from lamart_core.saving.create import create
 from lamart_core.storage import suffix_of
+from lamart_dagster.ownership import owner_data
 from lamart_dagster.targets import Target
 
 PICKLE_SUFFIX = ".pkl"
-NONE_OUTPUTS = "none_outputs"
 
 
 @dataclass(frozen=True)
@@ -87,30 +87,18 @@ def store(
         return _create(registry, path, target, PICKLE_SUFFIX, run, description)
 
 
-def note_none(registry: Registry, target: Target, run: Run) -> None:
-    """Record that a run returned None where something could have been stored, so that no one loads an older version."""
-    stems = list((run.extra_data or {}).get(NONE_OUTPUTS, []))
-    if target.name.stem not in stems:
-        annotate_run(registry, run, {NONE_OUTPUTS: [*stems, target.name.stem]})
-
-
-def forget_none(registry: Registry, target: Target, run: Run) -> None:
-    """Take back `note_none`: a retry of the step returned a value."""
-    if returned_none(run, target):
-        stems = [stem for stem in (run.extra_data or {})[NONE_OUTPUTS] if stem != target.name.stem]
-        annotate_run(registry, run, {NONE_OUTPUTS: stems})
-
-
-def returned_none(run: Run, target: Target) -> bool:
-    """Return whether a run returned None for a target."""
-    return target.name.stem in (run.extra_data or {}).get(NONE_OUTPUTS, [])
-
-
 def _create(
     registry: Registry, data: Any, target: Target, suffix: str, run: Run | None, description: str | None
 ) -> Stored:
     result = create(
-        registry, data, key=target.name.key_for(suffix), run=run, description=description, suffix=suffix or None
+        registry,
+        data,
+        key=target.name.key_for(suffix),
+        run=run,
+        description=description,
+        suffix=suffix or None,
+        extra_data=owner_data(target.owner) if target.owner is not None else None,
+        may_follow=lambda row: target.check_owner(row["extra_data"], row["key"]),
     )
     artifact = cast("Artifact", result.artifact)
     return Stored(artifact, _outcome(artifact, result.outcome), data)
@@ -137,6 +125,7 @@ def _store_artifact(
         )
     latest = artifact.refresh()
     if latest.key is not None and target.name.matches(latest.key) and latest.is_latest:
+        target.check_owner(latest.extra_data, latest.key)
         return Stored(latest, _adopt(registry, latest, run), latest.cache(is_run_input=False))
     with _linked(latest) as path:
         stored = _create(registry, path, target, latest.suffix, run, description)

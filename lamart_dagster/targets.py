@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, cast
 import dagster as dg
 
 from lamart_core.errors import InvalidArgument
-from lamart_dagster.dagster_internals import dependency_of_input
+from lamart_dagster.dagster_internals import dependencies_of, dependency_of_input, instance_of, io_setting
 from lamart_dagster.errors import SeveralPartitions
 from lamart_dagster.keys import ArtifactName, AssetPartition, asset_name, run_output_name
-from lamart_dagster.partitions import dimensions_of
+from lamart_dagster.ownership import check_owner
+from lamart_dagster.partitions import dimensions_of, in_order
 
 if TYPE_CHECKING:
     from lamart_dagster.dagster_internals import StepContext
 
 KEY_METADATA = "lamart/key"
+FORMER_NAME = "lamart/former_name"
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,21 @@ class Target:
         name: Name of its artifact.
         partition: Partition key as Dagster has it; None without partitions.
         asset: The asset; None for the output of an op.
+        owner: The asset and partition that its key belongs to; None for the output of an op.
+        former: Names that the asset had before.
     """
 
     label: str
     name: ArtifactName
     partition: str | None = None
     asset: dg.AssetKey | None = None
+    owner: AssetPartition | None = None
+    former: tuple[str, ...] = ()
+
+    def check_owner(self, extra_data: Mapping[str, Any] | None, key: str | None) -> None:
+        """Raise SharedKey for a version that belongs to another asset or partition."""
+        if self.owner is not None:
+            check_owner(self.owner, extra_data, key=key, former=self.former)
 
 
 def asset_targets(
@@ -57,13 +68,16 @@ def asset_targets(
     Raises:
         InvalidArgument: The template cannot be right.
     """
-    template = _template(metadata, asset)
+    template = _text(metadata, KEY_METADATA, asset)
+    former_name = _text(metadata, FORMER_NAME, asset)
+    former = (former_name,) if former_name is not None else ()
     keys: Sequence[str | None] = [None] if partitions is None else partitions
 
     def target(partition: str | None) -> Target:
         dimensions = {} if partition is None else dimensions_of(partition, definition)
         identity = AssetPartition.of(asset.path, dimensions)
-        return Target(identity.label, asset_name(identity, prefix=prefix, template=template), partition, asset)
+        name = asset_name(identity, prefix=prefix, template=template)
+        return Target(identity.label, name, partition, asset, identity, former)
 
     return [target(key) for key in keys]
 
@@ -84,7 +98,7 @@ def output_target(context: dg.OutputContext, *, prefix: str = "") -> Target:
             f"({_few(partitions)}), and each of them is an artifact of its own: run one partition per run, "
             "that is, leave out BackfillPolicy.single_run()"
         )
-    definition = context.asset_partitions_def if partitions is not None else None
+    definition = _partitions_def(context) if partitions is not None else None
     (target,) = asset_targets(context.asset_key, partitions, definition, context.definition_metadata, prefix=prefix)
     return target
 
@@ -105,9 +119,10 @@ def input_targets(context: dg.InputContext, *, prefix: str = "") -> list[Target]
         return [op_target(upstream, prefix=prefix)]
     metadata = upstream.definition_metadata if upstream is not None else {}
     partitions = list(context.asset_partition_keys) if context.has_asset_partitions else None
-    return asset_targets(
-        context.asset_key, partitions, _input_partitions_def(context, partitions), metadata, prefix=prefix
-    )
+    definition = _partitions_def(context) if partitions is not None else None
+    if partitions is not None:
+        partitions = in_order(partitions, definition, instance_of(context))
+    return asset_targets(context.asset_key, partitions, definition, metadata, prefix=prefix)
 
 
 def dependency_targets(context: StepContext, *, prefix: str = "") -> dict[dg.AssetKey, list[Target]]:
@@ -115,12 +130,13 @@ def dependency_targets(context: StepContext, *, prefix: str = "") -> dict[dg.Ass
 
     Args:
         context: The step.
-        prefix: Folder that all keys lie in.
+        prefix: Folder that the keys of assets lie in whose IO manager names none.
 
     Returns:
         The artifacts that may hold each asset, one per partition that the step depends on.
     """
     found: dict[dg.AssetKey, list[Target]] = {}
+    depends_on = dependencies_of(context)
     for definition in context.op_def.input_defs:
         if not definition.dagster_type.is_nothing:
             continue
@@ -128,8 +144,12 @@ def dependency_targets(context: StepContext, *, prefix: str = "") -> dict[dg.Ass
         if dependency is None:
             continue
         asset, partitions = dependency
+        if depends_on is not None and asset not in depends_on:
+            continue
         node = context.job_def.asset_layer.get(asset)
-        found[asset] = asset_targets(asset, partitions, node.partitions_def, node.metadata, prefix=prefix)
+        its_own = io_setting(context, asset, "key_prefix")
+        where = its_own if isinstance(its_own, str) else prefix
+        found[asset] = asset_targets(asset, partitions, node.partitions_def, node.metadata, prefix=where)
     return found
 
 
@@ -141,21 +161,19 @@ def op_target(context: dg.OutputContext, *, prefix: str = "") -> Target:
     return Target(f"output {context.name!r}{mapped} of step {context.step_key!r} in run {context.run_id}", name)
 
 
-def _input_partitions_def(context: dg.InputContext, partitions: list[str] | None) -> dg.PartitionsDefinition | None:
-    if partitions is None:
-        return None
+def _partitions_def(context: dg.InputContext | dg.OutputContext) -> dg.PartitionsDefinition | None:
     try:
         return context.asset_partitions_def
     except dg.DagsterInvariantViolationError:  # a context made by hand may not tell
         return None
 
 
-def _template(metadata: Mapping[str, Any] | None, asset: dg.AssetKey) -> str | None:
-    value: Any = (metadata or {}).get(KEY_METADATA)
+def _text(metadata: Mapping[str, Any] | None, name: str, asset: dg.AssetKey) -> str | None:
+    value: Any = (metadata or {}).get(name)
     if isinstance(value, dg.MetadataValue):
         value = cast("Any", value).value
     if value is not None and not isinstance(value, str):
-        raise InvalidArgument(f"the metadata {KEY_METADATA!r} of {asset.to_user_string()} must be text, not {value!r}")
+        raise InvalidArgument(f"the metadata {name!r} of {asset.to_user_string()} must be text, not {value!r}")
     return value
 
 

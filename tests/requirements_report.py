@@ -27,7 +27,7 @@ SPECIFICATION = Path(__file__).parent.parent / "docs" / "specification.md"
 STORAGES = ("local", "s3")
 # The sections on artifacts: the constructor, keys, hashes, storage, collections, relations, replace to lineage.
 SECTIONS = frozenset({1, 2, 3, 4, 9, 13, 15, 16, 17, 18, 19})
-_LINE = re.compile(r"^- \*\*(?P<id>R\d+)\*\*(?P<waits> \*\(not built yet\)\*)? (?P<text>.+)$")
+_LINE = re.compile(r"^- \*\*(?P<id>[RD]\d+)\*\*(?P<waits> \*\(not built yet\)\*)? (?P<text>.+)$")
 _SECTION = re.compile(r"^## (?P<number>\d+)\. ")
 _TAGS = ("storage", "any database")
 

@@ -29,9 +29,12 @@ def preload() -> None:
     import s3fs  # noqa: F401
 
     import lamart_core.models  # noqa: F401
+    from tests.botocore_models import load_models, share_loaded_models
     from tests.statements import share_compiled_statements
 
     share_compiled_statements()
+    share_loaded_models()
+    load_models()
 
 
 def serve(asked: socket.socket) -> dict[str, Any] | None:

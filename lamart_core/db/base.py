@@ -12,6 +12,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
+from lamart_core.planned import no_attribute
+
 # Named constraints, so that every migration can address them on both databases.
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -82,7 +84,18 @@ BigId = BigInteger().with_variant(Integer(), "sqlite")
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
-class Base(DeclarativeBase):
+class RecordClass(type(DeclarativeBase)):
+    """Class of the record classes: says of names that they do not have what does the same here."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise no_attribute(cls.__name__, [base.__name__ for base in cls.__mro__], name, dir(cls))
+
+
+class Base(DeclarativeBase, metaclass=RecordClass):
     """Declarative base of all record classes."""
 
     metadata = MetaData(naming_convention=NAMING)

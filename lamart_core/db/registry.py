@@ -304,21 +304,37 @@ _default: Registry | None = None
 # Not the registries: those of one database are equal, and a set would hold the connections of one of them only.
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 _connect: Callable[..., Registry] | None = None
+_hosts: list[Callable[[], Registry | None]] = []
 
 
 def current_registry() -> Registry:
-    """Return the registry of the innermost `with registry:`, else the default of the process.
+    """Return the registry of the innermost `with registry:`, of what hosts the code, else the default of the process.
 
     The first call without any connects as `connect()` does.
     """
     stack = _stack.get()
     if stack:
         return stack[-1]
+    for host in reversed(_hosts):
+        registry = host()
+        if registry is not None:
+            return registry
     if _default is not None:
         return _default
     if _connect is None:
         raise errors.DatabaseError("no registry is open; call lamart_core.connect() first")
     return _connect()
+
+
+def add_host(host: Callable[[], Registry | None]) -> None:
+    """Let something that executes code of users, such as an orchestrator, say which registry is the current one."""
+    _hosts.append(host)
+
+
+def remove_host(host: Callable[[], Registry | None]) -> None:
+    """Take back `add_host`."""
+    if host in _hosts:
+        _hosts.remove(host)
 
 
 def set_default_registry(registry: Registry | None) -> None:

@@ -15,6 +15,8 @@ from lamart_core.families.deleted import note_deleted
 from lamart_core.query.sql.dialects import dialect_of
 
 _SHOWN = 5
+# What the table of a link is marked with whose rows go by `remove()`.
+UNLINKS = "unlinks"
 
 
 def delete_rows(connection: Connection, table: Table, ids: Sequence[int]) -> None:
@@ -45,7 +47,7 @@ def delete_rows(connection: Connection, table: Table, ids: Sequence[int]) -> Non
 
 
 def _referrers(connection: Connection, table: Table, ids: Sequence[int]) -> dict[str, bool]:
-    """Return the names of some records that keep rows from being deleted, and whether each is only linked to one.
+    """Return the names of some records that keep rows from being deleted, and whether each can be unlinked from them.
 
     They refer to the rows, or to what goes along with them.
     """
@@ -67,7 +69,7 @@ def _referrers(connection: Connection, table: Table, ids: Sequence[int]) -> dict
                 held = select(other.c.id).where(_among(connection, column, sorted(rows)))
                 for row_id in connection.execute(held.order_by(other.c.id)).scalars():
                     if row_id not in gone.get(other.name, ()) and len(names) < _SHOWN:
-                        names[_name(connection, other, column, row_id)] = "uid" not in other.columns
+                        names[_name(connection, other, column, row_id)] = bool(other.info.get(UNLINKS))
     return names
 
 

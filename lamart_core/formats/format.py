@@ -239,7 +239,11 @@ class Format(ABC):
         self.check_mode(mode)
         if not path.exists():
             raise PathNotFound(f"Nothing to open at {path}")
-        with reading(path, self.name, options):
+
+        def is_whole() -> bool:
+            return isinstance(path, Path) and self.is_whole(path, suffix)
+
+        with reading(path, self.name, options, is_whole=is_whole):
             return self._open(path, suffix, mode, engine, options)
 
     def is_whole(self, path: Path, suffix: str) -> bool:

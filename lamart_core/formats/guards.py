@@ -79,11 +79,11 @@ def reading(
                 passed = ", ".join(f"{name}={value!r}" for name, value in options.items())
                 raise InvalidArgument(f"{path} cannot be read as {what} with {passed}: {said}") from error
             raise UnsupportedObject(
-                f"{path} is whole, but cannot be loaded as what was asked for: {said}. Pass another as_type=…"
+                f"{path} is whole, but cannot be read as what was asked for: {said}. Another as_type=… may do"
             ) from error
         raise UnreadableContent(
             f"{path} cannot be read as {what}: {_element(error)}{type(error).__name__}: {error}. "
-            f"It is damaged, incomplete, or not a {what} file."
+            f"{_verdict(error, what)}"
         ) from error
 
 
@@ -128,6 +128,12 @@ def remove(path: Path) -> None:
         quiet = 0 if path.exists() else quiet + 1
         shutil.rmtree(path, ignore_errors=True)
         time.sleep(_CHECK_SECONDS)
+
+
+def _verdict(error: Exception, what: str) -> str:
+    if type(error).__name__ == "IORegistryError":  # of anndata: an encoding that it does not know
+        return "A newer version of the library may know it; cache() gives the file itself."
+    return f"It is damaged, incomplete, or not a {what} file."
 
 
 def _element(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from lamart_core.errors import InvalidArgument, UnsupportedObject
 from lamart_core.formats.arrays.masked import count_masked
 from lamart_core.formats.format import ColumnInfo, Format, Preview, ReadablePath
-from lamart_core.formats.guards import reading
+from lamart_core.formats.guards import UnreadableContent, reading
 from lamart_core.formats.libraries import PythonType
 from lamart_core.formats.markdown import fenced
 
@@ -90,7 +90,9 @@ def _mapped(path: Path) -> Any:
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, _ = read_header(file)
+        shape, _, dtype = read_header(file)
+    if dtype.hasobject:
+        raise UnreadableContent(f"{path} holds pickled Python objects: they are never loaded")
     if 0 in shape:  # nothing to map
         return np.load(path, allow_pickle=False)
     return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,6 +1,6 @@
 """Runs, their inputs and outputs, and the graph they form."""
 
-from lamart_core.lineage.context import current_run, run_context, run_for
+from lamart_core.lineage.context import current_run, enter_run, leave_runs, run_context, run_for
 from lamart_core.lineage.decorators import flow, step
 from lamart_core.lineage.edges import Made, add_inputs, record_makers, track_input
 from lamart_core.lineage.graph import Edge, EdgeKind, Graph, Node, NodeKind
@@ -8,6 +8,7 @@ from lamart_core.lineage.reading import lineage_graph
 from lamart_core.lineage.redact import redacted
 from lamart_core.lineage.runs import (
     RunSpec,
+    Snapshot,
     TransformSpec,
     annotate_run,
     close_runs,
@@ -27,15 +28,18 @@ __all__ = [
     "Node",
     "NodeKind",
     "RunSpec",
+    "Snapshot",
     "TransformSpec",
     "add_inputs",
     "annotate_run",
     "close_runs",
     "current_run",
+    "enter_run",
     "find_run",
     "finish",
     "finish_run",
     "flow",
+    "leave_runs",
     "lineage_graph",
     "open_run",
     "record_makers",

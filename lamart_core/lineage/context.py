@@ -30,3 +30,22 @@ def run_context(run: Run) -> Generator[Run, None, None]:
         yield run
     finally:
         entered_runs.set(before)
+
+
+def enter_run(run: Run) -> None:
+    """Make a run current until `leave_runs`, for code that another system calls between two calls of ours.
+
+    Unlike that of `run_context`, it is also the run of threads that have none of their own. Runs that were entered
+    since stay the inner ones.
+    """
+    if run in entered_runs.get():
+        return
+    leave_runs(run.registry)
+    entered_runs.set((*entered_runs.get(), run))
+    run.registry.global_run = run
+
+
+def leave_runs(registry: Registry) -> None:
+    """Let no run of a registry be current any more."""
+    entered_runs.set(tuple(run for run in entered_runs.get() if run.registry != registry))
+    registry.global_run = None

@@ -15,7 +15,7 @@ from lamart_core.families.branches import place
 from lamart_core.families.family import Family
 from lamart_core.families.following import follow, read_tip
 from lamart_core.lineage.redact import redacted_text
-from lamart_core.records import Run, RunStatus, Transform
+from lamart_core.records import Recreation, Run, RunStatus, Transform
 from lamart_core.records.kinds.mixins import new_row
 from lamart_core.records.transform import code_digest, insert_next
 
@@ -25,7 +25,7 @@ MAX_REFERENCE = 255
 MAX_CLI_ARGS = 1024
 MAX_ERROR = 1000
 MAX_TAG = 30
-SNAPSHOT = "artifacts_until"
+_ARTIFACTS_UNTIL, _RECREATIONS_UNTIL = "artifacts_until", "recreations_until"
 
 _TRANSFORM = Transform.__table__
 _RUN = Run.__table__
@@ -214,13 +214,27 @@ def annotate_run(registry: Registry, run: Run, facts: Mapping[str, Any]) -> None
     run.refresh()
 
 
-def snapshot_of(run: Run) -> int | None:
-    """Return the highest id of an artifact that existed when a run was first seen, or None if it was not noted.
+@dataclass(frozen=True)
+class Snapshot:
+    """What existed when a run was first seen.
 
-    Ids grow in the order in which versions of a key are committed, so "artifacts up to this id" is one state of the
-    registry for all who are part of the run, independent of anyone's clock.
+    Ids grow in the order in which versions of a key are committed, so "up to this id" is one state of the registry for
+    all who are part of the run, independent of anyone's clock.
+
+    Attributes:
+        artifacts: Highest id of an artifact.
+        recreations: Highest id of a record that an artifact was made again; None if that was not noted.
     """
-    return (run.extra_data or {}).get(SNAPSHOT)
+
+    artifacts: int
+    recreations: int | None = None
+
+
+def snapshot_of(run: Run) -> Snapshot | None:
+    """Return what existed when a run was first seen, or None if it was not noted."""
+    facts = run.extra_data or {}
+    artifacts = facts.get(_ARTIFACTS_UNTIL)
+    return None if artifacts is None else Snapshot(artifacts, facts.get(_RECREATIONS_UNTIL))
 
 
 def bounded_id(external_id: str) -> str:
@@ -246,7 +260,7 @@ def _upsert_run(connection: Connection, registry: Registry, spec: RunSpec) -> in
         return _start_again(connection, present, spec)
     facts = dict(spec.extra_data)
     if spec.takes_snapshot:
-        facts[SNAPSHOT] = _highest_artifact_id(connection)
+        facts |= _what_exists(connection)
     values = new_row(registry) | {
         "uid": uids.base62(16),
         "external_id": external_id,
@@ -304,13 +318,15 @@ def _upsert_transform(connection: Connection, registry: Registry, spec: Transfor
     return int(insert_next(connection, values)["id"])
 
 
-def _highest_artifact_id(connection: Connection) -> int:
-    table = Base.metadata.tables["lamart_artifact"]
+def _what_exists(connection: Connection) -> dict[str, int]:
+    artifacts, recreations = Base.metadata.tables["lamart_artifact"], Recreation.table
     if connection.dialect.name == "postgresql":
         # Rows get their ids before they are committed. Waiting for the writers under way, each of which is one short
         # transaction, makes sure that no lower id appears later.
-        connection.execute(text(f"LOCK TABLE {table.name} IN SHARE MODE"))
-    return int(connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one())
+        connection.execute(text(f"LOCK TABLE {artifacts.name} IN SHARE MODE"))
+    highest = [select(func.coalesce(func.max(table.c.id), 0)).scalar_subquery() for table in (artifacts, recreations)]
+    until: tuple[int, ...] = tuple(connection.execute(select(*highest)).one())
+    return dict(zip((_ARTIFACTS_UNTIL, _RECREATIONS_UNTIL), until, strict=True))
 
 
 def _read_run(registry: Registry, run_id: int) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Table, select, update
@@ -46,8 +47,17 @@ def check_rename(record: ArtifactRecord, key: str | None) -> str:
     return key
 
 
-def move_real_key(record: ArtifactRecord, key: str) -> None:
+def _nothing(connection: Connection) -> None:
+    """Write nothing."""
+
+
+def move_real_key(record: ArtifactRecord, key: str, *, also: Callable[[Connection], None] = _nothing) -> None:
     """Move the bytes at a real key to another one: copied and verified, recorded, published, then the old ones removed.
+
+    Args:
+        record: A saved artifact.
+        key: The other key.
+        also: Writes other rows in the same transaction; what it raises undoes the move.
 
     Raises:
         ObjectExists: Something is at the new key.
@@ -64,14 +74,20 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
         check_key_free(connection, Family.of(table, record.uid), key=key, storage_id=storage.id)
     check_free(registry, storage, key)
     site: Reservation | None = None
+    may_be_committed = False
 
     def step() -> str | None:
         nonlocal site
         site = left = leave(registry, storage, old, uids.stem_of(record.uid))
 
         def work(connection: Connection) -> str | None:
+            nonlocal may_be_committed
+            may_be_committed = False
             rename(connection, table, record.uid, key)
-            return release(connection, table, left)
+            also(connection)
+            kept = release(connection, table, left)
+            may_be_committed = True
+            return kept
 
         return registry.unit_of_work(work)
 
@@ -79,7 +95,12 @@ def move_real_key(record: ArtifactRecord, key: str) -> None:
         if site is not None:
             site.discard()
 
-    kept = attempting(step, undo, busy=f"{old} could not be renamed: its bytes are changed again and again")
+    try:
+        kept = attempting(step, undo, busy=f"{old} could not be renamed: its bytes are changed again and again")
+    except BaseException:
+        if site is not None and not may_be_committed:
+            site.discard()
+        raise
     if site is not None and site.copy is not None and kept != site.copy.path:
         site.discard()
     publish(registry, storage, key)
@@ -141,7 +162,7 @@ def check_move(record: ArtifactRecord, source: Storage, target: Storage) -> None
         )
 
 
-def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
+def move_to_storage(record: ArtifactRecord, storage: Storage, *, also: Callable[[Connection], None] = _nothing) -> None:
     """Move an artifact with all versions of its family to another storage location.
 
     The bytes are copied and verified, then one transaction lets all versions refer to the copies, then the old bytes
@@ -150,6 +171,7 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     Args:
         record: A saved artifact.
         storage: The target.
+        also: Writes other rows in the same transaction; what it raises undoes the move.
 
     Raises:
         InvalidArgument: See `check_move`; or another family has the key in the target.
@@ -168,6 +190,7 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
     source = registry.Storage.get(source_id)
     check_move(record, source, storage)
     copies: list[Copy] = []
+    may_be_committed = False
 
     def step() -> _Moved:
         family = _read_family(registry, table, record.uid)
@@ -183,16 +206,28 @@ def move_to_storage(record: ArtifactRecord, storage: Storage) -> None:
             if _read_family(registry, table, record.uid).state == family.state:
                 raise
             raise _FamilyChanged(f"the family of {record.uid} changed while it was copied") from error
-        return registry.unit_of_work(
-            lambda connection: _record_move(connection, table, record, storage, family, copies)
-        )
+
+        def work(connection: Connection) -> _Moved:
+            nonlocal may_be_committed
+            may_be_committed = False
+            recorded = _record_move(connection, table, record, storage, family, copies)
+            also(connection)
+            may_be_committed = True
+            return recorded
+
+        return registry.unit_of_work(work)
 
     def undo(error: errors.LamartError) -> None:
         _discard(copies)
         copies.clear()
 
     busy = f"{record.uid} could not be moved: its family is changed again and again"
-    moved = attempting(step, undo, busy=busy)
+    try:
+        moved = attempting(step, undo, busy=busy)
+    except BaseException:
+        if not may_be_committed:
+            _discard(copies)
+        raise
     _remove_unused(storage, copies, moved.used)
     for item in moved.gone:
         remove_bytes(source, item.path, is_folder=item.is_folder)

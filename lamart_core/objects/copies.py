@@ -19,7 +19,7 @@ from lamart_core.objects.histories import content_addressed_folder
 from lamart_core.objects.plan import Put, Row, Staged
 from lamart_core.objects.put_again import NewPlace, held_contents, switch_places
 from lamart_core.objects.record import ToRecord, record_objects
-from lamart_core.objects.rows import OBJECT, Recording
+from lamart_core.objects.rows import OBJECT, Recording, of_version_store
 from lamart_core.objects.tombstones import check_not_collected, none_collected
 from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import digest_of, is_damaged, verify, verify_copy
@@ -41,6 +41,7 @@ class Copy:
         is_content_addressed: Whether its files are objects of their own.
         contents: Those that were put for it and for the copies before it, by hash.
         is_in_use: Whether an object of equal content, whose own bytes were not whole, has these now.
+        stamp: What tells whether a file on disk is changed later.
     """
 
     row: Row
@@ -51,6 +52,7 @@ class Copy:
     is_content_addressed: bool = False
     contents: Mapping[str, PutFile] = field(default_factory=dict[str, PutFile])
     is_in_use: bool = False
+    stamp: str | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -104,6 +106,8 @@ def copy_object(
                 copy = _duplicate(copy)
             else:
                 copy = _copy_over(registry, copy, source, before, keeps_versions=keeps_versions)
+        if not copy.is_folder:
+            copy = replace(copy, stamp=of_version_store(target.backend.stamp(copy.path)))
         return _replace_damaged(registry, copy)
     except BaseException:
         copy.discard()
@@ -179,7 +183,7 @@ def _duplicate(copy: Copy) -> Copy:
     if inexact:
         return Copy(row, storage, copy.path, storage.backend.stat(copy.path).digest or copy.digest)
     # The copy is looked at, and not the original: that may change in between.
-    verdict = verify(storage, {**row, "path": copy.path}, Depth.DIGEST)
+    verdict = verify(storage, {**row, "path": copy.path, "stamp": None}, Depth.DIGEST)
     if verdict.state is State.MISSING:  # it was there a moment ago
         raise errors.StorageError(errno.ENOENT, f"the second name of {name} is not there: {verdict}")
     verdict.check(name)
@@ -197,7 +201,7 @@ def _replace_damaged(registry: Registry, copy: Copy) -> Copy:
         found = connection.execute(select(OBJECT).where(_equal_to(copy))).first()
     if found is None or found.is_content_addressed or not is_damaged(copy.storage, found._asdict()):
         return copy
-    place = NewPlace(found.id, found.path, copy.path, copy.row["size"], copy.row["n_files"])
+    place = NewPlace(found.id, found.path, copy.path, copy.row["size"], copy.row["n_files"], copy.stamp)
     if not registry.unit_of_work(lambda connection: switch_places(connection, copy.storage, [place])):
         return copy
     logger.warning("the bytes at %s/%s were not whole; they are stored again", copy.storage.root, found.path)
@@ -246,7 +250,7 @@ def record_copy(
     content = Staged(
         copy.storage.backend.path(copy.path), row["suffix"], copy.is_folder, row["size"], row["n_files"], digest, tree
     )
-    put = Put(copy.path, is_managed=True, is_content_addressed=copy.is_content_addressed, files=copy.contents)
+    put = Put(copy.path, True, copy.stamp, is_content_addressed=copy.is_content_addressed, files=copy.contents)
     to_record = ToRecord(content, copy.storage, put, tree is not None, base_id)
     # An object of equal content was looked at when the copy was made.
     (recording,) = record_objects(connection, [to_record], verified=None)

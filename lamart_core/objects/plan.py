@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lamart_core.records import ArtifactRecord, Run, Storage
 
 Row = Mapping[str, Any]
+# Raises where a content may not be the next version after that of a row, or be that version.
+MayFollow = Callable[[Row], None]
 
 
 class Dedup(Enum):
@@ -87,6 +89,7 @@ class Plan:
         expected_head: Uid of the family's head when the plan was made; only for an explicit revision.
         lookup: Whether equal content is looked up at all.
         given: Names of the keywords that the caller passed.
+        may_follow: Raises where the version that it would follow, or be, is not one that it may.
     """
 
     storage: Storage
@@ -107,6 +110,7 @@ class Plan:
     expected_head: str | None = None
     extra_data: dict[str, Any] | None = None
     given: frozenset[str] = frozenset()
+    may_follow: MayFollow | None = None
 
     def with_storage(self, storage: Storage) -> Plan:
         """Return the plan for another (for example the saved) storage record."""

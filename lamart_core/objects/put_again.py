@@ -20,7 +20,7 @@ from lamart_core.hashing import Digest, TreeDigest
 from lamart_core.logging import logger
 from lamart_core.objects.contents import Content, find_contents
 from lamart_core.objects.plan import Row
-from lamart_core.objects.rows import OBJECT, note_sizes
+from lamart_core.objects.rows import OBJECT, note_sizes, of_version_store
 from lamart_core.objects.tombstones import check_not_collected, none_collected
 from lamart_core.objects.unreferenced import remove_bytes
 from lamart_core.objects.verify import damaged_contents
@@ -42,6 +42,7 @@ class NewPlace:
         new: Path that it is going to say.
         size: Size of the new bytes; None where it is that of the old ones.
         n_files: Number of files of the new ones.
+        stamp: What tells whether they are changed later.
     """
 
     object_id: int
@@ -49,6 +50,7 @@ class NewPlace:
     new: str
     size: int | None = None
     n_files: int | None = None
+    stamp: str | None = None
 
 
 def switch_places(connection: Connection, storage: Storage, places: Sequence[NewPlace]) -> set[str]:
@@ -62,9 +64,12 @@ def switch_places(connection: Connection, storage: Storage, places: Sequence[New
     Raises:
         BytesCollected: Garbage collection has taken what lies there.
     """
-    row_id, old, new = bindparam("row_id"), bindparam("old"), bindparam("new")
-    change = update(OBJECT).where(OBJECT.c.id == row_id, OBJECT.c.path == old).values(path=new, stamp=None)
-    connection.execute(change, [{"row_id": item.object_id, "old": item.old, "new": item.new} for item in places])
+    row_id, old, new, stamp = (bindparam(name) for name in ("row_id", "old", "new", "new_stamp"))
+    change = update(OBJECT).where(OBJECT.c.id == row_id, OBJECT.c.path == old).values(path=new, stamp=stamp)
+    connection.execute(
+        change,
+        [{"row_id": item.object_id, "old": item.old, "new": item.new, "new_stamp": item.stamp} for item in places],
+    )
     ids = sorted(item.object_id for item in places)
     query = select(OBJECT.c.path).where(dialect_of(connection.dialect.name).among(OBJECT.c.id, ids))
     used = set(connection.execute(query).scalars()) & {item.new for item in places}
@@ -101,8 +106,8 @@ def put_again(storage: Storage, stored: Row, source: Path, *, digest: Digest | N
         path = _new_name(storage, stored["path"], stored["suffix"])
         put.append(path)
         with none_collected(storage.registry, storage.id, [path]):
-            put_at(backend, source, path, digest=digest, tree=tree)
-        place = NewPlace(stored["id"], stored["path"], path, size, n_files)
+            stamp = put_at(backend, source, path, digest=digest, tree=tree)
+        place = NewPlace(stored["id"], stored["path"], path, size, n_files, stamp)
         return storage.registry.unit_of_work(lambda connection: switch_places(connection, storage, [place]))
 
     def undo(error: errors.LamartError | None = None) -> None:
@@ -115,12 +120,12 @@ def put_again(storage: Storage, stored: Row, source: Path, *, digest: Digest | N
     return bool(used)
 
 
-def put_at(backend: Backend, source: Path, path: str, *, digest: Digest | None, tree: TreeDigest | None) -> None:
-    """Put a file or a folder at a path where nothing is; see `Backend.put_file`."""
+def put_at(backend: Backend, source: Path, path: str, *, digest: Digest | None, tree: TreeDigest | None) -> str | None:
+    """Put a file or a folder at a path where nothing is, and return its stamp; see `Backend.put_file`."""
     if tree is not None:
         backend.put_folder(source, path, tree=tree)
-    else:
-        backend.put_file(source, path, digest=digest)
+        return None
+    return of_version_store(backend.put_file(source, path, digest=digest).stamp)
 
 
 def held_contents(source: Path, tree: TreeDigest, storage: Storage) -> set[str]:

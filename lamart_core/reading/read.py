@@ -181,9 +181,14 @@ def _format_of(record: ArtifactRecord, where: _Where) -> formats.Format:
     return found
 
 
-def fetch(record: ArtifactRecord) -> Path:
-    """Return a local path with the bytes of a saved artifact, without recording that they are read."""
-    return _fetch(record, _where(record), mute=False)
+def copied(record: ArtifactRecord, copy: Callable[[Path], T]) -> T:
+    """Copy the bytes of a saved artifact, without recording that they are read.
+
+    Args:
+        record: The artifact.
+        copy: Gets a local path with them. It is called again if others replaced the bytes meanwhile.
+    """
+    return _at_rest(record, lambda where: copy(_fetch(record, where, mute=False)))
 
 
 def stored_digest(record: ArtifactRecord) -> Digest | None:

@@ -165,6 +165,12 @@ def _row(connection: Connection, artifact_id: int) -> Row[Any]:
     return connection.execute(query).one()
 
 
+def is_outdated(record: ArtifactRecord) -> bool:
+    """Return whether the files of a saved artifact were overwritten by a later version."""
+    with record.registry.engine.connect() as connection:
+        return _row(connection, record.id).is_outdated
+
+
 def overwritten_by(connection: Connection, version: Row[Any], branches: set[int]) -> Sequence[Row[Any]]:
     """Return the rows of those versions whose files a version has overwritten: without it they are nothing.
 

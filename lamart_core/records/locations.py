@@ -83,13 +83,14 @@ def claim_reference(record: Storage) -> None:
     """
     _check_unowned(record)
     backend = backend_at(record.root, options=record.registry.storage_options.for_root(record.root))
+    registry = record.registry
     found = backend.read_marker()
-    if found is not None:
+    if found is not None and (found.storage_uid, found.registry_uid) != (record.uid, registry.uid):
         logger.warning("%s is managed by another registry (%s) and stays a reference", record.root, found.registry_uid)
         return
-    registry = record.registry
     try:
-        backend.write_marker(Marker(storage_uid=record.uid, registry_uid=registry.uid))
+        if found is None:  # else it was written by who was killed before the row knew
+            backend.write_marker(Marker(storage_uid=record.uid, registry_uid=registry.uid))
     except errors.StorageError as error:
         logger.warning("%s cannot be written to and stays a reference: %s", record.root, error)
         return

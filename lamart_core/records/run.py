@@ -46,6 +46,7 @@ class Run(HasScope, TracksUpdates, SQLRecord):
     """
 
     __tablename__ = "lamart_run"
+    __positional__ = ("transform",)
     __uid_length__ = 16
 
     if TYPE_CHECKING:  # the ends of links

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from lamart_core import errors
 from lamart_core.db import TRASH_BRANCH_ID, Registry, model_class
 from lamart_core.db.checks import check_values, copied
-from lamart_core.objects.plan import Dedup
+from lamart_core.objects.plan import Dedup, MayFollow
 from lamart_core.query import QuerySet
 from lamart_core.query.language.model import check_registry
 from lamart_core.records import ArtifactRecord, Branch, Run, Space, SQLRecord, Storage, storage_locations
@@ -42,6 +42,7 @@ class Request:
     extra_data: dict[str, Any] | None = None
     dedup: Dedup = Dedup.REGISTRY
     suffix: str | None = None
+    may_follow: MayFollow | None = None
 
 
 _KNOWN_OTHERS = (

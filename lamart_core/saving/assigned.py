@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.orm.attributes import instance_state
+
 from lamart_core import errors
 from lamart_core.db import Registry
 from lamart_core.objects.plan import Pending, Plan, Staged
@@ -36,6 +38,8 @@ def pending_of(record: ArtifactRecord) -> Pending:
         InvalidArgument: What was assigned would be refused by the constructor; nothing was written.
     """
     pending: Pending = record._pending
+    if not instance_state(record).committed_state:  # as it was made: true of most, of thousands
+        return pending
     changes = {name for name in record._changes() if name in _KEYWORDS or name.removesuffix("_id") in _RELATIONS}
     if not changes:
         return pending
@@ -48,6 +52,8 @@ def pending_of(record: ArtifactRecord) -> Pending:
 
 def values_of(record: ArtifactRecord, pending: Pending) -> dict[str, Any]:
     """Return the values of a new artifact by the name of the column."""
+    if pending is record._pending:
+        return record._values()
     plan, staged = pending.plan, pending.staged
     return record._values() | {
         "key": plan.key,

@@ -156,8 +156,8 @@ def _fill(record: ArtifactRecord, registry: Registry, staged: Staged, request: R
         staged = replace(staged, n_observations=request.n_observations)
     record._registry = registry
     record._memory = staged.memory
+    _discard_with(record, staged)
     _become(record, replace(staged, memory=None), plan)
-    _discard_with(record, staged)  # kept so far: the stored bytes may turn out not to be whole
     if not record.is_saved:
         warn_without_run(registry, request, plan, plan.key or plan.description or staged.source)
 
@@ -304,6 +304,7 @@ def plan_of(registry: Registry, staged: Staged, request: Request, target: Storag
         lookup=lookup,
         revises_uid=revises.uid if revises is not None else None,
         extra_data=request.extra_data,
+        may_follow=request.may_follow,
         given=names_given(request),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from upath import UPath
 
 from lamart_core.db import Registry, model_class
-from lamart_core.objects.plan import Dedup, SaveResult
+from lamart_core.objects.plan import Dedup, MayFollow, SaveResult
 from lamart_core.records import ArtifactRecord, Run
 from lamart_core.saving import construct
 from lamart_core.saving.construct import Request
@@ -31,6 +31,7 @@ def create(
     suffix: str | None = None,
     options: dict[str, Any] | None = None,
     extra_data: dict[str, Any] | None = None,
+    may_follow: MayFollow | None = None,
 ) -> SaveResult:
     """Save data under a key, and say whether that made a new version.
 
@@ -47,6 +48,7 @@ def create(
         suffix: Suffix of the stored object; by default that of the key, else that of the format.
         options: Keyword groups for the writer, for example `{"parquet_kwargs": {…}}`.
         extra_data: JSON that is stored with a new artifact.
+        may_follow: Called with the row of the version that the data would follow, or is; raises where it may not.
 
     Returns:
         The artifact, and the outcome: created, new version, re-created, existing or restored.
@@ -61,6 +63,7 @@ def create(
         overwrite_versions=overwrite_versions,
         suffix=suffix,
         extra_data=extra_data,
+        may_follow=may_follow,
         skip_hash_lookup=False if dedup == "head" else None,
     )
     record: ArtifactRecord = model._blank()

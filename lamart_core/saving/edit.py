@@ -61,18 +61,33 @@ def open_to_write(
     """
     storage = _check_editable(record)
     read.format_of(record).check_mode(mode)
-    local = read.fetch(record)
-    chosen = formats.for_path(local, record.suffix)
-    chosen.check_mode(mode)
-    copy = storage.backend.staging(record.registry.settings.cache_dir).copy(local, record.suffix)
+    copy = _copy(record, storage)
     edit = _Edit(record, storage, copy)
     try:
+        chosen = formats.for_path(copy, record.suffix)
+        chosen.check_mode(mode)
         opened = chosen.open(copy, suffix=record.suffix, mode=mode, engine=engine, **options)
         track_input(record, is_run_input)
         return chosen.closing(opened, edit.finish)
     except BaseException:
         edit.discard()
         raise
+
+
+def _copy(record: ArtifactRecord, storage: Storage) -> Path:
+    staging = storage.backend.staging(record.registry.settings.cache_dir)
+    made: list[Path] = []
+
+    def copy(local: Path) -> Path:
+        made.append(staging.copy(local, record.suffix))
+        return made[-1]
+
+    try:
+        read.copied(record, copy)
+        return made.pop()
+    finally:
+        for left in made:
+            stage.discard_path(left)
 
 
 def _check_editable(record: ArtifactRecord) -> Storage:

@@ -23,6 +23,7 @@ from lamart_core.objects.plan import Dedup, Plan, Staged
 from lamart_core.places.key_state import real_key_of
 from lamart_core.places.real_keys import check_free
 from lamart_core.records import ArtifactRecord, Run, Storage
+from lamart_core.records.artifact import is_outdated
 from lamart_core.saving import stage
 from lamart_core.saving.commit import Item, lock_replaced
 from lamart_core.saving.construct import discard_own
@@ -82,7 +83,7 @@ def _drop(record: ArtifactRecord) -> None:
 def _check_replaceable(record: ArtifactRecord) -> Storage:
     if not record.is_saved:
         raise errors.InvalidArgument("the artifact is not saved, so it has no content to replace; make another one")
-    if record._overwrite_versions and not record.is_latest:
+    if is_outdated(record):
         raise errors.OutdatedVersion(f"{record.uid} is an outdated version without content of its own")
     with record.registry.engine.connect() as connection:
         lock_replaced(connection, record.__table__, record.id, record.uid)

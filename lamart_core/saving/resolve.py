@@ -310,6 +310,9 @@ def decide(found: Matches, plan: Plan, *, stem: str) -> Resolution:
     Raises:
         IntegrityError: The version that was revised explicitly is not the latest any more.
     """
+    before = found.equal or found.trashed or found.tip.base
+    if plan.may_follow is not None and before is not None:
+        plan.may_follow(before)
     if found.equal is not None:
         return Resolution(Outcome.EXISTING, existing=found.equal)
     if found.trashed is not None:

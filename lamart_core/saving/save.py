@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -123,9 +122,9 @@ def _item(registry: Registry, record: ArtifactRecord, saved: dict[str, Storage])
     if record.is_saved:
         return Item(record.uid, pending.staged, pending.plan, record._values(), record.id, riders=record._riders)
     pending = pending_of(record)
-    pending = replace(pending, plan=_with_saved_storage(registry, pending.plan, saved))
     record._defaults(registry)
-    return Item(record.uid, pending.staged, pending.plan, values_of(record, pending), riders=record._riders)
+    values, plan = values_of(record, pending), _with_saved_storage(registry, pending.plan, saved)
+    return Item(record.uid, pending.staged, plan, values, riders=record._riders)
 
 
 def _with_saved_storage(registry: Registry, plan: Plan, saved: dict[str, Storage]) -> Plan:
@@ -156,19 +155,29 @@ def _move(record: ArtifactRecord, changes: Row) -> None:
         raise errors.InvalidArgument("an artifact cannot get another key and another storage at once; save one first")
     storage = record.storage
     assert storage is not None
-    move_to_storage(record, storage)
+    move_to_storage(record, storage, also=_other_changes(record, "storage_id"))
+    record._riders = ()
 
 
 def _rename(record: ArtifactRecord, key: str | None) -> None:
-    table = record.__table__
     key = check_rename(record, key)
     record.key = key
-    with record.registry.engine.connect() as connection:
-        check_unlocked(connection, table, [record.id])
     if record._key_is_virtual:
-        record.registry.unit_of_work(lambda connection: rename(connection, table, record.uid, key))
-    else:
-        move_real_key(record, key)
+        return  # in the transaction that writes all other changes
+    with record.registry.engine.connect() as connection:
+        check_unlocked(connection, record.__table__, [record.id])
+    move_real_key(record, key, also=_other_changes(record, "key"))
+    record._riders = ()
+    set_committed_value(record, "key", key)
+
+
+def _other_changes(record: ArtifactRecord, done: str) -> Callable[[Connection], None]:
+    """Return what writes the other changes of a record and runs its riders, in the transaction that moves it."""
+
+    def write_changes(connection: Connection) -> None:
+        record._write(connection, {name: value for name, value in record._changes().items() if name != done})
+
+    return write_changes
 
 
 def _take_found(record: ArtifactRecord, found: Committed) -> None:

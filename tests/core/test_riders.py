@@ -317,3 +317,66 @@ def test_collections_and_texts_have_riders_too(registry: Registry, tmp_path: Pat
             record.save()
             assert record._riders == ()
         assert [told.pop(0), told.pop(0)] == [Outcome.CREATED, Outcome.NEW_VERSION]
+
+
+def renamed(tmp_path: Path) -> ln.Artifact:
+    artifact = new_file(tmp_path).save()
+    artifact.key = "renamed.txt"
+    return artifact
+
+
+def renamed_at_a_real_key(tmp_path: Path) -> ln.Artifact:
+    artifact = at_a_real_key(tmp_path).save()
+    artifact.key = "elsewhere/b.txt"
+    return artifact
+
+
+def moved(tmp_path: Path) -> ln.Artifact:
+    artifact = new_version(tmp_path).save()
+    artifact.storage = ln.Storage(root=tmp_path / "elsewhere").save()
+    return artifact
+
+
+def moved_from_a_real_key(tmp_path: Path) -> ln.Artifact:
+    artifact = at_a_real_key(tmp_path).save()
+    artifact.storage = ln.Storage(root=tmp_path / "elsewhere").save()
+    return artifact
+
+
+@pytest.mark.req("R268")
+@pytest.mark.parametrize("save", WAYS)
+@pytest.mark.parametrize("rider", [refuse, break_down])
+@pytest.mark.parametrize("make", [renamed, renamed_at_a_real_key, moved, moved_from_a_real_key])
+def test_a_rider_that_fails_undoes_a_rename_and_a_move(
+    sqlite_registry: Registry, tmp_path: Path, make: Callable[[Path], ln.Artifact], rider: Any, save: Save
+) -> None:
+    artifact = make(tmp_path)
+    artifact.description = "said with it"
+    before, rows = contents(sqlite_registry), _rows(sqlite_registry)
+    artifact._riders = (rider,)
+    with pytest.raises((errors.BulkSaveError, errors.InvalidArgument, KeyError)):
+        save(artifact)
+    assert (contents(sqlite_registry), _rows(sqlite_registry)) == (before, rows)
+    assert ln.Artifact.get(artifact.uid).verify()
+    told: list[Saved] = []
+    artifact._riders = (lambda _, saved: told.append(saved),)
+    key, storage_id = artifact.key, artifact.storage_id
+    save(artifact)
+    found = ln.Artifact.get(artifact.uid)
+    assert (found.key, found.storage_id, found.description) == (key, storage_id, "said with it")
+    assert found.verify()
+    assert len(told) == 1
+    assert told[0].row["description"] == "said with it"
+
+
+@pytest.mark.req("R268")
+def test_a_rider_is_told_the_row_and_not_what_the_object_knows(sqlite_registry: Registry, tmp_path: Path) -> None:
+    first = new_file(tmp_path).save()
+    held = ln.Artifact.get(first.uid)
+    newer = ln.Artifact(write(tmp_path / "newer.txt", "newer"), key="file.txt", run=False).save()
+    assert newer.is_latest
+    told: list[Saved] = []
+    held.description = "of the first"
+    held._riders = (lambda _, saved: told.append(saved),)
+    held.save()
+    assert (told[0].row["is_latest"], told[0].row["description"]) == (False, "of the first")

@@ -82,6 +82,29 @@ def in_buckets() -> dg.JobDefinition:
     return defs.resolve_job_def("in_buckets")
 
 
+@dg.asset
+def early(outside: int) -> int:
+    return outside
+
+
+@dg.asset(deps=[early])
+def late(outside: int) -> int:
+    if not Path(os.environ["LAB_FOLDER"], "repaired").exists():
+        raise ValueError("not yet")
+    return outside
+
+
+def reads_outside() -> dg.JobDefinition:
+    """Two steps that load what the job does not make; the second one fails at first."""
+    registry = LamartRegistry(url=dg.EnvVar("LAB_URL"), storage=dg.EnvVar("LAB_STORAGE"))
+    defs = dg.Definitions(
+        assets=[dg.AssetSpec("outside"), early, late],
+        jobs=[dg.define_asset_job("reads_outside", ["early", "late"], executor_def=dg.in_process_executor)],
+        resources={"io_manager": LamartIOManager(registry=registry)},
+    )
+    return defs.resolve_job_def("reads_outside")
+
+
 def everything() -> dg.JobDefinition:
     registry = LamartRegistry(url=dg.EnvVar("LAB_URL"), storage=dg.EnvVar("LAB_STORAGE"))
     defs = dg.Definitions(

@@ -29,7 +29,6 @@ def test_multi_modal_data_comes_back_and_is_summarised(lab: Lab) -> None:
     assert "gene_target" in shown["lamart/preview"]
 
 
-@pytest.mark.xdist_group("spatialdata")
 def test_spatial_data_comes_back_and_is_summarised(lab: Lab) -> None:
     import spatialdata as sd
 

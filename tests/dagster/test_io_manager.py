@@ -16,7 +16,7 @@ from upath import UPath
 import lamart_core as ln
 from lamart_core.errors import InvalidArgument, PathNotFound, UnsupportedObject
 from lamart_core.formats import AnnDataAccessor, BackedAnnData
-from lamart_dagster import LamartIOManager, LamartRegistry, NoValue
+from lamart_dagster import LamartIOManager, LamartRegistry
 from tests.dagster.conftest import Lab
 from tests.registries import write
 from tests.tools import FULL, hide_renderers
@@ -569,33 +569,7 @@ def test_other_objects_are_pickled_only_where_that_is_allowed(lab: Lab) -> None:
         lab.run(thing, value, only="value")
 
 
-# ---------------------------------------------------------------------- nothing
-
-
-def test_none_is_stored_as_nothing_and_loaded_only_where_it_may_be_missing(lab: Lab) -> None:
-    state: dict[str, Any] = {"value": 1}
-    seen: list[Any] = []
-
-    @dg.asset
-    def maybe():  # type: ignore[no-untyped-def]
-        return state["value"]
-
-    @dg.asset
-    def lenient(maybe: dict | None) -> None:
-        seen.append(maybe)
-
-    @dg.asset
-    def strict(maybe) -> None:  # type: ignore[no-untyped-def]
-        raise AssertionError("an older value must not stand in")
-
-    state["value"] = {"a": 1}
-    lab.run(maybe, lenient)
-    state["value"] = None
-    lab.run(maybe, lenient)
-    assert seen == [{"a": 1}, None]
-    assert len(lab.versions("maybe.json")) == 1
-    with pytest.raises(NoValue, match=r"maybe returned None.*T \| None"):
-        lab.run(maybe, strict)
+# ---------------------------------------------------------------------- dependencies and graphs
 
 
 def test_assets_without_a_value_take_part_in_lineage_by_their_dependencies(lab: Lab) -> None:

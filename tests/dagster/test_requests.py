@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Dict, List, Optional, Union  # noqa: UP035  # what Dagster makes of annotations
 
@@ -57,8 +58,9 @@ def test_a_list_tells_what_is_wanted_of_each_step() -> None:
     assert request_of(list[int]).as_type == list[int]
 
 
+@pytest.mark.req("D1")
 @pytest.mark.parametrize(
-    ("annotation", "n_targets", "maps_many", "expected"),
+    ("annotation", "n_targets", "can_be_several", "expected"),
     [
         (dict[str, pd.DataFrame], 1, False, True),
         (dict[str, Path], 1, False, True),
@@ -66,21 +68,27 @@ def test_a_list_tells_what_is_wanted_of_each_step() -> None:
         (dict[str, int], 1, True, True),
         (dict[str, int], 3, True, True),
         (pd.DataFrame, 1, True, False),
-        (None, 1, True, False),
+        (pd.DataFrame, 0, True, False),
+        (None, 1, True, True),
+        (None, 1, False, False),
         (None, 3, True, True),
-        (None, 0, True, False),
+        (None, 0, True, True),
         (dict[str, int], 0, True, True),
+        (dict[str, int] | None, 0, False, False),  # the first day has no day before
+        (dict, 1, True, True),
+        (Mapping, 2, False, True),
+        (dict, 1, False, False),
     ],
 )
 def test_a_dict_of_partitions_is_told_from_a_json_object(
-    annotation: Any, n_targets: int, maps_many: bool, expected: bool
+    annotation: Any, n_targets: int, can_be_several: bool, expected: bool
 ) -> None:
-    assert is_collection(request_of(annotation), n_targets, maps_many=lambda: maps_many) is expected
+    assert is_collection(request_of(annotation), n_targets, can_be_several=lambda: can_be_several) is expected
 
 
 def test_one_object_cannot_be_made_of_several_partitions() -> None:
     with pytest.raises(SeveralPartitions, match=r"3 partitions.*dict\[str"):
-        is_collection(request_of(pd.DataFrame), 3, maps_many=lambda: True)
+        is_collection(request_of(pd.DataFrame), 3, can_be_several=lambda: True)
 
 
 def test_requests_are_values() -> None:

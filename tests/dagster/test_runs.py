@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import select
 
 from lamart_core.connect import connect
-from lamart_core.lineage import RunSpec, TransformSpec, close_runs, find_run, open_run, snapshot_of
+from lamart_core.lineage import RunSpec, Snapshot, TransformSpec, close_runs, find_run, open_run, snapshot_of
 from lamart_core.models import RunInput
 from lamart_core.records import RunStatus
 from lamart_core.saving.create import create
 from lamart_dagster import LamartIOManager, LamartRegistry, settle_runs
 from tests.dagster.conftest import Lab, a_lab
-from tests.dagster.project import everything
+from tests.dagster.project import everything, reads_outside
 from tests.databases import BACKENDS
 
 
@@ -270,6 +270,39 @@ def test_every_step_in_its_own_process_and_a_re_execution_from_failure(
     assert run.initiated_by_run != lab.step_run(failed, "fails").initiated_by_run
 
 
+@pytest.mark.req("D5")
+def test_a_run_that_continues_another_reads_what_that_one_saw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_lab("sqlite", tmp_path, on_disk=True) as lab:
+        monkeypatch.setenv("LAB_FOLDER", str(lab.folder))
+        monkeypatch.setenv("LAB_URL", str(lab.resource.url))
+        monkeypatch.setenv("LAB_STORAGE", str(lab.resource.storage))
+        recipe = dg.reconstructable(reads_outside)
+
+        def run(parent: str | None = None, *, part: bool = True) -> str:
+            options = None
+            if parent is not None:
+                options = dg.ReexecutionOptions.from_failure(parent, lab.instance) if part else _whole(parent)
+            with dg.execute_job(recipe, instance=lab.instance, reexecution_options=options) as result:
+                return result.run_id
+
+        create(lab.registry, 1, key="outside.json")
+        first = run()
+        create(lab.registry, 2, key="outside.json")
+        create(lab.registry, "in another format", key="outside.txt")
+        again = run(first)
+        (lab.folder / "repaired").touch()
+        last = run(again)
+        assert [lab.latest(f"{name}.json").load() for name in ("early", "late")] == [1, 1]
+        assert find_run(lab.registry, f"{last}/late").extra_data["parent_run_id"] == again  # type: ignore[union-attr]
+        create(lab.registry, 3, key="outside.json")
+        run(first, part=False)
+        assert [lab.latest(f"{name}.json").load() for name in ("early", "late")] == [3, 3]
+
+
+def _whole(parent: str) -> dg.ReexecutionOptions:
+    return dg.ReexecutionOptions(parent_run_id=parent)
+
+
 # ---------------------------------------------------------------------- runs in the registry
 
 
@@ -287,7 +320,7 @@ def test_opening_a_run_again_changes_only_what_is_new(tmp_path: Path) -> None:
     assert again == first
     assert (again.status, again.extra_data, again.params) == ("restarted", {"a": 1, "b": 2}, {"n": 1})
     assert again.transform == first.transform
-    assert snapshot_of(again.initiated_by_run) == 0
+    assert snapshot_of(again.initiated_by_run) == Snapshot(0, 0)
     assert registry.Run.filter().count() == 2
 
 

@@ -6,7 +6,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from lamart_core import uids
 from lamart_core.errors import InvalidArgument, MultipleObjectsReturned, ObjectDoesNotExist
+from lamart_core.lineage import RunSpec, Snapshot, TransformSpec, open_run, snapshot_of
 from lamart_core.saving.create import create
 from lamart_dagster.keys import ArtifactName
 from lamart_dagster.snapshot import View, pinned, resolve
@@ -197,7 +199,7 @@ def test_names_are_told_apart_by_whole_keys(lab: Lab) -> None:
     keys = ["cells.json", "cells_old.json", "cells/date=1.json", "cells/date=10.json", "Cells.json"]
     made = {key: create(lab.registry, key, key=key).artifact for key in keys}
     names = [ArtifactName("cells"), ArtifactName("cells/date=1"), ArtifactName("cells/date=2")]
-    found = resolve(lab.registry, names, View())
+    found = resolve(lab.registry, names)
     assert found == {names[0]: made["cells.json"], names[1]: made["cells/date=1.json"]}
 
 
@@ -205,9 +207,31 @@ def test_what_is_in_the_trash_is_not_seen(lab: Lab) -> None:
     old = create(lab.registry, 1, key="cells.json").artifact
     new = create(lab.registry, 2, key="cells.json").artifact
     name = ArtifactName("cells")
-    assert resolve(lab.registry, [name], View()) == {name: new}
+    assert resolve(lab.registry, [name]) == {name: new}
     new.delete()
-    assert resolve(lab.registry, [name], View(until=new.id)) == {name: old}
+    assert resolve(lab.registry, [name], View(until=Snapshot(new.id))) == {name: old}
+
+
+@pytest.mark.req("D6")
+def test_of_several_formats_what_was_made_last_is_seen(lab: Lab) -> None:
+    """Made again, made by no run, and seen as it was at any time before."""
+
+    def put(value: Any, run: str | None = None) -> Snapshot:
+        key = "cells.json" if isinstance(value, int) else "cells.txt"
+        maker = open_run(lab.registry, RunSpec(f"{run}/s", TransformSpec("s"))) if run is not None else None
+        create(lab.registry, value, key=key, run=maker)
+        parent = open_run(lab.registry, RunSpec(uids.base62(8), TransformSpec("j"), takes_snapshot=True))
+        snapshot = snapshot_of(parent)
+        assert snapshot is not None
+        return snapshot
+
+    history = [(1, "r1"), ("a", "r2"), (1, "r3"), ("a", None), (2, None), ("b", "r4"), (3, "r5"), ("b", "r6")]
+    snapshots = [put(value, run) for value, run in history]
+    name = ArtifactName("cells")
+    seen = [resolve(lab.registry, [name], View(until=until))[name].load() for until in snapshots]
+    # "a" was not made again by a run, so that nothing tells of it
+    assert seen == [1, "a", 1, 1, 2, "b", 3, "b"]
+    assert resolve(lab.registry, [name, ArtifactName("other")])[name].load() == "b"
 
 
 def test_reads_fall_back_to_main_and_writes_stay_on_the_branch(lab: Lab) -> None:

@@ -112,7 +112,7 @@ def test_an_old_database_is_upgraded_and_keeps_everything(backend: str, version:
     with fresh_database(backend, tmp_path) as url:
         old = Registry(url, settings=Settings(cache_dir=tmp_path / "cache"))
         write_old_version(old, tmp_path, version)
-        with pytest.raises(ln.errors.DatabaseTooOld, match=rf"{version}.*lamart migrate"):
+        with pytest.raises(ln.errors.DatabaseTooOld, match=rf"{version}.*lamart migrate --db \S*(sqlite|postgres)"):
             ln.connect(url, make_default=False)
         refused = CliRunner().invoke(main, ["fsck", "--db", url])
         assert refused.exit_code == 2

@@ -17,6 +17,7 @@ import lamart_core as ln
 from lamart_core.db import Base, Registry
 from lamart_core.db.schema import COMPARE, VERSION_TABLE, ensure_schema
 from tests.databases import BACKENDS, fresh_database
+from tests.processes import Process, release
 
 
 def url_of(registry: Registry) -> str:
@@ -127,27 +128,18 @@ print(registry.uid, registry.storage_id, ln.settings.storage.uid, ln.settings.st
 def test_eight_processes_open_a_new_registry_at_once(backend: str, tmp_path: Path) -> None:
     with fresh_database(backend, tmp_path) as url:
         processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", CONNECT, url, str(tmp_path / "storage"), str(tmp_path / f"{number}.txt")],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for number in range(8)
+            Process(CONNECT, url, str(tmp_path / "storage"), str(tmp_path / f"{number}.txt")) for number in range(8)
         ]
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline().strip() == "ready"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        told: set[str] = set()
-        for process in processes:
-            out, err = process.communicate(timeout=200)
-            assert process.returncode == 0, err
-            told.add(out.strip())
+        try:
+            release(processes)
+            told: set[str] = set()
+            for process in processes:
+                out, err = process.communicate()
+                assert process.returncode == 0, err
+                told.add(out.strip())
+        finally:
+            for process in processes:
+                process.close()
         assert len(told) == 1
         registry_uid, _, storage_uid, is_managed = told.pop().split()
         assert is_managed == "True"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tests.formats.anndata_outcomes import COLUMNS, KEYS, REFUSED, VALUES, Outcome
 
 _HEAD = """
-## What comes back: arrays and annotated matrices
+## Arrays and annotated matrices
 
 What is saved comes back **equal** (values, types, names, and where values are missing), or changed as these tables say,
 or is **refused** before anything is written: an `UnsupportedObject` that names all places, such as `obs['donor']` or

@@ -21,7 +21,7 @@ from tests.example.conftest import serve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-CHOSEN = CELL_TYPES[2:5]
+CHOSEN = CELL_TYPES[2:4]
 QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 LAUNCH = """
 mutation Launch($params: LaunchBackfillParams!) {

@@ -10,7 +10,7 @@ from lamart_core.db import Registry
 from lamart_core.lineage import lineage_graph
 from tests.example.conftest import Demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 UNPARTITIONED = {
     "cell_table.parquet",

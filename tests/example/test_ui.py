@@ -15,7 +15,7 @@ from example_project.home import PROJECT
 from lamart_core.db import Registry
 from tests.tools import require_tool
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 SCREENSHOTS = PROJECT / "build" / "screenshots"
 SECONDS = 1000

@@ -21,6 +21,7 @@ import zarr  # noqa: F401
 
 import lamart_core as ln
 from lamart_core.db import set_default_registry
+from tests.botocore_models import load_models, share_loaded_models
 from tests.faults.flushes import Flushes
 from tests.faults.followers import follow
 from tests.faults.points import Points
@@ -74,6 +75,8 @@ def warm_up() -> None:
 def main() -> None:
     """For every line, a task: fork a child that runs it; tell its exit code when it has ended."""
     share_compiled_statements()
+    share_loaded_models()
+    load_models()
     warm_up()
     print("ready", flush=True)
     for line in sys.stdin:

@@ -63,7 +63,7 @@ def test_every_step_of_storing_again(scenario: str, pair: str, zygote: subproces
         place.reset(scenario)
         assert place.run(scenario, "act") == 0
         steps = place.seen("steps")
-        for number in chosen(len(steps), 0, stride=1, most=4):
+        for number in chosen(len(steps), 0, stride=1, most=2):
             try:
                 check_after_kill(place, scenario, number)
             except BaseException as error:

@@ -65,6 +65,9 @@ SPARED: dict[str, str] = {
     **dict.fromkeys(["HasParents.ancestors", "HasParents.descendants", "SQLRecord.refresh", "Storage.get"], _READS),
     **dict.fromkeys(["Artifact.filter", "Artifact.get", "SQLRecord.filter", "SQLRecord.get"], _READS),
     **dict.fromkeys(["SQLRecord.field_names", "SQLRecord.to_dataframe", "SQLRecordList.one"], _READS),
+    **dict.fromkeys(["SQLRecord.describe", "SQLRecord.lookup", "SQLRecord.search"], _READS),
+    "Transform.from_path": _DESCRIBES,
+    **dict.fromkeys(["Artifact.key_is_virtual=", "Artifact.overwrite_versions="], "sets a field of what is not saved"),
     **dict.fromkeys(["SQLRecordList.to_dataframe", "SQLRecordList.to_list", "HasOwnName.named"], _READS),
     **dict.fromkeys(["care.iter_findings", "care.iter_garbage", "lamart verify"], _READS),
     **{
@@ -74,8 +77,9 @@ SPARED: dict[str, str] = {
     **{
         f"QuerySet.{name}": _QUERY
         for name in (
-            "all", "count", "distinct", "exclude", "exists", "filter", "first", "get", "last", "lookup", "one",
-            "one_or_none", "order_by", "search", "select_related", "to_dataframe", "to_list", "values", "values_list",
+            "aggregate", "all", "count", "distinct", "exclude", "exists", "filter", "first", "get", "in_bulk",
+            "iterator", "last", "lookup", "one", "one_or_none", "order_by", "reverse", "search",
+            "select_related", "to_dataframe", "to_list", "values", "values_list",
         )
     },
     **{
@@ -116,11 +120,13 @@ def public_verbs() -> Iterator[str]:
             if not home.__module__.startswith("lamart_core"):
                 continue
             for name, value in vars(home).items():
-                function = getattr(value, "__func__", value)
+                function = getattr(value, "__func__", getattr(value, "of_record", value))
                 if name.startswith("_"):
                     continue
                 if isinstance(function, property) and function.fset is not None:
                     yield f"{function.fset.__qualname__}="
+                elif getattr(function, "assign", None) is not None:
+                    yield f"{home.__name__}.{name}="
                 elif inspect.isfunction(function):
                     yield function.__qualname__
     for prefix, room in (("ln", ln), ("care", care)):

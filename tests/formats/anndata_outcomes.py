@@ -267,6 +267,13 @@ KEYS = [
         instead="another sign",
     ),
     Outcome(
+        "keys and columns with a backslash",
+        lambda: setting("uns", **{"a\\b": 1}),
+        EQUAL,
+        zarr=REFUSED,
+        instead="another sign",
+    ),
+    Outcome(
         "columns with `/`",
         lambda: setting("obs", **{"G2/M": [1, 2, 3]}),
         EQUAL,

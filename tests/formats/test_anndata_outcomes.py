@@ -24,6 +24,7 @@ from tests.formats.anndata_strategies import Drawn, annotated
 from tests.formats.format_samples import write
 from tests.formats.identical import assert_identical
 
+EXAMPLES = int(os.environ.get("LAMART_EXAMPLES", "6"))
 STORES = pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
 
 
@@ -56,24 +57,28 @@ def prove(outcome: Outcome, suffix: str, put: Callable[[Any], ad.AnnData], named
     assert_identical(loaded, put(outcome.expected(is_hdf5)) if outcome.expected else obj)
 
 
+@pytest.mark.req("R319")
 @STORES
 @pytest.mark.parametrize("outcome", COLUMNS, ids=lambda o: o.what)
 def test_columns(outcome: Outcome, suffix: str, tmp_path: Path) -> None:
     prove(outcome, suffix, lambda v: changed(lambda obj: obj.obs.__setitem__("k", v)), r"obs\['k'\]", tmp_path)
 
 
+@pytest.mark.req("R319")
 @STORES
 @pytest.mark.parametrize("outcome", VALUES, ids=lambda o: o.what)
 def test_values(outcome: Outcome, suffix: str, tmp_path: Path) -> None:
     prove(outcome, suffix, lambda v: changed(lambda obj: obj.uns.__setitem__("k", v)), r"uns\['k'\]", tmp_path)
 
 
+@pytest.mark.req("R319")
 @STORES
 @pytest.mark.parametrize("outcome", KEYS, ids=lambda o: o.what)
 def test_keys(outcome: Outcome, suffix: str, tmp_path: Path) -> None:
     prove(outcome, suffix, changed, r"obs|obsm|uns", tmp_path)
 
 
+@pytest.mark.req("R319")
 @pytest.mark.parametrize("suffix", [".h5mu", ".mudata.zarr", ".spatialdata.zarr"])
 def test_containers_hold_the_same(suffix: str, tmp_path: Path) -> None:
     """All of it at once in a modality or table; what is refused is named."""
@@ -134,9 +139,7 @@ def check_any(drawn: Drawn, suffix: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
-@settings(
-    max_examples=int(os.environ.get("LAMART_EXAMPLES", "15")), deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_matrix(suffix: str, data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:

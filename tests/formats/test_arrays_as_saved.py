@@ -99,6 +99,7 @@ def test_what_only_the_library_refuses_is_named_too(suffix: str, tmp_path: Path)
         write(obj, tmp_path / "x", suffix)
 
 
+@pytest.mark.req("R319")
 @pytest.mark.parametrize("suffix", [*ANNDATA, ".h5mu", ".mudata.zarr", ".spatialdata.zarr"])
 def test_the_order_of_keys_is_no_content(suffix: str, tmp_path: Path) -> None:
     def made(names: str) -> Any:
@@ -288,6 +289,7 @@ def arrays(draw: st.DrawFn) -> Any:
     return array[::2] if array.ndim and draw(st.booleans()) else array
 
 
+@pytest.mark.req("R319")
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(array=arrays(), masked=st.sampled_from([None, False, True]))
 def test_any_array_comes_back_equal(array: Any, masked: bool | None) -> None:
@@ -324,6 +326,7 @@ def test_any_sparse_matrix_comes_back_equal(dense: Any, form: str, kind: str) ->
 # Files of HDF5 by another name
 
 
+@pytest.mark.req("R39")
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
 def test_an_annotated_matrix_is_known_by_its_content(suffix: str, lab: Registry, tmp_path: Path) -> None:
     key = f"x{suffix}"

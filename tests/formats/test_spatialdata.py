@@ -36,7 +36,6 @@ from tests.registries import lab, sqlite_registry
 __all__ = ["lab", "sqlite_registry"]
 
 pytestmark = [
-    pytest.mark.xdist_group("spatialdata"),
     pytest.mark.filterwarnings("ignore:SpatialData is not stored in the most current format:UserWarning"),
 ]
 

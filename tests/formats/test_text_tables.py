@@ -31,7 +31,7 @@ REFUSED = {
     "a missing name": (pd.DataFrame([[1, 2]], columns=pd.Index(["a", None])), "None"),
     "levels, some named": (
         pd.DataFrame({"v": [1]}, index=pd.MultiIndex.from_tuples([("x", 1)], names=["i", None])),
-        "'i'",
+        "2 levels",
     ),
     "objects": (pd.DataFrame({"a": [object()]}), r"column 'a' of object"),
     "complex numbers": (pd.DataFrame({"a": [1j]}), "column 'a'"),
@@ -75,8 +75,12 @@ def test_a_column_has_one_type_from_beginning_to_end(tmp_path: Path) -> None:
 
 
 def test_an_index_of_several_levels_without_names(tmp_path: Path) -> None:
+    """Arrow cannot open it, so we do not write it; those of others are loaded."""
     df = pd.DataFrame({"v": [1, 2]}, index=pd.MultiIndex.from_tuples([("x", 1), ("y", 2)]))
-    pd.testing.assert_frame_equal(round_trip(df, ".csv", tmp_path), df)
+    with pytest.raises(errors.UnsupportedObject, match="2 levels"):
+        write(df, tmp_path / "no.csv", ".csv")
+    df.to_csv(tmp_path / "x.csv")
+    pd.testing.assert_frame_equal(of(".csv").load(tmp_path / "x.csv", suffix=".csv"), df)
 
 
 @pytest.mark.req("R239")

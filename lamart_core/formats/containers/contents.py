@@ -182,7 +182,7 @@ class Contents:
             return "which is no valid Unicode"
         if key in _STEPS or "\0" in key or (not self.store.is_hdf5 and key in _OF_ZARR):
             return "which the store cannot use as a name"
-        if "/" in key and not (is_column and self.store.is_hdf5):
+        if ("/" in key and not (is_column and self.store.is_hdf5)) or ("\\" in key and not self.store.is_hdf5):
             return "and a slash would make a group of it: use another sign"
         if not self.store.is_hdf5 and length > _MAX_NAME:
             return f"which is longer than {_MAX_NAME} bytes, as a name of a file can be"
@@ -340,7 +340,8 @@ class Contents:
                 array = np.array(values)
             except (ValueError, OverflowError, TypeError):
                 array = np.array(None)
-            if array.dtype.kind == "O" or not _is_same(array.tolist(), values):
+            is_rounded = array.size and array.dtype.kind == "f" and not _has_float(values)
+            if array.dtype.kind == "O" or is_rounded or not _is_same(array.tolist(), values):
                 self._refuse(
                     f"{where} is a list that an array of one type cannot hold: store a dictionary, or JSON as text"
                 )
@@ -410,8 +411,16 @@ def _as_categories(column: pd.Series) -> Any:
     return made.reorder_categories(natsorted(made.categories))
 
 
+def _has_float(values: Any) -> bool:
+    if hasattr(values, "dtype"):
+        return values.dtype.kind not in "iub"
+    if isinstance(values, list | tuple):
+        return any(map(_has_float, cast("list[Any]", values)))
+    return not isinstance(values, int)
+
+
 def _is_same(stored: Any, given: Any) -> bool:
-    """Whether what an array gives back as a list is what was put into it; whole numbers may become floats."""
+    """Whether an array gives back as a list what was put into it; beside floats, whole numbers become floats."""
     if isinstance(stored, list):
         items = given.tolist() if hasattr(given, "tolist") else given
         if not isinstance(items, list | tuple):

@@ -67,6 +67,8 @@ def _canonical_array(array: ArrowArray) -> ArrowArray:
     if array.null_count and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_time(kind)):
         filled = array.fill_null(pa.scalar(0, kind))
         return pa.Array.from_buffers(kind, len(array), [array.is_valid().buffers()[1], filled.buffers()[1]])
+    if kind in (pa.string_view(), pa.binary_view()):  # whose views of missing values stay as they were
+        return array.cast(pa.large_string() if kind == pa.string_view() else pa.large_binary()).cast(kind)
     try:
         return array.take(pa.array(np.arange(len(array))))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # no kernel for the type, or too much of it

@@ -42,6 +42,11 @@ def with_original_types(table: ArrowTable, options: Mapping[str, Any]) -> ArrowT
     with pa.ipc.new_stream(sink, batch.schema) as stream:
         stream.write_batch(batch)
     encoded = base64.b64encode(sink.getvalue().to_pybytes())
+    if options.get("column_encoding"):
+        # Arrow writes dictionaries in encodings in which it does not read them.
+        for position, field in enumerate(table.schema):
+            if pa.types.is_dictionary(field.type):
+                table = table.set_column(position, field.name, table.column(position).cast(field.type.value_type))
     return table.replace_schema_metadata({**(table.schema.metadata or {}), ORIGINAL_TYPES: encoded})
 
 

@@ -59,8 +59,8 @@ def check_text(df: pd.DataFrame, what: str, *, with_index: bool) -> None:
         raise UnsupportedObject(f"{what} has no columns of several levels: use .parquet, or join their names")
     levels = list(df.index.names) if with_index else []
     named = [name for name in levels if name is not None]
-    if named and len(named) < len(levels):
-        raise UnsupportedObject(f"{what} needs names for all levels of an index, or for none: {listed(named)} is one")
+    if len(named) < len(levels) > 1:
+        raise UnsupportedObject(f"{what} needs a name for each of the {len(levels)} levels of the index: rename_axis()")
     _check_names([*named, *df.columns], what)
     for name, level in zip(levels, levels_of(df.index), strict=False):
         _check_values(level, f"the index {name!r}" if name is not None else "the index", what)

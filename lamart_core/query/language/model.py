@@ -31,6 +31,7 @@ from sqlalchemy.sql.selectable import FromClause
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
 from lamart_core import errors
+from lamart_core.planned import planned
 from lamart_core.query.language.virtual import Virtual
 
 R = TypeVar("R")
@@ -237,8 +238,10 @@ class ModelInfo:
             others: Names that are known besides those of the class.
         """
         fields = {*self.fields, *self.virtuals, *self.aliases}
+        reason = planned([base.__name__ for base in self.model.__mro__], name)
+        told = f": {reason}" if reason is not None else suggestion(name, [*fields, *self.relations, *others])
         return errors.FieldError(
-            f"{self.name} has no field or relation {name!r}{suggestion(name, [*fields, *self.relations, *others])}; "
+            f"{self.name} has no field or relation {name!r}{told}; "
             f"fields: {_listed(fields)}; relations: {_listed(self.relations)}"
         )
 
@@ -264,7 +267,7 @@ def check_registry(value: Any, registry: QueryRegistry) -> None:
     )
     if other is not None and other != registry:
         raise errors.InvalidArgument(
-            f"{value!r} belongs to {other!r}, not to {registry!r}; get the one of that registry"
+            f"{value!r} belongs to another registry, {other!r}, not to {registry!r}; get the one of that registry"
         )
 
 

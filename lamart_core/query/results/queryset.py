@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
+from lamart_core.db.checks import check_integer
+from lamart_core.planned import no_attribute
 from lamart_core.query.language.expressions import Not, Q, Subquery, conjunction
 from lamart_core.query.language.model import QueryRegistry, model_info
-from lamart_core.query.results import assign, frames, search, single
+from lamart_core.query.results import aggregates, assign, frames, search, single
 from lamart_core.query.results.autocomplete import Lookup
 from lamart_core.query.results.prefetch import prefetch
 from lamart_core.query.results.select_fields import Rows
@@ -119,11 +121,24 @@ class QuerySet(Subquery, Generic[T]):
         other._related = (*self._related, *relations)
         return other
 
+    def reverse(self) -> Self:
+        """Return the records in the opposite order; without one, from the highest id down."""
+        return self._with(self._statement.reversed())
+
     def __or__(self, other: QuerySet[T]) -> Self:
         """Return the records of either query."""
-        if other.model is not self.model or other.registry != self.registry:
-            raise errors.InvalidArgument("only query sets of one record class and one registry can be combined")
-        return self._with(self._statement.united(other._statement))
+        return self._with(self._statement.united(self._like(other)))
+
+    def __and__(self, other: QuerySet[T]) -> Self:
+        """Return the records that both queries give."""
+        return self._with(self._statement.common(self._like(other)))
+
+    def _like(self, other: Any) -> Statement:
+        if not isinstance(other, QuerySet) or other.model is not self.model or other.registry != self.registry:
+            raise errors.InvalidArgument(
+                f"only query sets of one record class and one registry can be combined, got {type(other).__name__}"
+            )
+        return other._statement
 
     # ------------------------------------------------------------------ one record
 
@@ -225,6 +240,71 @@ class QuerySet(Subquery, Generic[T]):
         if features is not None:
             raise errors.InvalidArgument(f"{self.model.__name__} records have no features; use include for fields")
         return frames.to_dataframe(self._statement, include=include, limit=limit, order_by=order_by)
+
+    def iterator(self, chunk_size: int = 1000) -> Iterator[T]:
+        """Give the records one after the other without keeping them, for those that do not fit into memory.
+
+        Which records they are is decided at the first one; those that are deleted meanwhile are left out.
+
+        Args:
+            chunk_size: How many records are read at a time.
+
+        Raises:
+            InvalidArgument: `chunk_size` is no positive number.
+        """
+        check_integer("chunk_size", chunk_size)
+        if chunk_size < 1:
+            raise errors.InvalidArgument(f"chunk_size is a positive number of records, got {chunk_size!r}")
+        return self._in_chunks(chunk_size)
+
+    def _in_chunks(self, size: int) -> Iterator[T]:
+        statement = self._statement
+        with self.registry.read() as session:
+            ids = list(session.scalars(statement.select(statement.info.id)))
+        for start in range(0, len(ids), size):
+            chunk = ids[start : start + size]
+            found = self._by_id(chunk)
+            yield from (found[each] for each in chunk if each in found)
+
+    def _by_id(self, ids: Sequence[int]) -> dict[int, T]:
+        some = QuerySet(self.model, self.registry, is_scoped=False)
+        some._related = self._related
+        identified = self._statement.compiler.dialect.among(self._statement.info.id, ids)
+        return {getattr(record, "id"): record for record in some.filter(identified)}  # noqa: B009
+
+    def in_bulk(self, ids: Sequence[Any] | None = None, *, field_name: str = "id") -> dict[Any, T]:
+        """Return records by their id, or by another field that tells them apart.
+
+        Args:
+            ids: Values of the field; None: all records of the query. Those that are not there are left out.
+            field_name: `"id"` or `"uid"`.
+
+        Raises:
+            InvalidArgument: Records may have the same value of the field.
+        """
+        if field_name not in ("id", "uid"):
+            raise errors.InvalidArgument(f"in_bulk() tells records apart by 'id' or 'uid', got {field_name!r}")
+        found = self if ids is None else self.filter(**{f"{field_name}__in": ids})
+        return {getattr(record, field_name): record for record in found}
+
+    def aggregate(self, **results: tuple[str, str]) -> dict[str, Any]:
+        """Return sums and the like over the records, in one statement.
+
+        Args:
+            **results: Name of the result, with a field and what to compute: `count`, `sum`, `mean`, `min` or `max`.
+
+        Returns:
+            The results by their names; None where no record has a value, and 0 for a count.
+
+        Raises:
+            FieldError: A field does not exist, or has no such aggregate.
+
+        Examples:
+            >>> import lamart_core as ln
+            >>> ln.Artifact.filter().aggregate(total=("size", "sum"), newest=("created_at", "max"), n=("id", "count"))
+            {'total': None, 'newest': None, 'n': 0}
+        """
+        return aggregates.aggregate(self._statement, results)
 
     def count(self) -> int:
         """Count the records."""
@@ -359,6 +439,13 @@ class QuerySet(Subquery, Generic[T]):
         return self._statement.ids()
 
     # ------------------------------------------------------------------ inside
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise no_attribute("a query set", [base.__name__ for base in type(self).__mro__], name, dir(type(self)))
 
     def _fetched(self) -> list[T]:
         if self._records is None:

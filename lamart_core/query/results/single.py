@@ -51,7 +51,7 @@ def get(statement: Statement, idlike: int | str | None, expressions: dict[str, A
     matching = asked.narrowed(conjunction((), expressions)) if expressions else asked
     is_versioned = "is_latest" in info.fields
     has_stub = isinstance(idlike, str) and len(idlike) < _uid_length(info)
-    stem_length = _uid_length(info) - VERSION_LENGTH
+    stem_length = _uid_length(info) - VERSION_LENGTH if is_versioned else 0
     # More characters than the stem has say something of the version.
     names_version = isinstance(idlike, int) or (isinstance(idlike, str) and len(idlike) > stem_length)
     if is_versioned and version is None and not names_version and expressions.keys().isdisjoint(("id", "uid")):
@@ -137,9 +137,8 @@ def several(statement: Statement, idlike: str | None = None) -> errors.MultipleO
         return errors.MultipleObjectsReturned(
             f"more than one {name} has a uid that starts with {idlike!r}; pass more of it"
         )
-    advice = ", for example with is_latest=True" if "is_latest" in statement.info.fields else ""
     return errors.MultipleObjectsReturned(
-        f"more than one {name} matches {describe(And(statement.filters))}; narrow the query{advice}, or use filter()"
+        f"more than one {name} matches {describe(And(statement.filters))}; narrow the query, or use filter()"
     )
 
 

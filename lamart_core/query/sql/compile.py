@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 from unicodedata import normalize
 
-from sqlalchemy import BigInteger, ColumnElement, Select, String, and_, false, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, String, Table, and_, false, or_, select, true
 from sqlalchemy.orm import DeclarativeBase
 
 from lamart_core import errors
@@ -32,7 +32,7 @@ from lamart_core.query.language.expressions import (
 from lamart_core.query.language.model import FieldKind, ModelInfo
 from lamart_core.query.language.paths import PathStep
 from lamart_core.query.sql import fields
-from lamart_core.query.sql.dialect import MANY, Dialect
+from lamart_core.query.sql.dialect import MANY, Dialect, prefixes_in_any_case
 from lamart_core.query.sql.dialects import dialect_of
 from lamart_core.query.sql.parameters import members, plain
 
@@ -138,6 +138,10 @@ class Compiler:
         if prefixed is not None and bound.lookup == "exact" and not bound.keys:
             # Says nothing new, but an index on the whole column serves it.
             return and_(self.dialect.startswith(info.field(prefixed).column, bound.value), condition)
+        if bound.lookup in ("iexact", "istartswith") and not bound.keys and _is_indexed(field.column):
+            # Neither does this: some ranges of the index instead of all rows.
+            beginnings = [self.dialect.startswith(field.column, each) for each in prefixes_in_any_case(bound.value)]
+            return and_(or_(*beginnings), condition)
         return condition
 
     def _member(self, bound: Bound) -> Condition:
@@ -156,6 +160,12 @@ class Compiler:
         elif present:
             conditions.append(fields.one_of(field, present))
         return or_(false(), *conditions)
+
+
+def _is_indexed(column: ColumnElement[Any]) -> bool:
+    """Return whether an index begins with a column."""
+    table = getattr(column, "table", None)
+    return isinstance(table, Table) and any(next(iter(index.expressions), None) is column for index in table.indexes)
 
 
 def _normal(bound: Bound) -> Bound:

@@ -125,10 +125,43 @@ class Dialect(ABC):
         """Return whether the value under `keys` is an array with the member `value`, which is no container."""
 
 
+# Letters of one fold beside the small one and the capital.
+_VARIANTS = {
+    "\u03c3": "\u03c2", "\u03b8": "\u03d1\u03f4", "\u03b2": "\u03d0", "\u03b5": "\u03f5", "\u03ba": "\u03f0",
+    "\u03c0": "\u03d6", "\u03c1": "\u03f1", "\u03c6": "\u03d5", "\u03bc": "\u00b5", "\u03c9": "\u2126",
+    "\u03b9": "\u0345\u1fbe", "\u00e5": "\u212b", "\u00df": "\u1e9e", "\u1e61": "\u1e9b", "\u0432": "\u1c80",
+    "\u0434": "\u1c81", "\u043e": "\u1c82", "\u0441": "\u1c83", "\u0442": "\u1c84\u1c85", "\u044a": "\u1c86",
+    "\u0463": "\u1c87", "\ua64b": "\u1c88",
+}  # fmt: skip
+
+
+def letters_like(character: str) -> str:
+    """Return a character with those that differ from it in case only, sorted.
+
+    One character is compared with one: a sharp s with its capital, and not with two letters. Letters of ASCII are like
+    letters of ASCII only, as databases have it: the Turkish i without a dot is another letter than i.
+    """
+    if character.isascii():
+        return "".join(sorted({character.lower(), character.upper()}))
+    folded = next((form for form in (character.casefold(), character.lower()) if len(form) == 1), character)
+    if folded.isascii():
+        return character
+    forms = {character, folded, folded.lower(), folded.upper(), folded.title(), *_VARIANTS.get(folded, "")}
+    return "".join(sorted(form for form in forms if len(form) == 1 and not form.isascii()))
+
+
+def prefixes_in_any_case(value: str, most: int = 8) -> list[str]:
+    """Return how texts may begin that start with a value in any case: some of its first characters, in all ways."""
+    found = [""]
+    for character in value:
+        longer = [prefix + letter for prefix in found for letter in letters_like(character)]
+        if len(longer) > most:
+            break
+        found = longer
+    return found
+
+
 def _any_case(character: str) -> str:
     """Return the regular expression for a character as a capital and as a small letter."""
-    forms = {character, character.lower(), character.upper(), character.upper().lower(), character.lower().upper()}
-    if "σ" in forms:  # the one letter with two small forms
-        forms.add("ς")
-    letters = sorted(form for form in forms if len(form) == 1)
-    return f"[{''.join(letters)}]" if len(letters) > 1 else re.escape(character)
+    letters = letters_like(character)
+    return f"[{letters}]" if len(letters) > 1 else re.escape(character)

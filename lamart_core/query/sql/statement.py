@@ -79,10 +79,33 @@ class Statement:
         Raises:
             InvalidArgument: One of them is a slice.
         """
+        return self._combined(other, Or)
+
+    def common(self, other: Statement) -> Statement:
+        """Return the statement for what both this and another one find.
+
+        Raises:
+            InvalidArgument: One of them is a slice.
+        """
+        return self._combined(other, And)
+
+    def _combined(self, other: Statement, how: type[And] | type[Or]) -> Statement:
         self.check_whole("combined")
         other.check_whole("combined")
-        either = Or((And(self.conditions()), And(other.conditions())))
-        return replace(self, filters=(), clauses=(), is_scoped=False).narrowed(either)
+        # Each call of `filter` stays one of its own: it may be about another related record than the others.
+        sides = (And(tuple(And((each,)) for each in statement.conditions())) for statement in (self, other))
+        return replace(self, filters=(), clauses=(), is_scoped=False).narrowed(how(tuple(sides)))
+
+    def reversed(self) -> Statement:
+        """Return the statement in the opposite order.
+
+        Raises:
+            InvalidArgument: It is a slice.
+        """
+        self.check_whole("reversed")
+        turned = replace(self, is_reversed=not self.is_reversed)
+        turned.ordering()
+        return turned
 
     def sliced(self, start: int, stop: int | None) -> Statement:
         """Return the part from `start` to before `stop`, counted within this statement's own part."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sqlalchemy import Connection, Integer, insert, select, update
 from sqlalchemy import inspect as sa_inspect
@@ -18,9 +18,11 @@ from lamart_core.families.branches import check_unlocked, place
 from lamart_core.families.declare import has_unique_tags, is_versioned
 from lamart_core.families.family import Family, check_tag_free, rename
 from lamart_core.families.following import insert_versions
-from lamart_core.query import QuerySet, Relation, ToOne
+from lamart_core.planned import no_attribute
+from lamart_core.query import Lookup, QuerySet, Relation, ToOne
 from lamart_core.query.language.model import model_info, suggestion
 from lamart_core.records.kinds import trash
+from lamart_core.records.kinds.described import class_or_record, describe_class, describe_record
 from lamart_core.records.kinds.json_columns import has_changed, watch_json
 from lamart_core.records.kinds.riders import Outcome, Rider, Saved
 
@@ -189,6 +191,8 @@ class SQLRecord(Base):
     def _changes(self) -> dict[str, Any]:
         """Return the column values that were assigned since the record was loaded or saved."""
         state = instance_state(self)
+        if not state.committed_state:
+            return {}
         before, columns, present = state.committed_state, _columns(type(self)), self.__dict__
         return {
             columns[name]: present[name]
@@ -208,6 +212,14 @@ class SQLRecord(Base):
                 f"{model.__name__} has no field {name!r} to assign{suggestion(name, names)}; it has: {', '.join(names)}"
             )
         super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            model = type(self)
+            raise no_attribute(f"a {model.__name__}", [base.__name__ for base in model.__mro__], name, dir(model))
 
     def _check(self) -> None:
         """Check the values that the next save writes.
@@ -296,8 +308,11 @@ class SQLRecord(Base):
         self._mark_unchanged()
 
     def _update(self, connection: Connection) -> None:
+        self._write(connection, self._changes())
+
+    def _write(self, connection: Connection, changes: dict[str, Any]) -> None:
+        """Write changes of a saved record, and run its riders."""
         table = self.__table__
-        changes = self._changes()
         if changes.get("is_locked") is not False:
             check_unlocked(connection, table, [self.id])
         if changes.get("version_tag") is not None and has_unique_tags(table):
@@ -430,6 +445,29 @@ class SQLRecord(Base):
             MultipleObjectsReturned: Several records match.
         """
         return QuerySet(cls, current_registry()).get(idlike, **expressions)
+
+    @classmethod
+    def search(
+        cls,
+        string: str,
+        *,
+        field: str | Sequence[str] | None = None,
+        limit: int = 20,
+        case_sensitive: bool = False,
+    ) -> QuerySet[Self]:
+        """Return the records that match words best, best first; the arguments are those of `QuerySet.search`."""
+        records = QuerySet(cls, current_registry())
+        return records.search(string, field=field, limit=limit, case_sensitive=case_sensitive)
+
+    @classmethod
+    def lookup(cls, field: str | None = None, return_field: str | None = None) -> Lookup:
+        """Return the records as attributes, for auto-completion; the arguments are those of `QuerySet.lookup`."""
+        return QuerySet(cls, current_registry()).lookup(field, return_field)
+
+    @class_or_record(describe_class)
+    def describe(self, return_str: bool = False) -> str | None:
+        """Print what is known about the record, or return it as plain text; of a class, its fields and relations."""
+        return describe_record(self, return_str=return_str)
 
     @classmethod
     def to_dataframe(cls, **options: Any) -> Any:

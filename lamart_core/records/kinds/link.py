@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, Table, te
 
 from lamart_core import errors
 from lamart_core.db import Base, BigId, Registry, UtcDateTime, now
+from lamart_core.families.delete_rows import UNLINKS
 from lamart_core.query import ToMany
 from lamart_core.records.kinds.base import SQLRecord
 from lamart_core.records.kinds.current_run import current_run
@@ -88,13 +89,13 @@ class LinkRow(SQLRecord):
         self._give(**row)
         return super()._insert(connection)
 
-    def _update(self, connection: Connection) -> None:
+    def _check(self) -> None:
         ends = list(self.__link__.table.columns)[:2]
-        if moved := sorted(self._changes().keys() & {end.name for end in ends}):
+        if self.is_saved and (moved := sorted(self._changes().keys() & {end.name for end in ends})):
             raise errors.InvalidArgument(
                 f"{', '.join(moved)} of {self!r}: a link stays between its two ends; delete it, and link the others"
             )
-        super()._update(connection)
+        super()._check()
 
 
 _links: dict[str, Link] = {}
@@ -150,6 +151,7 @@ def link(
         Column("created_at", UtcDateTime, nullable=False),
         *_indexes(f"lamart_{name.lower()}", source, target, feature=feature),
         sqlite_autoincrement=True,
+        info={UNLINKS: fixed is None},
     )
     edges = Edges(table, source.column, target.column, f"lamart_{source.model.lower()}") if acyclic else None
     declared = _links[table.name] = Link(name, table, frozenset(column.name for column in made), edges)
