@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 from dagster._core.definitions.partitions.mapping.multi.base import BaseMultiPartitionMapping, DimensionDependency
@@ -171,6 +171,16 @@ def set_data_version(context: dg.OutputContext, version: str) -> None:
         step.set_data_version(context.asset_key, dg.DataVersion(version))
 
 
+def add_partition_metadata(context: dg.OutputContext, partition: str, metadata: Mapping[str, Any]) -> None:
+    """Show metadata with the materialization of one partition, where the run covers several.
+
+    Missing: `add_output_metadata` is for all partitions, and `AssetExecutionContext.get()` raises in check steps.
+    """
+    step = step_context_of(context)
+    if step is not None:
+        step.add_asset_metadata(metadata, asset_key=context.asset_key, partition_key=partition)
+
+
 def step_ends(
     instance: dg.DagsterInstance, run_id: str, step_keys: Sequence[str] | None
 ) -> dict[str, StepEventStatus | None]:
@@ -205,6 +215,14 @@ def made_assets(step: StepContext) -> list[dg.AssetKey]:
     Missing: public contexts know the assets of an `AssetsDefinition`, which ops in jobs do not have.
     """
     return sorted(step.get_output_asset_keys(), key=lambda key: key.to_user_string())
+
+
+def known_assets(step: StepContext) -> list[dg.AssetKey]:
+    """Return the assets of the code location, those too that the job does not make.
+
+    Missing: public contexts know the assets of the step and of the job.
+    """
+    return list(step.job_def.asset_layer.asset_graph.get_all_asset_keys())
 
 
 def code_name(step: StepContext) -> str:

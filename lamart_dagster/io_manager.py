@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: Dagster reads the annotation of a nested resource as an object.
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -9,8 +10,9 @@ from dagster import InitResourceContext, ResourceDependency
 from pydantic import Field
 
 from lamart_core.db import MAIN_BRANCH_ID, Registry
-from lamart_dagster import metadata, nothing, reading, storing, targets
+from lamart_dagster import metadata, nothing, reading, several, storing, targets
 from lamart_dagster.dagster_internals import (
+    add_partition_metadata,
     collects_outputs,
     current_step_context,
     mapping_of_input,
@@ -74,30 +76,60 @@ class LamartIOManager(dg.ConfigurableIOManager):
         """Store an output as the next version of its artifact, unless the latest one equals it.
 
         Raises:
-            SeveralPartitions: The run covers several partitions.
+            SeveralPartitions: The run covers several partitions, and the step returned one object.
+            SharedKey: The key belongs to another asset or partition.
             UnsupportedObject: No format takes the object.
             StorageError: The storage refused the bytes.
         """
         registry = self.registry.open()
-        target = targets.output_target(context, prefix=self.key_prefix)
-        step = self._open_step(registry, step_context_of(context))
+        wanted = targets.output_targets(context, prefix=self.key_prefix)
+        context_of_step = step_context_of(context)
+        step = self._open_step(registry, context_of_step)
         if step is not None:
             self._record_dependencies(registry, step, context.step_context)
+        can_be_several = context_of_step is not None and takes_several_partitions(context_of_step)
+        if several.has_parts(obj, wanted, can_be_several=can_be_several):
+            self._store_parts(registry, context, several.parts_of(obj, wanted, context.asset_key), step)
+        else:
+            version, shown = self._store(registry, context, wanted[0], obj, step)
+            set_data_version(context, version)
+            context.add_output_metadata(shown)
+        if step is not None:
+            self.registry.steps.stored(registry, step, context)
+
+    def _store_parts(
+        self,
+        registry: Registry,
+        context: dg.OutputContext,
+        parts: Iterator[tuple[targets.Target, Any]],
+        step: OpenStep | None,
+    ) -> None:
+        versions: dict[str, str] = {}
+        outcomes: list[str] = []
+        for target, obj in parts:
+            partition = str(target.partition)
+            versions[partition], shown = self._store(registry, context, target, obj, step)
+            outcomes.append(str(getattr(shown["lamart/outcome"], "value", shown["lamart/outcome"])))
+            add_partition_metadata(context, partition, shown)
+            del obj
+        set_data_version(context, several.data_version(versions))
+        if step is None:  # a context made by hand has no metadata of partitions
+            context.add_output_metadata({"lamart/outcome": several.outcomes(outcomes)})
+
+    def _store(
+        self, registry: Registry, context: dg.OutputContext, target: targets.Target, obj: Any, step: OpenStep | None
+    ) -> tuple[str, dict[str, Any]]:
+        """Store one artifact; return its data version, and what is shown of it."""
         run = step.run if step is not None else None
         if obj is None:
             nothing.store_none(registry, target, run)
-            set_data_version(context, _NONE_VERSION)
             shown = metadata.inputs_metadata(step.all_uses() if step is not None else [])
-            context.add_output_metadata({"lamart/outcome": "nothing: it returned None", **shown})
-        else:
-            description = _description(context)
-            stored = storing.store(registry, obj, target, run, description=description, allow_pickle=self.allow_pickle)
-            if run is not None:
-                nothing.forget_none(registry, target, run)
-            set_data_version(context, stored.artifact.hash or stored.artifact.uid)
-            context.add_output_metadata(self._metadata(context, stored, step))
-        if step is not None:
-            self.registry.steps.stored(registry, step, context)
+            return _NONE_VERSION, {"lamart/outcome": "nothing: it returned None", **shown}
+        description = _description(context)
+        stored = storing.store(registry, obj, target, run, description=description, allow_pickle=self.allow_pickle)
+        if run is not None:
+            nothing.forget_none(registry, target, run)
+        return stored.artifact.hash or stored.artifact.uid, self._metadata(context, stored, step)
 
     def _metadata(self, context: dg.OutputContext, stored: storing.Stored, step: OpenStep | None) -> dict[str, Any]:
         uses = step.all_uses() if step is not None else []
@@ -131,6 +163,8 @@ class LamartIOManager(dg.ConfigurableIOManager):
         step = self._open_step(registry, _current_context(context))
         asset = context.asset_key.to_user_string() if context.has_asset_key else None
         pin = reading.pin_of(context.config, context.definition_metadata, self.pins, asset)
+        if isinstance(pin, Mapping):
+            targets.check_pinned_partitions(pin, context, str(asset))
         upstream = _upstream_step(context)
         found = reading.find(registry, wanted, _view(context, step), upstream=upstream, pin=pin)
         as_dict = reading.is_collection(request, len(wanted), can_be_several=lambda: _can_be_several(context))
@@ -156,7 +190,14 @@ class LamartIOManager(dg.ConfigurableIOManager):
     # ------------------------------------------------------------------ steps
 
     def _open_step(self, registry: Registry, context: "StepContext | None") -> OpenStep | None:
-        return None if context is None else self.registry.steps.open(registry, context, ui_url=self.dagster_url)
+        if context is None:
+            return None
+        step = self.registry.steps.open(registry, context, ui_url=self.dagster_url)
+        if not step.is_checked:
+            step.is_checked = True
+            targets.check_outputs(context, prefix=self.key_prefix)
+            targets.check_pins(self.pins, context)
+        return step
 
     def _record_dependencies(self, registry: Registry, step: OpenStep, context: "StepContext") -> None:
         """Record what the step depends on without loading it, as far as it is in the registry."""

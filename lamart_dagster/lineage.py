@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lamart_core.db import Registry
+from lamart_core.db import Registry, batches
 from lamart_core.lineage import RunSpec, TransformSpec, close_runs, redacted
 from lamart_core.records import Run, RunStatus
 from lamart_dagster import dagster_internals as internals
@@ -28,7 +29,9 @@ BACKFILL_TAG = "dagster/backfill"
 JOB = "job:"
 _UNFINISHED = (RunStatus.SCHEDULED, RunStatus.RESTARTED, RunStatus.STARTED)
 # How many unfinished runs are looked at when one ends.
-_SETTLED_AT_ONCE = 20
+_SETTLED_AT_ONCE = 40
+# How many an instance is asked for in one query.
+_ASKED_AT_ONCE = 200
 # Above this, asking after each step how all others ended would cost more than it tells; `settle_runs` finds it out.
 _MANY_STEPS = 200
 
@@ -209,39 +212,54 @@ def record_ends(
         statuses[parent_id] = of_run
     close_runs(registry, statuses)
     if of_run is not None:
-        settle_runs(registry, instance)
+        settle_runs(registry, instance, limit=_SETTLED_AT_ONCE)
 
 
-def settle_runs(registry: Registry, instance: dg.DagsterInstance, *, limit: int = _SETTLED_AT_ONCE) -> int:
+def settle_runs(registry: Registry, instance: dg.DagsterInstance, *, limit: int | None = None) -> int:
     """Finish registry runs whose Dagster run is over, because their process was killed for example.
 
-    Called at the end of every Dagster run that stores or loads; it can be called at any time.
+    Called for some runs at the end of every Dagster run that stores or loads; it can be called at any time.
 
     Args:
         registry: Registry of the runs.
-        instance: The Dagster instance that executed them.
-        limit: How many unfinished Dagster runs to look at, newest first.
+        instance: The Dagster instance that executed them; runs of others are left alone.
+        limit: How many unfinished Dagster runs to look at: half of them the newest, half of them any others, so that
+            none waits for ever behind runs that never end. All, if not given.
 
     Returns:
         How many registry runs got a final status.
     """
     unfinished = registry.Run.filter(reference_type=REFERENCE_TYPE, _status_code__in=[int(s) for s in _UNFINISHED])
-    parents = {run.external_id: run for run in unfinished.filter(initiated_by_run=None).order_by("-id")[:limit]}
-    # Steps whose parent is finished already: it was, before they started again and were killed.
-    orphans = unfinished.exclude(initiated_by_run=None).order_by("-id")[:limit]
-    run_ids = {*parents, *(run.extra_data["dagster_run_id"] for run in orphans)}
-    if not run_ids:
-        return 0
+    # Of a step whose parent is finished already: it was, before the step started again and was killed.
+    waiting = dict.fromkeys(
+        (external_id or "").partition("/")[0]
+        for external_id in unfinished.order_by("-id").values_list("external_id", flat=True)
+    )
+    settled = 0
+    for run_ids in batches(_some(list(waiting), limit), _ASKED_AT_ONCE):
+        settled += _settle(registry, instance, unfinished, run_ids)
+    return settled
+
+
+def _some(items: list[str], limit: int | None) -> list[str]:
+    if limit is None or len(items) <= limit:
+        return items
+    newest = limit - limit // 2
+    return [*items[:newest], *random.sample(items[newest:], limit // 2)]
+
+
+def _settle(registry: Registry, instance: dg.DagsterInstance, unfinished: Any, run_ids: Sequence[str]) -> int:
+    over = instance.get_runs(dg.RunsFilter(run_ids=list(run_ids), statuses=list(_RUN_STATUS)))
     statuses: dict[int, RunStatus] = {}
-    for dagster_run in instance.get_runs(dg.RunsFilter(run_ids=list(run_ids), statuses=list(_RUN_STATUS))):
+    for dagster_run in over:
         steps = unfinished.filter(initiated_by_run__external_id=dagster_run.run_id).to_list()
         ended = _ended_steps(instance, dagster_run.run_id, [run.extra_data["step_key"] for run in steps])
         for run in steps:
             status = ended.get(run.extra_data["step_key"])
             # A step without an end in a run that has ended was interrupted.
             statuses[run.id] = status if status is not None else RunStatus.ABORTED
-        if dagster_run.run_id in parents:
-            statuses[parents[dagster_run.run_id].id] = _RUN_STATUS[dagster_run.status]
+        for parent in unfinished.filter(external_id=dagster_run.run_id):
+            statuses[parent.id] = _RUN_STATUS[dagster_run.status]
     close_runs(registry, statuses)
     return len(statuses)
 

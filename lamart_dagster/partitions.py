@@ -16,7 +16,8 @@ def dimensions_of(key: str, definition: dg.PartitionsDefinition | None) -> Mappi
     """Return the values of a partition key by the name of their dimension.
 
     The dimension of partitions that have only one is called `date` (time windows of a day and longer), `datetime`
-    (shorter ones) or `partition` (static and dynamic ones).
+    (shorter ones) or `partition` (static and dynamic ones). Contexts that are made by hand, those of
+    `migrate_io_storage` too, do not tell the definition; then it is a date or time if it is written as Dagster does.
 
     Args:
         key: A partition key; for several dimensions a `MultiPartitionKey` or the text that Dagster makes of it.
@@ -30,7 +31,7 @@ def dimensions_of(key: str, definition: dg.PartitionsDefinition | None) -> Mappi
         key = definition.get_partition_key_from_str(key)
     if isinstance(key, dg.MultiPartitionKey):
         return dict(sorted(key.keys_by_dimension.items()))
-    return {dimension_name(definition): str(key)}
+    return {dimension_name(definition) if definition is not None else _likely_dimension(str(key)): str(key)}
 
 
 def dimension_name(definition: dg.PartitionsDefinition | None) -> str:
@@ -39,6 +40,20 @@ def dimension_name(definition: dg.PartitionsDefinition | None) -> str:
         has_clock = any(directive in definition.fmt for directive in _CLOCK_DIRECTIVES)
         return "datetime" if has_clock else "date"
     return "partition"
+
+
+def _likely_dimension(key: str) -> str:
+    for name, format_ in (("date", "%Y-%m-%d"), ("datetime", "%Y-%m-%d-%H:%M")):
+        if _parsed(key, format_) is not None:
+            return name
+    return "partition"
+
+
+def _parsed(key: str, format_: str) -> datetime | None:
+    try:
+        return datetime.strptime(key, format_).replace(tzinfo=None)  # only compared with its like
+    except ValueError:
+        return None
 
 
 def in_order(
@@ -70,6 +85,21 @@ def in_order(
     return sorted(keys, key=rank.__getitem__)
 
 
+def is_partition(key: str, definition: dg.PartitionsDefinition, instance: dg.DagsterInstance | None) -> bool:
+    """Return whether a definition has a partition key; what nobody can tell, it has."""
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        try:
+            values = definition.get_partition_key_from_str(key).keys_by_dimension
+        except dg.DagsterError:
+            return False
+        return all(
+            is_partition(values[each.name], each.partitions_def, instance) for each in definition.partitions_defs
+        )
+    if isinstance(definition, dg.DynamicPartitionsDefinition):
+        return instance is None or definition.name is None or instance.has_dynamic_partition(definition.name, key)
+    return definition.has_partition_key(key)
+
+
 def _ranks(
     keys: set[str], definition: dg.PartitionsDefinition, instance: dg.DagsterInstance | None
 ) -> Mapping[str, tuple[Any, ...]]:
@@ -82,7 +112,6 @@ def _ranks(
 
 
 def _time_rank(key: str, format_: str) -> tuple[Any, ...]:
-    try:
-        return (0, datetime.strptime(key, format_).replace(tzinfo=None), key)  # compared with its like
-    except ValueError:  # the hour that a change of the clocks repeats has its offset added
-        return (1, key)
+    when = _parsed(key, format_)
+    # The hour that a change of the clocks repeats has its offset added.
+    return (1, key) if when is None else (0, when, key)

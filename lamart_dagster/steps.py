@@ -36,6 +36,7 @@ class OpenStep:
         uses: What it read, in order.
         has_dependencies: Whether what it depends on without loading is among them.
         handled: Names of the outputs that were stored.
+        is_checked: Whether the names of its outputs and its pins were looked at.
         is_entered: Whether its body uses the registry itself, so that the run has inputs that are not among `uses`.
         is_completed: Whether its run was called complete.
     """
@@ -48,6 +49,7 @@ class OpenStep:
     handled: set[str] = field(default_factory=set[str])
     is_completed: bool = False
     is_entered: bool = False
+    is_checked: bool = False
 
     def record_uses(self, registry: Registry, uses: Iterable[InputUse]) -> None:
         """Record artifacts as inputs of the step; one that it read already is recorded once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -9,11 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import dagster as dg
 
 from lamart_core.errors import InvalidArgument
-from lamart_dagster.dagster_internals import dependencies_of, dependency_of_input, instance_of, io_setting
-from lamart_dagster.errors import SeveralPartitions
+from lamart_dagster.dagster_internals import (
+    dependencies_of,
+    dependency_of_input,
+    instance_of,
+    io_setting,
+    known_assets,
+    made_assets,
+)
 from lamart_dagster.keys import ArtifactName, AssetPartition, asset_name, run_output_name
 from lamart_dagster.ownership import check_owner
-from lamart_dagster.partitions import dimensions_of, in_order
+from lamart_dagster.partitions import dimensions_of, in_order, is_partition
 
 if TYPE_CHECKING:
     from lamart_dagster.dagster_internals import StepContext
@@ -82,25 +89,17 @@ def asset_targets(
     return [target(key) for key in keys]
 
 
-def output_target(context: dg.OutputContext, *, prefix: str = "") -> Target:
-    """Return what an output is stored as.
+def output_targets(context: dg.OutputContext, *, prefix: str = "") -> list[Target]:
+    """Return what an output is stored as: one target, or one per partition that the run covers.
 
     Raises:
-        SeveralPartitions: The run covers several partitions.
         InvalidArgument: The key template of the asset cannot be right.
     """
     if not context.has_asset_key:
-        return op_target(context, prefix=prefix)
+        return [op_target(context, prefix=prefix)]
     partitions = list(context.asset_partition_keys) if context.has_asset_partitions else None
-    if partitions is not None and len(partitions) != 1:
-        raise SeveralPartitions(
-            f"this run covers {len(partitions)} partitions of {context.asset_key.to_user_string()} "
-            f"({_few(partitions)}), and each of them is an artifact of its own: run one partition per run, "
-            "that is, leave out BackfillPolicy.single_run()"
-        )
     definition = _partitions_def(context) if partitions is not None else None
-    (target,) = asset_targets(context.asset_key, partitions, definition, context.definition_metadata, prefix=prefix)
-    return target
+    return asset_targets(context.asset_key, partitions, definition, context.definition_metadata, prefix=prefix)
 
 
 def input_targets(context: dg.InputContext, *, prefix: str = "") -> list[Target]:
@@ -153,9 +152,59 @@ def dependency_targets(context: StepContext, *, prefix: str = "") -> dict[dg.Ass
     return found
 
 
+def check_outputs(context: StepContext, *, prefix: str = "") -> None:
+    """Check the names of what a step is going to store, before it computes anything.
+
+    Args:
+        context: The step.
+        prefix: Folder that the keys of assets lie in whose IO manager names none.
+
+    Raises:
+        InvalidArgument: A key is too long, or the template of an asset cannot be right.
+    """
+    partition = context.dagster_run.tags.get("dagster/partition")
+    for asset in made_assets(context):
+        node = context.job_def.asset_layer.get(asset)
+        its_own = io_setting(context, asset, "key_prefix")
+        keys = None if node.partitions_def is None else [partition] if partition is not None else []
+        where = its_own if isinstance(its_own, str) else prefix
+        asset_targets(asset, keys, node.partitions_def, node.metadata, prefix=where)
+
+
+def check_pins(pins: Mapping[str, str], context: StepContext) -> None:
+    """Check that pins name assets of the code location.
+
+    Raises:
+        InvalidArgument: One does not; the message names those that are like it.
+    """
+    known = [key.to_user_string() for key in known_assets(context)]
+    for name in pins:
+        if name not in known:
+            like = difflib.get_close_matches(name, known) or sorted(known)[:3]
+            raise InvalidArgument(f"pins has {name!r}, and there is no such asset; there are: {', '.join(like)}")
+
+
+def check_pinned_partitions(pin: Mapping[str, str], context: dg.InputContext, asset: str) -> None:
+    """Check that a pin by partition names partitions of the asset.
+
+    Raises:
+        InvalidArgument: The asset has no partitions, or not that one.
+    """
+    if not context.has_asset_key or not context.has_asset_partitions:
+        raise InvalidArgument(f"{asset} is pinned by partition, {dict(pin)!r}, and the input has no partitions")
+    definition = _partitions_def(context)
+    for key in pin:
+        if definition is not None and not is_partition(key, definition, instance_of(context)):
+            raise InvalidArgument(f"the pin of {asset} names the partition {key!r}, which it does not have")
+
+
 def op_target(context: dg.OutputContext, *, prefix: str = "") -> Target:
     """Return what the output of an op is stored as: it belongs to its run."""
-    parts = (context.job_name, context.run_id, context.step_key, context.name)
+    try:
+        job = context.job_name
+    except dg.DagsterInvariantViolationError:  # a context made by hand
+        job = "none"
+    parts = (job, context.run_id, context.step_key, context.name)
     name = run_output_name(*parts, context.mapping_key, prefix=prefix)
     mapped = f"[{context.mapping_key}]" if context.mapping_key else ""
     return Target(f"output {context.name!r}{mapped} of step {context.step_key!r} in run {context.run_id}", name)
@@ -175,7 +224,3 @@ def _text(metadata: Mapping[str, Any] | None, name: str, asset: dg.AssetKey) -> 
     if value is not None and not isinstance(value, str):
         raise InvalidArgument(f"the metadata {name!r} of {asset.to_user_string()} must be text, not {value!r}")
     return value
-
-
-def _few(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")

@@ -266,22 +266,6 @@ def test_several_partitions_do_not_fit_one_object(lab: Lab) -> None:
         lab.run(by_type, wrong, only="wrong")
 
 
-def test_several_partitions_in_one_run_are_refused_before_anything_is_written(lab: Lab) -> None:
-    @dg.asset(partitions_def=DAILY, backfill_policy=dg.BackfillPolicy.single_run())
-    def days(context: dg.AssetExecutionContext) -> dict:
-        return dict.fromkeys(context.partition_keys, 1)
-
-    with pytest.raises(SeveralPartitions, match=r"3 partitions of days.*one partition per run"):
-        lab.run(
-            days,
-            tags={
-                "dagster/asset_partition_range_start": "2024-01-01",
-                "dagster/asset_partition_range_end": "2024-01-03",
-            },
-        )
-    assert lab.registry.Artifact.filter().count() == 0
-
-
 def test_a_template_without_the_partition_is_refused(lab: Lab) -> None:
     @dg.asset(partitions_def=STATIC, metadata={"lamart/key": "fixed.json"})
     def fixed() -> int:

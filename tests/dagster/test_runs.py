@@ -125,6 +125,25 @@ def test_runs_whose_process_was_killed_are_settled_later(lab: Lab) -> None:
     assert settle_runs(registry, lab.instance) == 0
 
 
+@pytest.mark.req("D18")
+def test_runs_are_settled_however_many_of_others_never_end(lab: Lab) -> None:
+    result = lab.run(raw)
+    step = lab.step_run(result, "raw")
+    close_runs(lab.registry, {step.id: RunStatus.STARTED, step.initiated_by_run_id: RunStatus.STARTED})
+    for number in range(60):
+        facts = {"dagster_run_id": f"dead-{number}", "step_key": "s"}
+        open_run(
+            lab.registry, RunSpec(f"dead-{number}", TransformSpec("j"), extra_data=facts, reference_type="dagster")
+        )
+    for _ in range(300):  # a few at a time, as runs end: none waits for ever
+        if settle_runs(lab.registry, lab.instance, limit=40):
+            break
+    assert lab.step_run(result, "raw").status == "completed"
+    close_runs(lab.registry, {step.id: RunStatus.STARTED})
+    assert settle_runs(lab.registry, lab.instance) == 1
+    assert lab.registry.Run.filter(external_id__startswith="dead-", _status_code=int(RunStatus.STARTED)).count() == 60
+
+
 # ---------------------------------------------------------------------- code
 
 
