@@ -198,10 +198,14 @@ def move_to_storage(record: ArtifactRecord, storage: Storage, *, also: Callable[
             finish(registry, source, family.real_key)
             family = _read_family(registry, table, record.uid)
             check_free(registry, storage, str(family.real_key))
-        for row in family.objects.values():
-            if row["state"] is None:
-                stem, kept = uids.stem_of(record.uid), family.keeps_versions
+        stem, kept = uids.stem_of(record.uid), family.keeps_versions
+        try:
+            for row in (row for row in family.objects.values() if row["state"] is None):
                 copies.append(copy_object(registry, row, source, storage, stem, before=copies, keeps_versions=kept))
+        except (errors.IntegrityError, errors.StorageError, errors.PathNotFound) as error:
+            if _read_family(registry, table, record.uid).state == family.state:
+                raise
+            raise _FamilyChanged(f"the family of {record.uid} changed while it was copied") from error
 
         def work(connection: Connection) -> _Moved:
             nonlocal may_be_committed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Object stores keep 2 kB of metadata, ours and their own.
@@ -39,7 +39,7 @@ class About:
     def written(self) -> str | None:
         """Return this as ASCII; without the key where it would be too long; None where it would be still."""
         for about in (self, replace(self, key=None)):
-            text = json.dumps({name: value for name, value in asdict(about).items() if value is not None})
+            text = json.dumps({name: value for name, value in vars(about).items() if value is not None})
             if len(text) <= _LONGEST:
                 return text
         return None

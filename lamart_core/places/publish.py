@@ -262,8 +262,12 @@ def publish_pending(registry: Registry, storage: Storage | None = None) -> list[
             owners = {key: found.owner for key, found in work.items() if found.owner is not None}
             obsolete = obsolete_keys(connection, place.id) - set(owners)
         for key, owner in owners.items():
-            if not place.backend.exists(key) or _is_ours(registry, place, key):
-                found.append(Publication(place.id, key, owner.uid))
+            try:
+                if not place.backend.exists(key) or _is_ours(registry, place, key):
+                    found.append(Publication(place.id, key, owner.uid))
+            except errors.StorageError:
+                if _work(registry, place, key).owner == owner:
+                    raise  # else it was published while it was looked at
         found += [Publication(place.id, key, None) for key in sorted(obsolete)]
     return found
 

@@ -9,6 +9,8 @@ had begun there.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -97,6 +99,7 @@ def reserve(
     Raises:
         InvalidKey: The path belongs to another storage location.
         ObjectExists: Something lies there that is no version of this key, and not the content itself.
+        KeyChanged: Another process published there.
         StorageError: The storage failed; nothing is changed.
     """
     check_owner(registry, storage, key)
@@ -112,14 +115,20 @@ def reserve(
     if row is None or not own:
         # A file that is the content already, but for a record, comes from a copy by hand or from a save by others.
         possible = [content] if row is not None else [content, *before.possible]
-        is_taken = not before.is_held and storage.backend.exists(key)
-        if is_taken and (needed or not holds_any(storage, key, possible)):
-            raise _taken(registry, storage, key, before)
+        with _unless_changed(registry, storage, key, before):
+            is_taken = not before.is_held and storage.backend.exists(key)
+            if is_taken and (needed or not holds_any(storage, key, possible)):
+                raise errors.ObjectExists(
+                    f"there is something at {storage.root}/{key} that is no version of this key; register it with "
+                    "Artifact(path), move it away, or choose another key"
+                )
         return Reservation(storage, key, row)
     if not needed:
         return Reservation(storage, key, row)
     try:
-        return Reservation(storage, key, row, copy_object(registry, row, storage, storage, _stem(registry, row["id"])))
+        with _unless_changed(registry, storage, key, before):
+            copy = copy_object(registry, row, storage, storage, _stem(registry, row["id"]))
+        return Reservation(storage, key, row, copy)
     except errors.ContentMismatch as error:
         left = MISSING if isinstance(error, errors.ContentMissing) else LOST
         logger.warning(
@@ -130,21 +139,42 @@ def reserve(
         return Reservation(storage, key, row, left=left)
 
 
+@contextmanager
+def _unless_changed(registry: Registry, storage: Storage, key: str, before: KeyState) -> Generator[None, None, None]:
+    """Tell what is wrong at a key from what another process did there while somebody looked.
+
+    Raises:
+        KeyChanged: Another process did.
+    """
+    try:
+        yield
+    except (errors.ObjectExists, errors.ContentMismatch, errors.StorageError, errors.PathNotFound) as error:
+        with registry.engine.connect() as connection:
+            now_there = read_state(connection, storage.id, key)
+        if now_there.state == before.state:
+            raise
+        raise KeyChanged(f"another writer publishes at {key}") from error
+
+
 def leave(registry: Registry, storage: Storage, key: str, stem: str) -> Reservation:
     """See what lies at a real key that is going to be left, and copy it to the version store.
 
     Raises:
         ContentMismatch: The bytes are not those that were registered.
+        KeyChanged: Another process published there.
         StorageError: The storage failed; nothing is changed.
     """
     finish(registry, storage, key)
     table = artifact_table()
     with registry.engine.connect() as connection:
-        row = live_object(connection, storage.id, key)
+        before = read_state(connection, storage.id, key)
+        row = before.live
         needed = row is not None and connection.execute(_versions_at(table, row["id"], key)).first() is not None
     if row is None or not needed:
         return Reservation(storage, key, row)
-    return Reservation(storage, key, row, copy_object(registry, row, storage, storage, stem))
+    with _unless_changed(registry, storage, key, before):
+        copy = copy_object(registry, row, storage, storage, stem)
+    return Reservation(storage, key, row, copy)
 
 
 def check_free(registry: Registry, storage: Storage, key: str) -> None:
@@ -225,15 +255,3 @@ def release(connection: Connection, table: Table, reservation: Reservation) -> s
     state = reservation.left if referred else OBSOLETE
     connection.execute(update(OBJECT).where(OBJECT.c.id == row["id"]).values(state=state))
     return kept
-
-
-def _taken(registry: Registry, storage: Storage, key: str, before: KeyState) -> errors.LamartError:
-    """Return the error for a key where there is something: whose it is, another process may have changed just now."""
-    with registry.engine.connect() as connection:
-        now_there = read_state(connection, storage.id, key)
-    if now_there.state != before.state:
-        return KeyChanged(f"another writer publishes at {key}")
-    return errors.ObjectExists(
-        f"there is something at {storage.root}/{key} that is no version of this key; register it with "
-        "Artifact(path), move it away, or choose another key"
-    )

@@ -32,9 +32,9 @@ class _Epoch:
     at: float
 
 
-def newest_id(registry: Registry) -> ColumnElement[int]:
+def newest_id(is_sqlite: bool) -> ColumnElement[int]:
     """Return the SQL expression for the largest id that a stored object ever had; it rides on other statements."""
-    return literal_column(_SQLITE if registry.is_sqlite else _POSTGRES, Integer)
+    return literal_column(_SQLITE if is_sqlite else _POSTGRES, Integer)
 
 
 def note(registry: Registry, number: int) -> None:
@@ -52,7 +52,7 @@ def seen(registry: Registry) -> int:
 def read(registry: Registry) -> int:
     """Return the largest id that a stored object ever had: one statement."""
     with registry.engine.connect() as connection:
-        number = connection.execute(select(newest_id(registry))).scalar_one()
+        number = connection.execute(select(newest_id(registry.is_sqlite))).scalar_one()
     note(registry, number)
     return number
 

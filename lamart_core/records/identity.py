@@ -43,7 +43,8 @@ def settle(registry: Registry, written: str | None) -> None:
     if found in (Whereabouts.COPY, Whereabouts.UNKNOWN):
         what = "is a copy of" if found is Whereabouts.COPY else "was moved or copied from"
         registry.copy_of = f"{what} the database at {before.name}. {_WAYS_OUT}"
-        logger.warning("%r %s", registry, registry.copy_of)
+        if not registry.is_read_only:
+            logger.warning("%r %s", registry, registry.copy_of)
     elif found is Whereabouts.MOVED and not registry.is_read_only:
         logger.warning("%r was moved here from %s", registry, before.name)
         follow(registry, before, here)

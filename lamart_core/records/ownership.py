@@ -76,12 +76,12 @@ class Guard:
         self.registry.require_original()
         backend = self._backend
         stamp = _stamp(backend)
-        self._check_highest(backend)
         before = self._all_seen.get(self.storage_id)
         is_same = before is not None and (before.root, before.stamp) == (self.root, stamp)
         if before is not None and is_same and (stamp is not None or time.monotonic() - before.at < _FRESH):
-            return
-        self.check()
+            self._check_highest(backend)
+        else:
+            self.check()
 
     def check(self) -> None:
         """Look, whatever was seen before.
@@ -90,9 +90,9 @@ class Guard:
             DatabaseCopied, DatabaseOutdated, WrongStorage, StorageError: As for a call.
         """
         self.registry.require_original()
-        self._check_highest(self._backend)
         found = self.look()
         found.check()
+        self._check_highest(self._backend)
         self._check_generation(found.found)
 
     def _check_highest(self, backend: Backend) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, String, Text, select
+from sqlalchemy import ColumnElement, Select, String, Text, bindparam, select
 from sqlalchemy import inspect as sa_inspect
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.orm.attributes import manager_of_class
@@ -214,7 +215,6 @@ class Storage(HasScope, TracksRun, TracksUpdates, Recognised):
 
 
 _TABLE = Storage.__table__
-_LOCATIONS = select(_TABLE).order_by(_TABLE.c.id)
 _NEWEST = "newest object"  # rides along; see `epochs`
 
 
@@ -226,12 +226,18 @@ def storage_locations(registry: Registry, *, managed: bool = False) -> list[Stor
         managed: Whether only those that belong to it, where it may write and delete.
     """
     # Every constructor of an artifact asks: so without a session, which takes longer than the query.
-    query = _LOCATIONS.where(_TABLE.c.instance_uid == registry.uid) if managed else _LOCATIONS
+    query, parameters = _locations(registry.is_sqlite, managed), {"instance_uid": registry.uid} if managed else {}
     with registry.engine.connect() as connection:
-        rows = connection.execute(query.add_columns(epochs.newest_id(registry).label(_NEWEST))).mappings().all()
+        rows = connection.execute(query, parameters).mappings().all()
     if rows:
         epochs.note(registry, rows[0][_NEWEST])
     return [_of_row(registry, row) for row in rows]
+
+
+@cache
+def _locations(is_sqlite: bool, managed: bool) -> Select[Any]:
+    query = select(_TABLE, epochs.newest_id(is_sqlite).label(_NEWEST)).order_by(_TABLE.c.id)
+    return query.where(_TABLE.c.instance_uid == bindparam("instance_uid")) if managed else query
 
 
 def _of_row(registry: Registry, row: Mapping[Any, Any]) -> Storage:

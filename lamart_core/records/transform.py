@@ -149,6 +149,7 @@ class Transform(HasScope, IsVersioned, TracksUpdates, Recognised):
         return code_digest(self.__dict__.get("source_code"), self.__dict__.get("version_tag"))
 
     def _check(self) -> None:
+        super()._check()
         if not self.is_saved:
             self._give(hash=self._digest)
         elif "source_code" in self._changes():
@@ -156,7 +157,6 @@ class Transform(HasScope, IsVersioned, TracksUpdates, Recognised):
                 f"Transform.source_code of {self!r} never changes: Transform(key={self.key!r}, source_code=…) is its "
                 "next version"
             )
-        super()._check()
 
     def _is_same(self) -> ColumnElement[bool]:
         columns = self.__table__.c

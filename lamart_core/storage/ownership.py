@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lamart_core.errors import PathNotFound, WrongStorage
 from lamart_core.storage.backend import Backend
-from lamart_core.storage.names.keys import RESERVED
 from lamart_core.storage.values import Marker
 
 
@@ -109,8 +108,3 @@ def look(backend: Backend, expected: Marker) -> Ownership:
     folder = backend.path()
     is_empty = isinstance(folder, Path) and not any(name != "lost+found" for name in os.listdir(folder))
     return Ownership(backend.root, Owner.NOBODY, expected, is_empty=is_empty)
-
-
-def holds_something(backend: Backend) -> bool:
-    """Return whether anything lies in the version store: of a root without a marker, whether bytes are there."""
-    return any(not name.is_folder or name.relpath != f"{RESERVED}/tmp" for name in backend.list_reserved())

@@ -34,6 +34,7 @@ def adopt(registry: Registry) -> dict[str | None, bool]:
     return {item.artifact: item.is_repaired for item in found if item.kind is Kind.ORPHANED}
 
 
+@pytest.mark.req("R318")
 @on_clouds_too
 def test_what_a_database_forgot_is_registered_again(lab: Registry, tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": [1, 2]})

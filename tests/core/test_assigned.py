@@ -155,7 +155,9 @@ def test_good_values_come_back(registry: Registry, tmp_path: Path, model: str, i
     for name, column in _columns(type(record)):
         if name in type(record).__frozen__ or column.foreign_keys or name in ("root", "key", "is_locked", "updated_at"):
             continue
-        if name in ("_key_is_virtual", "_overwrite_versions", "_real_key", "_status_code", "is_type", "n_observations"):
+        if (name.startswith("_") and name != "_aux") or name in ("is_type", "n_observations"):
+            continue
+        if is_saved and name == "source_code":  # which is the next version, see `test_made_twice.py`
             continue
         for value in GOOD[kind_of(column)]:
             setattr(record, name, value)

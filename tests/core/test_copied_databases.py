@@ -134,6 +134,7 @@ def test_saving_after_a_backup_was_put_back_is_refused(
     assert [Path(found.path).name for found in collect_garbage(older, grace=AT_ONCE, dry_run=False)] == [path.name]
 
 
+@pytest.mark.req("R316")
 def test_ids_of_objects_are_never_used_again(registry: Registry, tmp_path: Path) -> None:
     """What epochs stand on: the database remembers the largest id, whatever was deleted."""
     save(registry, tmp_path, "kept")
@@ -143,6 +144,7 @@ def test_ids_of_objects_are_never_used_again(registry: Registry, tmp_path: Path)
     assert Path(str(newest)).name.endswith("-4.txt")
 
 
+@pytest.mark.req("R316")
 def test_what_a_killed_save_left_is_collected_when_the_next_one_is_recorded(registry: Registry, tmp_path: Path) -> None:
     save(registry, tmp_path, "first")
     left = Path(str(save(registry, tmp_path, "second").path)).with_name("K" * 24 + "-2.txt")
@@ -173,6 +175,7 @@ def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return ln.connect()
 
 
+@pytest.mark.req("R317", on="sqlite")
 def test_a_copied_project_takes_nothing_from_the_original(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -290,6 +293,7 @@ def test_a_database_on_another_machine(project: Path, tmp_path: Path, monkeypatc
     received.close()
 
 
+@pytest.mark.req("R317", on="postgres")
 def test_a_copy_on_postgres(tmp_path: Path) -> None:
     with fresh_database("postgres", tmp_path, prepare=create_tables) as url:
         original = ln.connect(url, storage=tmp_path / "storage", make_default=False)

@@ -9,18 +9,23 @@ import subprocess
 import time
 from collections.abc import Generator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 import lamart_core as ln
 from lamart_core import errors
 from lamart_core.care import Kind, check_registry, collect_garbage
 from lamart_core.db import Registry
 from tests.databases import fresh_database
-from tests.registries import on_clouds_too, storage_root, write
+from tests.registries import create_tables, on_clouds_too, storage_root, write
+from tests.storage.proxy import proxied
+from tests.storage.s3_server import S3Server, credentials, s3
+
+__all__ = ["s3"]
 
 AT_ONCE = timedelta(0)
 
@@ -63,6 +68,8 @@ def refuse_everything(registry: Registry, artifact: ln.Artifact, tmp_path: Path,
         saved(tmp_path, "another content", artifact.key or "", key_is_virtual=virtual)
     with pytest.raises(errors.WrongStorage, match=match):
         ln.Artifact.from_dataframe(pd.DataFrame({"a": [1]}), key="frame.parquet").save()
+    with pytest.raises(errors.WrongStorage, match=match):
+        saved(tmp_path, "kept", f"again/{artifact.key}")  # a hit, whose bytes cannot be seen
     with pytest.raises(errors.WrongStorage, match=match):
         artifact.load()
     with pytest.raises(errors.WrongStorage, match=match):
@@ -118,6 +125,7 @@ def test_a_disk_that_is_not_mounted(sqlite_registry: Registry, disk: Disk, tmp_p
     assert check_registry(sqlite_registry, verify=True).is_clean
 
 
+@pytest.mark.req("R315")
 def test_a_folder_that_is_gone(registry: Registry, tmp_path: Path) -> None:
     artifact = saved(tmp_path, "kept")
     root = storage_root(registry)
@@ -136,9 +144,13 @@ def test_a_folder_that_is_gone(registry: Registry, tmp_path: Path) -> None:
     assert check_registry(registry).is_clean
 
 
+@pytest.mark.req("R315")
 def test_the_store_of_another_registry_at_our_root(registry: Registry, other: Registry, tmp_path: Path) -> None:
     """Another disk was mounted at our root, or a folder was moved there."""
     artifact = saved(tmp_path, "kept")
+    with other:
+        for number in range(3):  # more than this registry has recorded
+            saved(tmp_path, str(number), f"{number}.txt")
     root = storage_root(registry)
     root.rename(root.with_name("away"))
     (tmp_path / "theirs").rename(root)
@@ -281,3 +293,41 @@ def test_opening_a_registry_whose_disk_is_away_says_so(
     with caplog.at_level(logging.WARNING):
         ln.connect(str(sqlite_registry.url.database), make_default=False).close()
     assert "is not there" in caplog.text
+
+
+# ---------------------------------------------------------------------- what it costs
+
+
+@pytest.mark.req("R315", on="sqlite")
+def test_what_looking_costs_in_an_object_store(s3: S3Server, tmp_path: Path) -> None:
+    """Two requests an hour and process for the marker, and none with each save; no further statement at all."""
+    with (
+        proxied(s3.endpoint_url) as proxy,
+        fresh_database("sqlite", tmp_path, prepare=create_tables) as url,
+        credentials(),
+    ):
+        root = f"s3://{s3.new_bucket()}/lab?endpoint_url={proxy.endpoint_url}"
+        registry = ln.connect(url, storage=root, make_default=False)
+        with registry:
+            saved(tmp_path, "first")
+            counts: list[tuple[int, int, int]] = []
+            for number in range(3):
+                statements: list[str] = []
+                listen = partial(_note_statement, statements)
+                event.listen(registry.engine, "before_cursor_execute", listen)
+                if number == 1:
+                    registry.forget("markers that were read")  # as the next process, or after an hour
+                proxy.asked.clear()
+                saved(tmp_path, f"content {number}", f"{number}.txt")
+                event.remove(registry.engine, "before_cursor_execute", listen)
+                marker = sum("storage_uid.txt" in asked.target for asked in proxy.asked)
+                counts.append((len(proxy.asked), marker, len(statements)))
+        registry.close()
+    (requests, _, statements_), again, later = counts
+    assert [counted[1] for counted in counts] == [0, 2, 0]
+    assert (again[0], again[2]) == (requests + 2, statements_)
+    assert later == counts[0]
+
+
+def _note_statement(statements: list[str], *arguments: object) -> None:
+    statements.append(str(arguments[2]))

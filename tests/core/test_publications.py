@@ -210,6 +210,7 @@ def test_a_second_name_that_is_collected_is_made_again(lab: Registry, tmp_path: 
     def collect() -> None:
         with lab.engine.begin() as connection:  # as if the lease had expired
             connection.execute(LEASE.delete())
+        ln.Artifact(write(tmp_path / "later.txt", "later"), key="later.txt", run=False).save()
         assert collect_garbage(lab, grace=AT_ONCE, dry_run=False) != []
 
     with at_storage("duplicate", after=collect):
@@ -239,3 +240,33 @@ def test_what_is_lost_is_told(lab: Registry, tmp_path: Path) -> None:
     assert "there was nothing" in found.detail
     first.delete(permanent=True)
     assert check_registry(lab).is_clean
+
+
+@pytest.mark.req("R312")
+@pytest.mark.parametrize("lab", ["postgres-s3"], indirect=True)
+def test_a_key_that_another_writer_takes_while_it_is_copied(
+    lab: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = save(tmp_path, "one")
+    with at_storage("duplicate", before=lambda: save(tmp_path, "meanwhile")):
+        last = save(tmp_path, "last")
+    assert "no longer available" not in caplog.text
+    assert [item.load() for item in ln.Artifact.filter(key=KEY).order_by("uid")] == ["one", "meanwhile", "last"]
+    with at_storage("duplicate", before=lambda: save(tmp_path, "later")):
+        rename(last)
+    assert first.load() == "one"
+    assert [item.key for item in ln.Artifact.filter(uid__startswith=first.stem_uid)] == ["y/b.txt"] * 4
+    check_settled(lab)
+
+
+@pytest.mark.req("R312")
+def test_a_family_of_which_a_version_is_deleted_while_it_moves(lab: Registry, tmp_path: Path) -> None:
+    first = save(tmp_path, "one")
+    second = save(tmp_path, "second")
+    with at_storage(
+        "get" if lab.Storage.get(lab.storage_id).backend.is_cached else "put_file",
+        before=lambda: first.delete(permanent=True),
+    ):
+        move(second, tmp_path, lab)
+    assert second.load() == "second"
+    check_settled(lab)

@@ -212,6 +212,18 @@ def _(world: World) -> Iterator[None]:
         subprocess.run(["umount", world.path], check=True)
 
 
+@event("it was moved to another file system, under the same root")
+def _(world: World) -> Iterator[None]:
+    kept = world.folder / "kept"
+    shutil.copytree(world.path, kept)
+    mount("-t", "tmpfs", "-o", "size=4m", "tmpfs", world.path)
+    try:
+        shutil.copytree(kept, world.path, dirs_exist_ok=True)
+        yield
+    finally:
+        subprocess.run(["umount", world.path], check=True)
+
+
 @event("its file system has no hard links and no attributes")
 def _(world: World) -> Iterator[None]:
     def refuse(*_: object, **__: object) -> None:
@@ -330,6 +342,34 @@ def test_the_table_says_what_happens(world: World, request: pytest.FixtureReques
     with EVENTS[name][1](world):
         observed = world.observe()
     assert documented()[name] == observed
+
+
+def test_credentials_that_expire_in_the_middle_of_an_upload(s3: S3Server, tmp_path: Path) -> None:
+    """Neither the rest nor the parts that are there can be sent or removed; later, garbage collection removes them."""
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate(120 * 2**20)
+    with fresh_registry("sqlite", tmp_path / "lab", "s3") as registry:
+        backend: Any = registry.Storage.get(registry.storage_id).backend
+        call = backend.fs._call_s3
+        begun: list[str] = []
+
+        async def expired(method: str, *args: object, **kwargs: object) -> object:
+            if method == "upload_part" or (begun and method != "create_multipart_upload"):
+                begun.append(method)
+                said = {"Error": {"Code": "ExpiredToken", "Message": "The provided token has expired."}}
+                raise PermissionError("The provided token has expired.") from ClientError(said, method)
+            return await call(method, *args, **kwargs)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backend.fs, "_call_s3", expired)
+            with pytest.raises(errors.AccessDenied, match="expired"):
+                ln.Artifact(large, key="large.bin", run=False).save()
+        assert ln.Artifact.filter(branch=None).count() == 0
+        taken = collect_garbage(registry, grace=timedelta(0), dry_run=False)
+        assert [(found.reason.value, found.is_removed) for found in taken] == [("upload", True)]
+        assert check_registry(registry, grace=timedelta(0)).is_clean
+        assert ln.Artifact(write(tmp_path / "a.txt", "a"), key="a.txt", run=False).save().load() == "a"
 
 
 def test_the_table_has_no_other_rows() -> None:

@@ -74,7 +74,7 @@ def write_old_version(registry: Registry, folder: Path, version: str) -> None:
         insert(connection, "runinput", {"id": 1, "run_id": 1, "artifact_id": 1, "created_at": WHEN})
         used = ["storage", "transform", "run", "storedobject", "artifact", "runinput"]
         if version >= "0002":
-            used += write_what_0002_added(connection, scope | times)
+            used += write_what_0002_added(connection, scope | times, version)
         if version >= "0003":
             gone = {"uid": f"{STEM}0002", "class_name": "Artifact", "hash": "gone", "deleted_at": WHEN}
             insert(connection, "deletedversion", gone)
@@ -88,7 +88,7 @@ def write_old_version(registry: Registry, folder: Path, version: str) -> None:
     registry.unit_of_work(work)
 
 
-def write_what_0002_added(connection: Connection, common: Mapping[str, Any]) -> list[str]:
+def write_what_0002_added(connection: Connection, common: Mapping[str, Any], version: str) -> list[str]:
     """Insert a collection of both artifacts, a note, a label and lost bytes; return the tables that have ids now."""
     collection = {"uid": "OldCollectionOfA0000", "key": "old", "hash": "h", "is_latest": True}
     insert(connection, "collection", {"id": 1, **collection, **common})
@@ -99,9 +99,11 @@ def write_what_0002_added(connection: Connection, common: Mapping[str, Any]) -> 
     made = {name: value for name, value in common.items() if name != "updated_at"}
     insert(connection, "artifactblock", {"id": 1, **note, "is_latest": True, **made})
     insert(connection, "artifactuser", {"id": 1, "artifact_id": 2, "user_id": 1, "created_at": WHEN})
-    for number, fate in ((3, "lost"), (4, "doomed")):
-        row = {"storage_id": 1, "path": f"{fate}.txt", "suffix": ".txt", "is_exact": False, "is_managed": False}
-        kept = {"fate": fate, "is_scattered": number == 3, "created_at": WHEN}
+    is_renamed = version >= "0005"
+    state, scattered = ("state", "is_content_addressed") if is_renamed else ("fate", "is_scattered")
+    for number, fate in ((3, "lost"), (4, "obsolete" if is_renamed else "doomed")):
+        row = {"storage_id": 1, "path": f"{number}.txt", "suffix": ".txt", "is_exact": False, "is_managed": False}
+        kept = {state: fate, scattered: number == 3, "created_at": WHEN}
         insert(connection, "storedobject", {"id": number, **row, **kept})
     return ["collection", "collectionartifact", "artifactblock", "artifactuser"]
 

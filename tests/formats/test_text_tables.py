@@ -95,6 +95,11 @@ def test_line_breaks_beyond_one_block(tmp_path: Path) -> None:
             assert lazy.tail(1).collect()["t"].to_list() == ["one\ntwo 59999"]
 
 
+def test_an_index_whose_name_is_zero(tmp_path: Path) -> None:
+    df = pd.DataFrame({"v": [1]}, index=pd.Index(["x"], name=0))
+    assert round_trip(df, ".csv", tmp_path).columns.tolist() == ["0", "v"]
+
+
 def test_types_that_begin_late(tmp_path: Path) -> None:
     """polars infers types from the first rows by default, and fails later."""
     df = pd.DataFrame({"a": [*range(5000), 0.5]})

@@ -7,7 +7,6 @@ looked at before anything is written. ``docs/formats.md`` says what comes back, 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lamart_core.errors import UnsupportedObject
 from lamart_core.formats.arrays.masked import count_masked
+from lamart_core.formats.containers.objects import (
+    as_categories,
+    first_other,
+    holds_list,
+    inferred,
+    is_object,
+    is_text,
+    plain_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,15 +228,15 @@ class Contents:
             index = index.astype(object)
         elif isinstance(index.dtype, pd.StringDtype) and not index.hasnans:
             return index.astype(object)
-        kind = "string" if isinstance(index, pd.RangeIndex) and not has_names else _inferred(index, skipna=False)
-        is_objects = _is_object(index.dtype)
+        kind = "string" if isinstance(index, pd.RangeIndex) and not has_names else inferred(index, skipna=False)
+        is_objects = is_object(index.dtype)
         if (has_names or is_objects) and kind not in ("string", "empty"):
-            missing = " has missing names" if index.hasnans else f" holds {_first_other(index)}, and no text"
+            missing = " has missing names" if index.hasnans else f" holds {first_other(index)}, and no text"
             self._refuse(f"{where}{missing}, which would come back as other text: use astype(str)")
         elif isinstance(index.dtype, pd.CategoricalDtype):
             return pd.CategoricalIndex(self._categorical(index.array, where), name=index.name)
         elif is_objects:
-            plain = _plain_text(index)
+            plain = plain_text(index)
             return index if plain is None else pd.Index(plain, name=index.name)
         else:
             self._refuse_type(index.dtype, where)
@@ -247,23 +255,23 @@ class Contents:
 
             if getattr(settings, "allow_write_nullable_strings", False):
                 return None
-        elif not _is_object(dtype):
+        elif not is_object(dtype):
             self._refuse_type(dtype, where)
             return None
-        kind = _inferred(column)
+        kind = inferred(column)
         if kind not in ("string", "empty"):
             hint = f"{where}.{_OBJECTS[kind]}" if kind in _OBJECTS else f"one type of values, or {where}.astype(str)"
-            self._refuse(f"{where} is a column of Python objects that holds {_first_other(column)}: use {hint}")
+            self._refuse(f"{where} is a column of Python objects that holds {first_other(column)}: use {hint}")
             return None
-        plain = _plain_text(column)
+        plain = plain_text(column)
         if plain is not None:
             column = pd.Series(plain, index=column.index, dtype=object)
         if not column.hasnans:
-            return None if _is_object(dtype) and plain is None else column.astype(object)
+            return None if is_object(dtype) and plain is None else column.astype(object)
         if not self.store.makes_categories:
             self._refuse(f"{where} is text with missing values, which only a category can hold: fill them")
             return None
-        return _as_categories(column)
+        return as_categories(column)
 
     def _categorical(self, values: Any, where: str) -> Any:
         import pandas as pd
@@ -272,13 +280,13 @@ class Contents:
         dtype = categories.dtype
         if isinstance(dtype, pd.StringDtype):
             return values.rename_categories(categories.astype(object))
-        if _is_object(dtype):
-            if _inferred(categories) not in ("string", "empty"):
+        if is_object(dtype):
+            if inferred(categories) not in ("string", "empty"):
                 self._refuse(
-                    f"{where} has categories of Python objects, among them {_first_other(categories)}: use "
+                    f"{where} has categories of Python objects, among them {first_other(categories)}: use "
                     f"{where}.cat.rename_categories(str)"
                 )
-            plain = _plain_text(categories)
+            plain = plain_text(categories)
             return values if plain is None else values.rename_categories(plain)
         if getattr(dtype, "kind", "O") not in "biuf" or not hasattr(dtype, "newbyteorder"):
             self._refuse(f"{where} has categories of {dtype}: use {where}.cat.rename_categories(str)")
@@ -307,9 +315,9 @@ class Contents:
         elif type(array).__name__ in _VALUES:
             self._refuse(f"{where} is a {type(array).__name__}: store {_VALUES[type(array).__name__]}")
         elif array.dtype.kind == "O":
-            if not _is_text(array):
-                self._refuse(f"{where} is an array of Python objects, among them {_first_other(array.ravel())}")
-            plain = _plain_text(array.ravel())
+            if not is_text(array):
+                self._refuse(f"{where} is an array of Python objects, among them {first_other(array.ravel())}")
+            plain = plain_text(array.ravel())
             return array if plain is None else np.array(plain, dtype=object).reshape(array.shape)
         elif array.dtype.names is not None:
             self._records(array, where)
@@ -327,7 +335,7 @@ class Contents:
                 self._refuse(f"{where} has a field {name!r}, {problem}")
             elif kind.names is not None or kind.subdtype is not None or kind.kind in "MmVS":
                 self._refuse(f"{where}[{name!r}] is a field of {kind}: store it as an array of its own")
-            elif kind.kind == "O" and not _is_text(array[name]):
+            elif kind.kind == "O" and not is_text(array[name]):
                 self._refuse(f"{where}[{name!r}] is a field of Python objects that are not text")
 
     def _list(self, values: list[Any], where: str) -> Any:
@@ -340,8 +348,7 @@ class Contents:
                 array = np.array(values)
             except (ValueError, OverflowError, TypeError):
                 array = np.array(None)
-            is_rounded = array.size and array.dtype.kind == "f" and not _has_float(values)
-            if array.dtype.kind == "O" or is_rounded or not _is_same(array.tolist(), values):
+            if not holds_list(array, values):
                 self._refuse(
                     f"{where} is a list that an array of one type cannot hold: store a dictionary, or JSON as text"
                 )
@@ -364,70 +371,3 @@ class Contents:
             yield True
         finally:
             self._within.discard(id(container))
-
-
-def _inferred(values: Any, *, skipna: bool = True) -> str:
-    import pandas as pd
-
-    return str(pd.api.types.infer_dtype(values, skipna=skipna))
-
-
-def _is_object(dtype: Any) -> bool:
-    return str(dtype) == "object"
-
-
-def _is_text(array: Any) -> bool:
-    return array.size == 0 or _inferred(array.ravel(), skipna=False) == "string"
-
-
-def _plain_text(values: Any) -> list[Any] | None:
-    """The same values with text of other classes, such as members of an Enum, as plain text; None if there are none."""
-    import numpy as np
-
-    objects = np.asarray(values, dtype=object)  # pandas iterates ten times as slowly
-    if not any(issubclass(kind, str) and kind is not str for kind in set(map(type, objects))):
-        return None
-    return [str.__str__(value) if isinstance(value, str) else value for value in objects]
-
-
-def _first_other(values: Any) -> str:
-    """The first value that is no text, as a message shows it."""
-    import pandas as pd
-
-    for value in itertools.islice(iter(values), 1_000_000):
-        is_missing = value is None or value is pd.NA or (isinstance(value, float) and value != value)
-        if not isinstance(value, str) and not is_missing:
-            shown = repr(value)
-            return f"{shown if len(shown) < 40 else shown[:40] + '…'} ({type(value).__name__})"
-    return "missing values"
-
-
-def _as_categories(column: pd.Series) -> Any:
-    """Text as categories in the order that anndata gives them; missing values stay that."""
-    import pandas as pd
-    from natsort import natsorted
-
-    made = pd.Categorical(column.astype(object))
-    return made.reorder_categories(natsorted(made.categories))
-
-
-def _has_float(values: Any) -> bool:
-    if hasattr(values, "dtype"):
-        return values.dtype.kind not in "iub"
-    if isinstance(values, list | tuple):
-        return any(map(_has_float, cast("list[Any]", values)))
-    return not isinstance(values, int)
-
-
-def _is_same(stored: Any, given: Any) -> bool:
-    """Whether an array gives back as a list what was put into it; beside floats, whole numbers become floats."""
-    if isinstance(stored, list):
-        items = given.tolist() if hasattr(given, "tolist") else given
-        if not isinstance(items, list | tuple):
-            return False
-        pairs = zip(cast("list[Any]", stored), cast("list[Any]", items), strict=False)
-        return len(cast("list[Any]", items)) == len(cast("list[Any]", stored)) and all(_is_same(a, b) for a, b in pairs)
-    plain = given.item() if hasattr(given, "item") else given
-    if type(stored) is not type(plain) and (isinstance(plain, bool) or not isinstance(plain, int | float | complex)):
-        return False
-    return stored == plain or (stored != stored and plain != plain)

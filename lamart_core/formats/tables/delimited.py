@@ -73,6 +73,9 @@ class DelimitedFormat(TableFormat):
         passed: dict[str, Any] = {"sep": self.separator, "index": not only_counts_rows(df), "lineterminator": "\n"}
         passed |= options
         check_text(df, self.name, with_index=bool(passed["index"]) and "index_label" not in options)
+        if df.index.names[0] is not None:
+            # pandas writes no name for an index whose name is 0 or False.
+            passed.setdefault("index_label", [str(name) for name in df.index.names])
         with create_text(path, suffix) as file:
             watched = _Watched(file)
             df.to_csv(watched, **passed)  # pyright: ignore[reportArgumentType, reportCallIssue]  # it only writes

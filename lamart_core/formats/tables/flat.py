@@ -45,7 +45,7 @@ def flat_table(df: pd.DataFrame, what: str) -> ArrowTable:
 
     if isinstance(df.columns, pd.MultiIndex):
         raise UnsupportedObject(f"{what} has no columns of several levels: use .parquet")
-    check_made_up(list(df.columns))
+    check_made_up([*df.columns, *df.index.names])
     names = Counter([*map(str, df.columns), *(str(name) for name in df.index.names if name is not None)])
     repeated = [name for name, times in names.items() if times > 1]
     if repeated:

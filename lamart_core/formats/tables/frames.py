@@ -73,7 +73,6 @@ def table_from_pandas(df: pd.DataFrame, *, index: bool | None = None, schema: Ar
     Raises:
         UnsupportedObject: A column or name cannot be kept; the message says which.
     """
-
     df, geo = without_geometry(df)
     check_frame(df)
     if df.shape[1] == 0 and index is None:
@@ -123,7 +122,6 @@ def arrow_columns(df: pd.DataFrame) -> ArrowTable:
     Raises:
         UnsupportedObject: A column has no Arrow type, or values that would become others.
     """
-
     table = _converted(df, preserve_index=False)
     return _with_checked_objects(table, df, []).replace_schema_metadata(None)
 

@@ -22,7 +22,7 @@ def check_frame(df: pd.DataFrame) -> None:
     Raises:
         UnsupportedObject: There is one.
     """
-    check_made_up(list(df.columns))
+    check_made_up([*df.columns, *df.index.names])
     _check_attrs(df.attrs, "DataFrame.attrs")
 
 

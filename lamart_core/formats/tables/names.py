@@ -34,7 +34,7 @@ def check_made_up(names: list[Any]) -> None:
     """
     made_up = [str(name) for name in names if UNNAMED_LEVEL.fullmatch(str(name))]
     if made_up:
-        raise UnsupportedObject(f"{listed(made_up)} are names that Arrow gives to an index: rename the column")
+        raise UnsupportedObject(f"{listed(made_up)} are names that Arrow gives to an index: choose another name")
 
 
 def levels_of(index: Any) -> list[Any]:

@@ -32,6 +32,8 @@ def check(registry: Registry, calls: Sequence[Call], folder: Path) -> Iterator[s
     for found in check_registry(registry, verify=True, grace=_AT_ONCE).findings:
         yield f"fsck: {found.kind}: {found.detail}"
     yield from _check_keys(folder)
+    # What was the newest before, a newer database might have known.
+    collect_garbage(registry, grace=_AT_ONCE, dry_run=False)
     for found in check_registry(registry, grace=_AT_ONCE).findings:
         yield f"fsck after all keys were saved to: {found.kind}: {found.detail}"
 

@@ -103,7 +103,9 @@ class Worker:
             self._log.write(verb=name)
             try:
                 told = VERBS[name](self)
-            except LOST as error:
+            except (*LOST, ln.errors.BulkSaveError, ln.errors.BulkDeleteError) as error:
+                if not isinstance(error, LOST) and not isinstance(error.__cause__, LOST):
+                    raise
                 self._log.write(error=f"{type(error).__name__}: {error}")
             else:
                 self._log.write(told=[self._returned(item) for item in told])
@@ -204,13 +206,9 @@ def save_on_a_branch(worker: Worker) -> list[ln.Artifact]:
 @verb("ln.save", "SQLRecordList.save")
 def save_many(worker: Worker) -> list[ln.Artifact]:
     """Save several artifacts as a whole."""
-    made = [worker.artifact(key) for key in worker.random.sample([*FILES, *REAL_FILES, *KEPT_FOLDERS], 3)]
-    try:
-        return list(ln.save(made))
-    except ln.errors.BulkSaveError as error:
-        if not isinstance(error.__cause__, LOST):
-            raise
-        raise ln.errors.IntegrityError(str(error)) from error
+    return list(
+        ln.save([worker.artifact(key) for key in worker.random.sample([*FILES, *REAL_FILES, *KEPT_FOLDERS], 3)])
+    )
 
 
 @verb("ArtifactConstructors.from_dir")
