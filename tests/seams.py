@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -88,7 +89,8 @@ def at_write(table: str, *, before: Act) -> Generator[None, None, None]:
         nonlocal is_over
         if not is_over and (_writes(statement, table) or _locks(statement, table)):
             is_over = True
-            before()
+            # In a context of its own: another process knows nothing of the transaction that is under way here.
+            Context().run(before)
 
     event.listen(Engine, "before_cursor_execute", see)
     try:

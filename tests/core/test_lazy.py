@@ -20,7 +20,7 @@ from lamart_core.db import Registry
 from lamart_core.models import Artifact, LazyArtifact
 from lamart_core.objects import leases
 from tests.processes import answers, start
-from tests.registries import contents, storage_root
+from tests.registries import advance, contents, storage_root
 from tests.seams import at_storage
 
 
@@ -210,6 +210,7 @@ def test_a_process_that_dies_gives_its_path_up(registry: Registry) -> None:
         process.stdin.flush()
         assert answers([process]) == [path]
         assert held(registry) == set()
+        advance(registry)
         found = collect_garbage(registry, grace=timedelta(0), dry_run=False)
         assert [item.path for item in found] == [path]
         assert contents(registry).files == ()

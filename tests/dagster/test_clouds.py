@@ -57,7 +57,7 @@ def run(registry: Registry, instance: dg.DagsterInstance, *assets: Any, **option
     class Opened(LamartRegistry):
         """The registry of the test, with the options that it was opened with."""
 
-        def connect(self) -> Registry:
+        def open(self) -> Registry:
             return registry
 
     io_manager = LamartIOManager(registry=Opened())
