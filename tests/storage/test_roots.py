@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,27 @@ def test_marking_makes_a_local_folder(tmp_path: Path) -> None:
     backend = backend_at(str(tmp_path / "new/lab"))
     backend.write_marker(Marker("a", "b"))
     assert backend.read_marker() == Marker("a", "b")
-    assert [path.name for path in Path(backend.root, ".lamart").iterdir()] == ["storage_uid.txt"]
+    files = [path.name for path in Path(backend.root, ".lamart").rglob("*") if path.is_file()]
+    assert files == ["storage_uid.txt"]
+
+
+@pytest.mark.req("R97")
+def test_a_process_that_is_killed_while_it_marks_leaves_what_garbage_collection_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = backend_at(str(tmp_path / "lab"))
+    backend.write_marker(Marker("a", "b"))
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(os, "replace", lambda *_: os._exit(9))
+        backend.replace_marker(Marker("c", "d"))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert backend.read_marker() == Marker("a", "b")
+    (left,) = backend.staging().abandoned(older_than=timedelta(0))
+    assert backend.staging().remove(left)
+    files = [path.name for path in Path(backend.root, ".lamart").rglob("*") if path.is_file()]
+    assert files == ["storage_uid.txt"]
 
 
 @pytest.mark.req("R97")

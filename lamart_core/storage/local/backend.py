@@ -431,11 +431,11 @@ class Local(Backend):
 
     def _create_marker(self, text: str) -> None:
         check_no_links(self.path(RESERVED), Path(self.root))
-        create_file(self.path(MARKER), text)
+        create_file(self.path(MARKER), text, staged=self.staging().folder / staging_name())
 
     def _replace_marker(self, text: str) -> None:
         before = self.highest()
-        create_file(self.path(MARKER), text, replace=True)
+        create_file(self.path(MARKER), text, staged=self.staging().folder / staging_name(), replace=True)
         self.note_highest(before)
 
     def _remove_marker(self) -> None:

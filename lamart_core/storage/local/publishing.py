@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from lamart_core import uids
 from lamart_core.storage.backend import exists_already
 from lamart_core.storage.copying import make_folders, remove_quietly, sync_file
 from lamart_core.storage.location import Location
@@ -125,20 +124,27 @@ def exchange(temporary: Path, target: Path, location: Location, *, aside: Path, 
     remove_quietly(aside)
 
 
-def create_file(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a small file whole or not at all, and only if it is not there yet, or over what is there."""
+def create_file(path: Path, text: str, *, staged: Path, replace: bool = False) -> None:
+    """Write a small file whole or not at all, and only if it is not there yet, or over what is there.
+
+    Args:
+        path: Its path.
+        text: Its content.
+        staged: Where it is written first, on the same disk: garbage collection finds there what a killed process left.
+        replace: Whether it replaces what is there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uids.base62(20)}.part")
+    staged.parent.mkdir(parents=True, exist_ok=True)
     try:
-        temporary.write_text(text)
-        sync_file(temporary)
+        staged.write_text(text)
+        sync_file(staged)
         with contextlib.suppress(FileExistsError):
-            if replace or (not link(temporary, path) and not path.exists()):
-                os.replace(temporary, path)
+            if replace or (not link(staged, path) and not path.exists()):
+                os.replace(staged, path)
             sync_file(path.parent)
             sync_file(path.parent.parent)  # which has the folder since, or since an attempt that was killed
     finally:
-        temporary.unlink(missing_ok=True)
+        staged.unlink(missing_ok=True)
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
