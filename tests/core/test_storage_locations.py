@@ -159,7 +159,8 @@ def test_what_is_not_managed_any_more_is_not_written_to(registry: Registry, tmp_
     with pytest.raises(ValueError, match="not managed"):
         artifact.save()
     assert not ln.Artifact.filter(key="a.txt").exists()
-    assert [path.name for path in Path(storage.root, ".lamart").iterdir()] == ["storage_uid.txt"]
+    files = [path.name for path in Path(storage.root, ".lamart").rglob("*") if path.is_file()]
+    assert files == ["storage_uid.txt"]
 
 
 @pytest.mark.req("R91", "R96")
